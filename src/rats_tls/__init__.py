@@ -1,0 +1,1 @@
+"""Attested TLS: a TLS connection whose peer has proved what code it is, on what platform, in what state."""

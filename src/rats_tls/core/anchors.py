@@ -1,0 +1,61 @@
+"""Trust anchors: the roots of vendor chains, as subject name and public key."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+
+class AnchorKind(str, Enum):
+    """Whose word an anchor rests on. Results always say it."""
+
+    VENDOR = "vendor"  # pinned in this package
+    USER = "user"  # given explicitly by the local user
+    SIMULATED = "simulated"  # root of a simulated vendor, given explicitly
+
+
+class Vendor(str, Enum):
+    """Vendors of TEEs."""
+
+    INTEL = "intel"
+    AMD = "amd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustAnchor:
+    """A root: a supplied root certificate must match subject and key, verify its own signature and be in date.
+
+    Attributes:
+        vendor: whose TEEs it anchors.
+        subject: DER of the root certificate's subject Name.
+        spki: DER SubjectPublicKeyInfo of the root key.
+        kind: vendor, user or simulated.
+        name: common name of the subject, for people; for AMD `ARK-<Product>` also tells the product.
+        source: where the value was taken from.
+    """
+
+    vendor: Vendor
+    subject: bytes
+    spki: bytes
+    kind: AnchorKind
+    name: str
+    source: str
+
+    @property
+    def fingerprint(self) -> bytes:
+        """SHA-256 over kind, subject and key (32 bytes)."""
+        h = hashlib.sha256()
+        for part in (self.kind.value.encode(), self.vendor.value.encode(), self.subject, self.spki):
+            h.update(len(part).to_bytes(4, "big"))
+            h.update(part)
+        return h.digest()
+
+
+def anchors_digest(anchors: Iterable[TrustAnchor]) -> bytes:
+    """SHA-256 over a set of anchors, in any order (32 bytes); part of every cache key."""
+    h = hashlib.sha256()
+    for fingerprint in sorted(anchor.fingerprint for anchor in anchors):
+        h.update(fingerprint)
+    return h.digest()

@@ -1,0 +1,76 @@
+"""Checks: what was looked at, where the rule stands, what was expected and what was found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+
+class Stage(IntEnum):
+    """The order in which failures are reported, for every TEE (`docs/architecture.md`, appraisal)."""
+
+    DECODE = 1
+    EVIDENCE_SIGNATURE = 2
+    KEY_BINDING = 3
+    VENDOR_CHAIN = 4
+    REVOCATION = 5
+    TCB = 6
+    FRESHNESS = 7
+    POLICY = 8
+
+
+class Verdict(Enum):
+    """Outcome of one check."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_CHECKED = "not checked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One check of an appraisal.
+
+    Attributes:
+        id: stable, dotted and lower case, for example `sgx.quote_signature`.
+        stage: its place in the order of judgement.
+        source: document and section that demand it, for example `Intel QVL 4.1.2.4.12`.
+        verdict: passed, failed or not checked.
+        expected: what had to be, for people; hex for bytes.
+        got: what was, for people; hex for bytes.
+        note: why it was not checked, or what else the reader should know.
+    """
+
+    id: str
+    stage: Stage
+    source: str
+    verdict: Verdict = Verdict.PASSED
+    expected: str | None = None
+    got: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mismatch:
+    """One policy condition that did not hold.
+
+    Attributes:
+        entry: name of the policy entry.
+        field: name of the policy field, for example `mr_enclave`.
+        got: the claim, for people.
+        expected: what the policy accepts, for people.
+    """
+
+    entry: str
+    field: str
+    got: str
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.entry}.{self.field}: got {self.got}, expected {self.expected}"
+
+
+def shorten(data: bytes, digits: int = 64) -> str:
+    """Give `data` as hex, cut at `digits` hex digits with its length behind."""
+    text = data.hex()
+    return text if len(text) <= digits else f"{text[:digits]}… ({len(data)} bytes)"

@@ -1,0 +1,112 @@
+"""Endorsements as values: what a Verifier is given, and what it says it misses."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class EndorsementKind(str, Enum):
+    """Kinds of Endorsement, by the vendor's document."""
+
+    INTEL_PCK_CHAIN = "intel-pck-chain"
+    INTEL_ROOT_CRL = "intel-root-crl"
+    INTEL_PCK_CRL = "intel-pck-crl"
+    INTEL_TCB_INFO = "intel-tcb-info"
+    INTEL_QE_IDENTITY = "intel-qe-identity"
+    AMD_VEK = "amd-vek"
+    AMD_SIGNER = "amd-signer"  # ASK or ASVK
+    AMD_ROOT = "amd-root"  # ARK
+    AMD_CRL = "amd-crl"
+
+
+class Origin(str, Enum):
+    """Where an Endorsement came from. A peer's copy never beats a newer local one."""
+
+    LOCAL = "local"
+    PEER = "peer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endorsement:
+    """One document or certificate, as received. Untrusted until a Verifier has verified it.
+
+    Attributes:
+        kind: what it is.
+        data: DER for certificates and revocation lists (for `INTEL_PCK_CHAIN` the leaf); the exact bytes of the
+            inner JSON value for TCB info and QE identity.
+        signature: raw r‖s (64 bytes) over `data` for the two JSON documents, else empty.
+        issuer_chain: DER certificates, issuer of `data` first, root last (for `INTEL_PCK_CHAIN` the intermediate,
+            then the root); empty where the kind has none.
+        origin: local or peer.
+    """
+
+    kind: EndorsementKind
+    data: bytes
+    signature: bytes = b""
+    issuer_chain: tuple[bytes, ...] = ()
+    origin: Origin = Origin.LOCAL
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 over all that a verdict can depend on (32 bytes)."""
+        h = hashlib.sha256()
+        for part in (
+            self.kind.value.encode(),
+            self.origin.value.encode(),
+            self.data,
+            self.signature,
+            *self.issuer_chain,
+        ):
+            h.update(len(part).to_bytes(4, "big"))
+            h.update(part)
+        return h.digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Endorsements:
+    """An unordered set of Endorsements, from any number of platforms. Verifiers pick what fits the Evidence."""
+
+    items: tuple[Endorsement, ...] = ()
+    digest: bytes = field(init=False, compare=False, repr=False, default=b"")
+
+    def __post_init__(self) -> None:
+        h = hashlib.sha256()
+        for item in sorted(item.digest for item in self.items):
+            h.update(item)
+        object.__setattr__(self, "digest", h.digest())
+
+    def __iter__(self) -> Iterator[Endorsement]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def of_kind(self, kind: EndorsementKind) -> tuple[Endorsement, ...]:
+        """Give the items of `kind`, local ones first."""
+        found = [item for item in self.items if item.kind is kind]
+        found.sort(key=lambda item: item.origin is Origin.PEER)
+        return tuple(found)
+
+    def with_items(self, more: Iterable[Endorsement]) -> Endorsements:
+        """Give these and `more` together, each item once."""
+        return Endorsements(tuple(dict.fromkeys((*self.items, *more))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingEndorsement:
+    """What a Verifier did not find.
+
+    Attributes:
+        kind: the kind of document.
+        key: what to look it up by, as (name, value) pairs: fmspc, ca, product, hwid, reported TCB, ...
+    """
+
+    kind: EndorsementKind
+    key: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        key = ", ".join(f"{name} {value}" for name, value in self.key)
+        return f"{self.kind.value} ({key})" if key else self.kind.value

@@ -1,0 +1,227 @@
+"""Every error that this package raises. Peer input raises no other.
+
+Messages say what was wrong, where, what was got and what was expected; they hold no secrets.
+`refusal` names the row of the table in `rats_tls.core.refusals`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rats_tls.core.refusals import Refusal, WireCode
+
+if TYPE_CHECKING:
+    from rats_tls.core.checks import Check, Mismatch
+    from rats_tls.core.endorsements import MissingEndorsement
+
+
+class RatsTlsError(Exception):
+    """Base of all errors.
+
+    Attributes:
+        refusal: the row of the refusal table.
+        checks: the checks done before the refusal, the failed one last; empty outside an appraisal.
+    """
+
+    default_refusal = Refusal.INTERNAL
+
+    def __init__(self, message: str, *, refusal: Refusal | None = None) -> None:
+        super().__init__(message)
+        self.refusal = refusal or self.default_refusal
+        self.checks: tuple[Check, ...] = ()
+
+    @property
+    def message(self) -> str:
+        """The message in one line."""
+        return str(self.args[0])
+
+
+class ConfigurationError(RatsTlsError):
+    """The local user's mistake: a policy file, an option, a missing trust anchor."""
+
+    default_refusal = Refusal.CONFIGURATION
+
+
+class UnsupportedError(RatsTlsError):
+    """An evidence type, format, version or algorithm that nothing here can judge, or an extra that is not installed."""
+
+    default_refusal = Refusal.UNSUPPORTED_EVIDENCE
+
+
+class NoInstanceError(RatsTlsError):
+    """No usable instance of that kind or name here."""
+
+    default_refusal = Refusal.NO_INSTANCE
+
+
+class CollectionError(RatsTlsError):
+    """The local Attester could not collect Evidence."""
+
+    default_refusal = Refusal.COLLECTION
+
+
+class DecodeError(RatsTlsError):
+    """Bytes that do not have the form their structure demands.
+
+    Attributes:
+        structure: the structure's name, for example `TdQuoteHeader`.
+        field: the field at which decoding stopped.
+        offset: its offset from the start of the structure's bytes, or None for text forms.
+        problem: what was wrong.
+    """
+
+    default_refusal = Refusal.MALFORMED_EVIDENCE
+
+    def __init__(self, structure: str, field: str, offset: int | None, problem: str) -> None:
+        where = f"{structure}.{field}" if field else structure
+        at = f" at {offset:#x}" if offset is not None else ""
+        super().__init__(f"{where}{at}: {problem}")
+        self.structure = structure
+        self.field = field
+        self.offset = offset
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type[DecodeError], tuple[str, str, int | None, str]]:
+        return type(self), (self.structure, self.field, self.offset, self.problem)
+
+
+class EndorsementMissingError(RatsTlsError):
+    """Endorsements that the judgement needs are not at hand. Never treated as success.
+
+    Attributes:
+        missing: each missing item with the key to look it up by.
+    """
+
+    default_refusal = Refusal.ENDORSEMENTS_MISSING
+
+    def __init__(self, message: str, *, missing: tuple[MissingEndorsement, ...]) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
+class ExpiredError(RatsTlsError):
+    """An Endorsement or certificate outside its validity at the time of judgement, either way."""
+
+    default_refusal = Refusal.ENDORSEMENTS_EXPIRED
+
+
+class AuthenticityError(RatsTlsError):
+    """The Evidence is not authentic, or not for this peer."""
+
+    default_refusal = Refusal.EVIDENCE_SIGNATURE
+
+
+class NoEvidenceError(AuthenticityError):
+    """The peer sent no Evidence."""
+
+    default_refusal = Refusal.NO_EVIDENCE
+
+
+class SignatureError(AuthenticityError):
+    """A signature does not verify."""
+
+    default_refusal = Refusal.EVIDENCE_SIGNATURE
+
+
+class CertificateChainError(AuthenticityError):
+    """A chain does not lead to a trust anchor in the form that the vendor demands."""
+
+    default_refusal = Refusal.CERTIFICATE_CHAIN
+
+
+class RevokedError(AuthenticityError):
+    """A certificate is on its issuer's revocation list."""
+
+    default_refusal = Refusal.REVOKED
+
+
+class BindingError(AuthenticityError):
+    """The Evidence is not bound to this key or session."""
+
+    default_refusal = Refusal.KEY_BINDING
+
+
+class FreshnessError(AuthenticityError):
+    """The Evidence is older than allowed, of unknown age, or from the future."""
+
+    default_refusal = Refusal.FRESHNESS
+
+
+class TcbLevelError(RatsTlsError):
+    """No TCB level of the vendor's matches the platform."""
+
+    default_refusal = Refusal.TCB_NO_LEVEL
+
+
+class AppraisalError(RatsTlsError):
+    """The policy does not accept the claims.
+
+    Attributes:
+        mismatches: every condition that failed, of every entry that could have applied.
+        missing: Endorsements that were missing too.
+        not_done: ids of checks that were not done because of them.
+        authenticated: whether the claims were proved authentic before the policy was applied.
+    """
+
+    default_refusal = Refusal.POLICY
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        mismatches: tuple[Mismatch, ...],
+        missing: tuple[MissingEndorsement, ...] = (),
+        not_done: tuple[str, ...] = (),
+        authenticated: bool = True,
+    ) -> None:
+        super().__init__(message)
+        self.mismatches = mismatches
+        self.missing = missing
+        self.not_done = not_done
+        self.authenticated = authenticated
+
+
+class ConnectionFailedError(RatsTlsError):
+    """The connection could not be made or broke off."""
+
+    default_refusal = Refusal.CONNECTION
+
+
+class TlsError(ConnectionFailedError):
+    """The TLS handshake or record layer failed."""
+
+    default_refusal = Refusal.TLS
+
+
+class HandshakeTimeoutError(ConnectionFailedError, TimeoutError):
+    """The handshake, preamble or appraisal took longer than its limit."""
+
+    default_refusal = Refusal.TIMEOUT
+
+
+class ProtocolError(ConnectionFailedError):
+    """The peer broke the rats-tls protocol, or the two sides cannot agree on it."""
+
+    default_refusal = Refusal.PROTOCOL_MALFORMED
+
+
+class PeerRefusedError(ConnectionFailedError):
+    """The peer refused this side.
+
+    Attributes:
+        wire_code: what it said, or None when it only closed.
+    """
+
+    default_refusal = Refusal.REFUSED_BY_PEER
+
+    def __init__(
+        self, message: str, *, wire_code: WireCode | int | None = None, refusal: Refusal | None = None
+    ) -> None:
+        super().__init__(message, refusal=refusal)
+        self.wire_code = wire_code
+
+
+class InternalError(RatsTlsError):
+    """A defect of this package or of a plug-in; the cause is chained."""
+
+    default_refusal = Refusal.INTERNAL

@@ -1,0 +1,106 @@
+"""The Attestation Result: the one positive outcome of an appraisal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from rats_tls.core.anchors import TrustAnchor
+from rats_tls.core.binding import Binding
+from rats_tls.core.checks import Check
+from rats_tls.core.claims import TeeClaims
+from rats_tls.core.evidence import TeeType
+from rats_tls.core.interfaces import TlsFacts
+from rats_tls.core.verification import EndorsementUse
+
+RESULT_SCHEMA = "rats-tls/result/1"
+
+_APPRAISAL_SEAL = object()
+"""Held by `rats_tls.appraisal` alone: an AttestationResult without it cannot be made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionFacts:
+    """The connection that a result speaks of; None fields are unknown.
+
+    Attributes:
+        tls: version, cipher and group.
+        tls_wrapper: wrapper's name and library version.
+        peer_accepted: whether the peer said that it accepted this side; None when it has no preamble.
+    """
+
+    tls: TlsFacts
+    tls_wrapper: str
+    peer_accepted: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttestationResult:
+    """What was judged about a peer, and on what grounds. Made only by `rats_tls.appraisal`.
+
+    Attributes:
+        verdict: always "accepted"; a refusal is an exception.
+        submodules: claims by TEE, a tree of one for a single TEE; the key is the TEE type.
+        binding: what ties the Evidence to the peer.
+        binding_note: what that binding cannot tell.
+        custom_claims: the peer's custom claims, bound by report_data.
+        issued_at: the attester's own claim of when the Evidence was made, or None.
+        judged_at: the time that the judgement used.
+        certificate_sha256: digest of the peer's certificate, or None for bare Evidence.
+        spki_sha256: digest of the peer's public key, or None.
+        endorsements: Endorsements that the verdict rests on.
+        valid_from: the verdict holds from here, by its Endorsements and certificates.
+        valid_until: earliest expiry of anything it rests on.
+        anchor: the trust anchor reached; None only for `null`.
+        policy_digest: SHA-256 over the policy's canonical form.
+        policy_entry: name of the entry that accepted.
+        crypto: crypto wrapper's name and library version.
+        checks: every check, in order; what was not checked is among them with its reason.
+        connection: the TLS connection, or None outside a channel.
+        profile: protocol profile.
+    """
+
+    submodules: dict[str, TeeClaims]
+    binding: Binding
+    binding_note: str
+    custom_claims: dict[str, bytes]
+    issued_at: datetime | None
+    judged_at: datetime
+    certificate_sha256: bytes | None
+    spki_sha256: bytes | None
+    endorsements: tuple[EndorsementUse, ...]
+    valid_from: datetime | None
+    valid_until: datetime | None
+    anchor: TrustAnchor | None
+    policy_digest: bytes
+    policy_entry: str
+    crypto: str
+    checks: tuple[Check, ...]
+    connection: ConnectionFacts | None = None
+    profile: str = "rats-tls/1"
+    seal: object = field(repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.seal is not _APPRAISAL_SEAL:
+            raise TypeError("AttestationResult is made only by rats_tls.appraisal")
+
+    @property
+    def verdict(self) -> str:
+        """Always "accepted"."""
+        return "accepted"
+
+    @property
+    def claims(self) -> TeeClaims:
+        """The claims of the one TEE."""
+        (claims,) = self.submodules.values()
+        return claims
+
+    @property
+    def tee_type(self) -> TeeType:
+        """The peer's TEE type."""
+        return self.claims.tee_type
+
+    @property
+    def not_checked(self) -> tuple[Check, ...]:
+        """What was not checked, each with its reason."""
+        return tuple(check for check in self.checks if check.verdict.value == "not checked")

@@ -1,0 +1,93 @@
+"""What a Verifier returns. Only `rats_tls.appraisal` turns it into a judgement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from rats_tls.core.anchors import TrustAnchor
+from rats_tls.core.checks import Check, Stage
+from rats_tls.core.claims import TeeClaims
+from rats_tls.core.endorsements import EndorsementKind, MissingEndorsement
+from rats_tls.core.errors import RatsTlsError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Why the Evidence is not verified.
+
+    Attributes:
+        stage: where in the order of judgement it stands.
+        error: what to raise, with its message and refusal set.
+        missing: the Endorsement whose absence is the problem, or None when something is wrong with what is there.
+        waived_by_revocation: whether a policy entry with `revocation = "not-checked"` makes it none (a missing or
+            expired revocation list; never a certificate that a list names).
+    """
+
+    stage: Stage
+    error: RatsTlsError
+    missing: MissingEndorsement | None = None
+    waived_by_revocation: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndorsementUse:
+    """An Endorsement on which a verdict rests.
+
+    Attributes:
+        kind: its kind.
+        sha256: digest over its data.
+        origin: "local", "peer", or "evidence" when it came inside the Evidence.
+        issued: thisUpdate, issueDate or notBefore.
+        expires: nextUpdate or notAfter.
+        description: subject, id or FMSPC, for people.
+    """
+
+    kind: EndorsementKind
+    sha256: bytes
+    origin: str
+    issued: datetime
+    expires: datetime
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodedEvidence:
+    """Evidence whose form is right; nothing about it is proved.
+
+    Attributes:
+        claims: what the bytes say.
+        report_data: the 64 bytes that bind the Evidence.
+        structure: the format's own dataclass, for the Verifier that made it.
+        not_covered: bytes behind the signed structure that nothing covers (padding of vendor buffers), by their
+            number; 0 when there are none.
+    """
+
+    claims: TeeClaims
+    report_data: bytes
+    structure: object
+    not_covered: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """Outcome of verifying one piece of Evidence.
+
+    Attributes:
+        claims: the decoded claims, with platform and TCB where they could be verified.
+        checks: every check done, in order, failed and not-checked ones too.
+        problems: empty only when all checks held. A Verifier goes on after a missing Endorsement with every check
+            that needs none, and stops at the first problem that is not a missing Endorsement or revocation list.
+        anchor: the trust anchor that the chain led to, or None.
+        endorsements_used: what the verdict rests on.
+        valid_from: latest of the notBefore and issue dates used, or None.
+        valid_until: earliest expiry used, or None.
+    """
+
+    claims: TeeClaims
+    checks: tuple[Check, ...]
+    problems: tuple[Problem, ...] = ()
+    anchor: TrustAnchor | None = None
+    endorsements_used: tuple[EndorsementUse, ...] = ()
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None

@@ -1,0 +1,1 @@
+"""Crypto wrappers: keys, certificates, hashes, signatures, each over one library."""

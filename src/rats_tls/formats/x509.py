@@ -1,0 +1,276 @@
+"""X.509 certificates and revocation lists as frozen dataclasses, read with `cryptography` (RFC 5280)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
+
+from rats_tls.core.algorithms import SignatureAlgorithm
+from rats_tls.core.errors import DecodeError, UnsupportedError
+
+_SIGNATURES: dict[x509.ObjectIdentifier, SignatureAlgorithm] = {
+    SignatureAlgorithmOID.ECDSA_WITH_SHA256: SignatureAlgorithm.ECDSA_SHA256,
+    SignatureAlgorithmOID.ECDSA_WITH_SHA384: SignatureAlgorithm.ECDSA_SHA384,
+    SignatureAlgorithmOID.ECDSA_WITH_SHA512: SignatureAlgorithm.ECDSA_SHA512,
+    SignatureAlgorithmOID.RSA_WITH_SHA256: SignatureAlgorithm.RSA_PKCS1_SHA256,
+    SignatureAlgorithmOID.RSA_WITH_SHA384: SignatureAlgorithm.RSA_PKCS1_SHA384,
+    SignatureAlgorithmOID.RSA_WITH_SHA512: SignatureAlgorithm.RSA_PKCS1_SHA512,
+    SignatureAlgorithmOID.ED25519: SignatureAlgorithm.ED25519,
+}
+_PSS = {
+    "sha256": SignatureAlgorithm.RSA_PSS_SHA256,
+    "sha384": SignatureAlgorithm.RSA_PSS_SHA384,
+    "sha512": SignatureAlgorithm.RSA_PSS_SHA512,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A distinguished name: exact DER for comparison, text for people."""
+
+    der: bytes
+    common_name: str
+    organization: str
+    text: str
+
+    @classmethod
+    def of(cls, name: x509.Name) -> Name:
+        """Take over a name that `cryptography` has read."""
+
+        def first(oid: x509.ObjectIdentifier) -> str:
+            found = name.get_attributes_for_oid(oid)
+            return str(found[0].value) if found else ""
+
+        return cls(
+            name.public_bytes(),
+            first(NameOID.COMMON_NAME),
+            first(NameOID.ORGANIZATION_NAME),
+            name.rfc4514_string(),
+        )
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """One extension: its criticality and the bytes of extnValue."""
+
+    critical: bool
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """A certificate, with the exact bytes that hashes and signatures cover.
+
+    Attributes:
+        der: all of it.
+        tbs: the signed bytes.
+        spki: DER SubjectPublicKeyInfo exactly as it stands inside.
+        signature: signature value.
+        signature_algorithm: None when it is one that this package does not verify.
+        extensions: by dotted OID.
+        is_ca: basicConstraints CA flag; False without the extension.
+        path_length: basicConstraints path length, or None.
+    """
+
+    der: bytes
+    tbs: bytes
+    version: int
+    serial: int
+    subject: Name
+    issuer: Name
+    not_before: datetime
+    not_after: datetime
+    spki: bytes
+    signature: bytes
+    signature_algorithm: SignatureAlgorithm | None
+    extensions: Mapping[str, Extension]
+    is_ca: bool
+    path_length: int | None
+
+    @classmethod
+    def from_der(cls, der: bytes, structure: str = "Certificate") -> Certificate:
+        """Decode a certificate.
+
+        Args:
+            der: its DER; nothing may stand behind it.
+            structure: what to call it in errors.
+
+        Raises:
+            DecodeError: not a certificate, or one that `cryptography` refuses.
+        """
+        try:
+            certificate = x509.load_der_x509_certificate(der)
+            constraints: x509.BasicConstraints | None = None
+            extensions: dict[str, Extension] = {}
+            for extension in certificate.extensions:
+                if isinstance(extension.value, x509.BasicConstraints):
+                    constraints = extension.value
+                extensions[extension.oid.dotted_string] = Extension(extension.critical, extension.value.public_bytes())
+            tbs = certificate.tbs_certificate_bytes
+            return cls(
+                der=der,
+                tbs=tbs,
+                version=certificate.version.value + 1,
+                serial=certificate.serial_number,
+                subject=Name.of(certificate.subject),
+                issuer=Name.of(certificate.issuer),
+                not_before=certificate.not_valid_before_utc,
+                not_after=certificate.not_valid_after_utc,
+                spki=_spki_of(tbs),
+                signature=certificate.signature,
+                signature_algorithm=_signature_algorithm(certificate),
+                extensions=extensions,
+                is_ca=constraints is not None and constraints.ca,
+                path_length=constraints.path_length if constraints is not None else None,
+            )
+        except (ValueError, TypeError, x509.DuplicateExtension, x509.InvalidVersion, IndexError) as error:
+            raise DecodeError(structure, "", None, f"not an X.509 certificate: {error}") from error
+
+    @property
+    def self_issued(self) -> bool:
+        """Whether subject and issuer are the same name."""
+        return self.subject.der == self.issuer.der
+
+    @property
+    def sha256(self) -> bytes:
+        """SHA-256 over all of it (32 bytes)."""
+        return hashlib.sha256(self.der).digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevocationList:
+    """A certificate revocation list.
+
+    Attributes:
+        number: cRLNumber, or None.
+        authority_key_id: whether the authorityKeyIdentifier extension is there.
+        revoked: serial numbers of the revoked certificates.
+        unknown_critical: dotted OIDs of critical extensions other than cRLNumber and authorityKeyIdentifier.
+    """
+
+    der: bytes
+    tbs: bytes
+    issuer: Name
+    this_update: datetime
+    next_update: datetime
+    signature: bytes
+    signature_algorithm: SignatureAlgorithm | None
+    number: int | None
+    authority_key_id: bool
+    revoked: frozenset[int]
+    unknown_critical: tuple[str, ...]
+
+    @classmethod
+    def from_der(cls, der: bytes, structure: str = "RevocationList") -> RevocationList:
+        """Decode a list.
+
+        Raises:
+            DecodeError: not a revocation list, or one without nextUpdate.
+        """
+        try:
+            crl = x509.load_der_x509_crl(der)
+            next_update = crl.next_update_utc
+            if next_update is None:
+                raise DecodeError(structure, "nextUpdate", None, "absent")
+            number: int | None = None
+            authority_key_id = False
+            unknown: list[str] = []
+            for extension in crl.extensions:
+                if isinstance(extension.value, x509.CRLNumber):
+                    number = extension.value.crl_number
+                elif extension.oid == ExtensionOID.AUTHORITY_KEY_IDENTIFIER:
+                    authority_key_id = True
+                elif extension.critical:
+                    unknown.append(extension.oid.dotted_string)
+            return cls(
+                der=der,
+                tbs=crl.tbs_certlist_bytes,
+                issuer=Name.of(crl.issuer),
+                this_update=crl.last_update_utc,
+                next_update=next_update,
+                signature=crl.signature,
+                signature_algorithm=_signature_algorithm(crl),
+                number=number,
+                authority_key_id=authority_key_id,
+                revoked=frozenset(entry.serial_number for entry in crl),
+                unknown_critical=tuple(unknown),
+            )
+        except (ValueError, TypeError, x509.DuplicateExtension) as error:
+            raise DecodeError(structure, "", None, f"not a revocation list: {error}") from error
+
+
+def certificates_from_pem(pem: bytes, structure: str = "CertificateChain", *, limit: int = 8) -> tuple[bytes, ...]:
+    """Split a PEM bundle into the DER of its certificates, in order. Text between blocks is ignored.
+
+    Raises:
+        DecodeError: no certificate in it, a block that is not one, or more than `limit`.
+    """
+    try:
+        found = x509.load_pem_x509_certificates(pem)
+    except (ValueError, TypeError) as error:
+        raise DecodeError(structure, "", None, f"not a PEM certificate bundle: {error}") from error
+    if len(found) > limit:
+        raise DecodeError(structure, "", None, f"{len(found)} certificates, at most {limit} are read")
+    return tuple(certificate.public_bytes(Encoding.DER) for certificate in found)
+
+
+def _signature_algorithm(signed: x509.Certificate | x509.CertificateRevocationList) -> SignatureAlgorithm | None:
+    oid = signed.signature_algorithm_oid
+    if oid != SignatureAlgorithmOID.RSASSA_PSS:
+        return _SIGNATURES.get(oid)
+    # RFC 4055 3.1: MGF1 with the same hash and a salt as long as the hash, else it is not one that wrappers verify.
+    parameters = signed.signature_algorithm_parameters
+    if not isinstance(parameters, padding.PSS) or not isinstance(parameters._mgf, padding.MGF1):  # noqa: SLF001
+        return None
+    algorithm: hashes.HashAlgorithm | None = signed.signature_hash_algorithm
+    mgf_hash = parameters._mgf._algorithm  # noqa: SLF001
+    if algorithm is None or mgf_hash.name != algorithm.name or parameters._salt_length != algorithm.digest_size:  # noqa: SLF001
+        return None
+    return _PSS.get(algorithm.name)
+
+
+def _element(data: bytes, offset: int) -> tuple[int, int]:
+    """Give start of content and end of the DER element at `offset`."""
+    length = data[offset + 1]
+    start = offset + 2
+    if length & 0x80:
+        size = length & 0x7F
+        length = int.from_bytes(data[start : start + size], "big")
+        start += size
+    return start, start + length
+
+
+def _spki_of(tbs: bytes) -> bytes:
+    """Slice SubjectPublicKeyInfo out of a TBSCertificate that `cryptography` has read.
+
+    A key that is loaded and encoded again need not give the bytes received, and those are what hashes cover.
+    """
+    offset, _ = _element(tbs, 0)
+    if tbs[offset] == 0xA0:  # version
+        _, offset = _element(tbs, offset)
+    for _ in range(5):  # serialNumber, signature, issuer, validity, subject
+        _, offset = _element(tbs, offset)
+    _, end = _element(tbs, offset)
+    return tbs[offset:end]
+
+
+def require_signature_algorithm(certificate: Certificate | RevocationList) -> SignatureAlgorithm:
+    """Give its signature algorithm.
+
+    Raises:
+        UnsupportedError: it is none that this package verifies.
+    """
+    if certificate.signature_algorithm is None:
+        raise UnsupportedError("signature algorithm of a certificate or revocation list is not supported")
+    return certificate.signature_algorithm

@@ -1,0 +1,165 @@
+"""Links of a vendor's certificate chain: issuer, signature, dates, trust anchor, revocation lists."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from rats_tls.core.anchors import AnchorKind, TrustAnchor, Vendor
+from rats_tls.core.errors import (
+    CertificateChainError,
+    ConfigurationError,
+    ExpiredError,
+    SignatureError,
+    UnsupportedError,
+)
+from rats_tls.core.interfaces import CryptoWrapper
+from rats_tls.core.refusals import Refusal
+from rats_tls.formats.x509 import (
+    Certificate,
+    RevocationList,
+    certificates_from_pem,
+    require_signature_algorithm,
+)
+
+SIMULATED_ORGANIZATION = "rats-tls simulation"
+"""Organization of every simulated vendor's certificates: an anchor with it is shown as simulated."""
+
+_T = TypeVar("_T")
+
+
+class BoundedCache:
+    """Remembers the outcome of a computation by everything that it depended on. Bounded; oldest use goes first.
+
+    Belongs to one Verifier (DESIGN rule on caches): callers put anchors and crypto back end into the key.
+    """
+
+    __slots__ = ("_items", "_limit")
+
+    def __init__(self, limit: int) -> None:
+        self._items: OrderedDict[Hashable, object] = OrderedDict()
+        self._limit = limit
+
+    def get(self, key: Hashable, compute: Callable[[], _T]) -> _T:
+        """Give what was computed for `key`, or compute it now. An exception is not remembered."""
+        try:
+            value = self._items[key]
+            self._items.move_to_end(key)
+        except KeyError:
+            value = compute()
+            self._items[key] = value
+            while len(self._items) > self._limit:
+                self._items.popitem(last=False)
+        return value  # type: ignore[return-value]  # what `compute` of the same key returned
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+def verify_issued_by(
+    child: Certificate | RevocationList, issuer: Certificate, crypto: CryptoWrapper, *, child_role: str
+) -> None:
+    """Verify that `issuer` issued `child`: same name, CA flag for certificates, signature.
+
+    Raises:
+        CertificateChainError: names differ, the issuer is no CA, or the signature does not verify.
+    """
+    if child.issuer.der != issuer.subject.der:
+        raise CertificateChainError(f"{child_role} issuer: got {child.issuer}, expected {issuer.subject}")
+    if isinstance(child, Certificate) and not issuer.is_ca:
+        raise CertificateChainError(f"{child_role} issuer {issuer.subject}: basicConstraints has no CA flag")
+    try:
+        key = crypto.load_public_key(issuer.spki)
+        key.verify(require_signature_algorithm(child), child.signature, child.tbs)
+    except (SignatureError, UnsupportedError) as error:
+        raise CertificateChainError(
+            f"{child_role} signature by {issuer.subject.common_name}: {error.message}"
+        ) from error
+
+
+def require_in_date(certificate: Certificate, now: datetime, *, role: str) -> None:
+    """Require that `now` lies within the certificate's validity.
+
+    Raises:
+        ExpiredError: not yet or no longer valid (refusal `certificate_not_in_date`).
+    """
+    if now < certificate.not_before:
+        raise ExpiredError(
+            f"{role} is not yet valid: got {_text(now)}, notBefore {_text(certificate.not_before)}",
+            refusal=Refusal.CERTIFICATE_NOT_IN_DATE,
+        )
+    if now > certificate.not_after:
+        raise ExpiredError(
+            f"{role} has expired: got {_text(now)}, notAfter {_text(certificate.not_after)}",
+            refusal=Refusal.CERTIFICATE_NOT_IN_DATE,
+        )
+
+
+def _text(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def match_anchor(
+    root: Certificate, anchors: Iterable[TrustAnchor], vendor: Vendor, crypto: CryptoWrapper
+) -> TrustAnchor:
+    """Find the anchor that `root` is: same vendor, subject and public key; the root's own signature must verify.
+
+    Raises:
+        CertificateChainError: it is none of the anchors, or its self-signature does not verify.
+    """
+    for anchor in anchors:
+        if anchor.vendor is vendor and anchor.spki == root.spki and anchor.subject == root.subject.der:
+            verify_issued_by(root, root, crypto, child_role=f"root {root.subject.common_name}")
+            return anchor
+    raise CertificateChainError(
+        f"root {root.subject.common_name} (SHA-256 {root.sha256.hex()}): not a trust anchor for {vendor.value}"
+    )
+
+
+def anchors_from_pem(pem: bytes) -> tuple[TrustAnchor, ...]:
+    """Read explicit trust anchors: root certificates in PEM.
+
+    The vendor is told by the subject's common name (`...SGX Root CA`, `ARK-<Product>`); simulated roots are known by
+    their organization.
+
+    Raises:
+        ConfigurationError: a certificate that is no root, or whose vendor is not known.
+    """
+    anchors = []
+    for der in certificates_from_pem(pem, "TrustAnchors", limit=64):
+        root = Certificate.from_der(der, "TrustAnchor")
+        name = root.subject.common_name
+        if not root.self_issued or not root.is_ca:
+            raise ConfigurationError(f"trust anchor {root.subject}: not a self-issued CA certificate")
+        if "SGX Root CA" in name:
+            vendor = Vendor.INTEL
+        elif name.startswith("ARK-"):
+            vendor = Vendor.AMD
+        else:
+            raise ConfigurationError(
+                f"trust anchor {root.subject}: common name is none of '...SGX Root CA' (Intel), 'ARK-<Product>' (AMD)"
+            )
+        simulated = root.subject.organization.startswith(SIMULATED_ORGANIZATION)
+        anchors.append(
+            TrustAnchor(
+                vendor=vendor,
+                subject=root.subject.der,
+                spki=root.spki,
+                kind=AnchorKind.SIMULATED if simulated else AnchorKind.USER,
+                name=name,
+                source=f"given explicitly; certificate SHA-256 {root.sha256.hex()}",
+            )
+        )
+    return tuple(anchors)
+
+
+def product_of(anchor: TrustAnchor) -> str:
+    """Product of an AMD anchor: "Milan" for `ARK-Milan`."""
+    return anchor.name.removeprefix("ARK-")
+
+
+def anchors_of(anchors: Sequence[TrustAnchor], vendor: Vendor) -> tuple[TrustAnchor, ...]:
+    """Give those of one vendor."""
+    return tuple(anchor for anchor in anchors if anchor.vendor is vendor)
