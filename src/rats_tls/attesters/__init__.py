@@ -1,1 +1,1 @@
-"""attesters."""
+"""Attesters: each obtains Evidence from one TEE."""

@@ -14,6 +14,7 @@ class Binding(str, Enum):
 
     CERTIFICATE = "certificate"  # the TLS key, through the certificate
     SESSION = "session"  # the TLS connection itself, through an exporter
+    REPORT_DATA = "report-data"  # what the caller of an appraisal outside a channel expected; no policy lists it
     NONE = "none"  # nothing: only where a policy lists it
 
     def __str__(self) -> str:

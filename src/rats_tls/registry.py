@@ -1,0 +1,117 @@
+"""Finds instances of the four kinds by name: built-in ones here, third parties' by entry point.
+
+Entry points are loaded only when named; a name that a built-in has cannot be taken. `simulated_*` attesters need a
+simulated world and come from `rats_tls.simulation`, which is imported only for them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rats_tls.core.errors import ConfigurationError, NoInstanceError, RatsTlsError
+from rats_tls.core.evidence import TeeType
+from rats_tls.core.interfaces import Attester, CryptoWrapper, TlsWrapper, Verifier
+
+BUILT_IN: dict[str, dict[str, str]] = {
+    "attesters": {"null": "rats_tls.attesters.null:NullAttester"},
+    "verifiers": {
+        "sgx_ecdsa": "rats_tls.verifiers.sgx_ecdsa:SgxEcdsaVerifier",
+        "tdx_ecdsa": "rats_tls.verifiers.tdx_ecdsa:TdxEcdsaVerifier",
+        "sev_snp": "rats_tls.verifiers.sev_snp:SevSnpVerifier",
+        "null": "rats_tls.verifiers.null:NullVerifier",
+    },
+    "tls_wrappers": {
+        "openssl": "rats_tls.tls_wrappers.openssl:OpensslTlsWrapper",
+        "null": "rats_tls.tls_wrappers.null:NullTlsWrapper",
+    },
+    "crypto_wrappers": {
+        "openssl": "rats_tls.crypto_wrappers.openssl:OpensslCryptoWrapper",
+        "null": "rats_tls.crypto_wrappers.null:NullCryptoWrapper",
+    },
+}
+"""Kind, instance name, and `module:class`."""
+
+SIMULATED_ATTESTERS = ("simulated_sgx_ecdsa", "simulated_tdx_ecdsa", "simulated_sev_snp")
+
+_T = TypeVar("_T")
+
+
+def attester(name: str, *, simulation: Path | None = None) -> Attester:
+    """Make the attester `name`.
+
+    Args:
+        name: instance name; `auto` picks the TEE that this process runs in.
+        simulation: directory of a simulated world, for `simulated_*` names.
+
+    Raises:
+        ConfigurationError: a simulated attester without a simulated world.
+        NoInstanceError: no such attester, or `auto` finds no TEE.
+    """
+    if name == "auto":
+        raise NoInstanceError(
+            "attester auto: no TEE that a built-in attester can use was found here; name one, "
+            f"or one of {', '.join(SIMULATED_ATTESTERS)} with a simulated world"
+        )
+    if name in SIMULATED_ATTESTERS:
+        if simulation is None:
+            raise ConfigurationError(f"attester {name} needs a simulated world (a directory)")
+        world = importlib.import_module("rats_tls.simulation.world")
+        made: Attester = world.SimulatedWorld.load(simulation).attester(name)
+        return made
+    return _instance("attesters", name, Attester)
+
+
+def verifiers(names: Iterable[TeeType] | None = None) -> dict[TeeType, Verifier]:
+    """Make the built-in Verifiers of `names`, or all of them, by TEE type. Each has caches of its own."""
+    wanted = [TeeType(name) for name in BUILT_IN["verifiers"]] if names is None else list(names)
+    return {tee: _instance("verifiers", tee.value, Verifier) for tee in wanted}
+
+
+def verifier(name: str) -> Verifier:
+    """Make the Verifier `name`. Raises NoInstanceError."""
+    return _instance("verifiers", name, Verifier)
+
+
+def tls_wrapper(name: str) -> TlsWrapper:
+    """Make the TLS wrapper `name`. Raises NoInstanceError."""
+    return _instance("tls_wrappers", name, TlsWrapper)
+
+
+def crypto_wrapper(name: str) -> CryptoWrapper:
+    """Make the crypto wrapper `name`. Raises NoInstanceError."""
+    return _instance("crypto_wrappers", name, CryptoWrapper)
+
+
+def _instance(kind: str, name: str, protocol: type[_T]) -> _T:
+    made = _load(kind, name)()
+    if not isinstance(made, protocol):
+        raise ConfigurationError(f"{kind} instance {name!r}: {type(made).__name__} is no {protocol.__name__}")
+    return made
+
+
+def _load(kind: str, name: str) -> Any:
+    """Load the class or factory of an instance; only the one that is named is imported."""
+    built_in = BUILT_IN[kind]
+    offered = [point for point in entry_points(group=f"rats_tls.{kind}") if point.name == name]
+    if name in built_in:
+        if offered:
+            raise ConfigurationError(f"{kind} instance {name!r} is built in; {offered[0].value} may not take its name")
+        module, _, attribute = built_in[name].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+    if len(offered) > 1:
+        raise ConfigurationError(
+            f"{kind} instance {name!r} is offered by several packages: {', '.join(point.value for point in offered)}"
+        )
+    if offered:
+        try:
+            return offered[0].load()
+        except RatsTlsError:
+            raise
+        except Exception as error:
+            raise NoInstanceError(f"{kind} instance {name!r} ({offered[0].value}) does not load: {error}") from error
+    known = sorted({*built_in, *(SIMULATED_ATTESTERS if kind == "attesters" else ())})
+    raise NoInstanceError(f"{kind} instance {name!r} is not known here; there are {', '.join(known)}")
