@@ -1,1 +1,96 @@
-"""Attested TLS: a TLS connection whose peer has proved what code it is, on what platform, in what state."""
+"""Attested TLS: a TLS connection whose peer has proved what code it is, on what platform, in what state.
+
+context = Context(policy=Policy.from_file("policy.toml"))
+with context.connect(("10.0.0.7", 1234)) as connection:
+    connection.sendall(b"for the attested peer only")
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from rats_tls._version import __version__
+
+if TYPE_CHECKING:
+    from rats_tls.connection import Connection
+    from rats_tls.context import Context, Listener
+    from rats_tls.core.errors import (
+        AppraisalError,
+        AuthenticityError,
+        BindingError,
+        CertificateChainError,
+        CollectionError,
+        ConfigurationError,
+        ConnectionFailedError,
+        DecodeError,
+        EndorsementMissingError,
+        ExpiredError,
+        FreshnessError,
+        HandshakeTimeoutError,
+        InternalError,
+        NoEvidenceError,
+        NoInstanceError,
+        PeerRefusedError,
+        ProtocolError,
+        RatsTlsError,
+        RevokedError,
+        SignatureError,
+        TcbLevelError,
+        TlsError,
+        UnsupportedError,
+    )
+    from rats_tls.core.results import AttestationResult
+    from rats_tls.policy import Policy
+
+__all__ = [
+    "AppraisalError",
+    "AttestationResult",
+    "AuthenticityError",
+    "BindingError",
+    "CertificateChainError",
+    "CollectionError",
+    "ConfigurationError",
+    "Connection",
+    "ConnectionFailedError",
+    "Context",
+    "DecodeError",
+    "EndorsementMissingError",
+    "ExpiredError",
+    "FreshnessError",
+    "HandshakeTimeoutError",
+    "InternalError",
+    "Listener",
+    "NoEvidenceError",
+    "NoInstanceError",
+    "PeerRefusedError",
+    "Policy",
+    "ProtocolError",
+    "RatsTlsError",
+    "RevokedError",
+    "SignatureError",
+    "TcbLevelError",
+    "TlsError",
+    "UnsupportedError",
+    "__version__",
+]
+
+_ERRORS = "rats_tls.core.errors"
+_HOMES = {
+    "AttestationResult": "rats_tls.core.results",
+    "Connection": "rats_tls.connection",
+    "Context": "rats_tls.context",
+    "Listener": "rats_tls.context",
+    "Policy": "rats_tls.policy",
+}
+"""Where the public names live; the errors have a home of their own. Loaded on first use, to keep imports fast."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES.get(name, _ERRORS)), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

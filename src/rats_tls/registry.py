@@ -7,10 +7,10 @@ simulated world and come from `rats_tls.simulation`, which is imported only for 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from rats_tls.core.errors import ConfigurationError, NoInstanceError, RatsTlsError
 from rats_tls.core.evidence import TeeType
@@ -93,7 +93,7 @@ def _instance(kind: str, name: str, protocol: type[_T]) -> _T:
     return made
 
 
-def _load(kind: str, name: str) -> Any:
+def _load(kind: str, name: str) -> Callable[[], object]:
     """Load the class or factory of an instance; only the one that is named is imported."""
     built_in = BUILT_IN[kind]
     offered = [point for point in entry_points(group=f"rats_tls.{kind}") if point.name == name]
@@ -101,17 +101,19 @@ def _load(kind: str, name: str) -> Any:
         if offered:
             raise ConfigurationError(f"{kind} instance {name!r} is built in; {offered[0].value} may not take its name")
         module, _, attribute = built_in[name].partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        factory: Callable[[], object] = getattr(importlib.import_module(module), attribute)
+        return factory
     if len(offered) > 1:
         raise ConfigurationError(
             f"{kind} instance {name!r} is offered by several packages: {', '.join(point.value for point in offered)}"
         )
     if offered:
         try:
-            return offered[0].load()
+            loaded: Callable[[], object] = offered[0].load()
         except RatsTlsError:
             raise
         except Exception as error:
             raise NoInstanceError(f"{kind} instance {name!r} ({offered[0].value}) does not load: {error}") from error
+        return loaded
     known = sorted({*built_in, *(SIMULATED_ATTESTERS if kind == "attesters" else ())})
     raise NoInstanceError(f"{kind} instance {name!r} is not known here; there are {', '.join(known)}")

@@ -1,0 +1,173 @@
+"""Options that several commands share, and what they are turned into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from rats_tls.core.anchors import TrustAnchor
+from rats_tls.core.endorsements import Endorsement, Endorsements
+from rats_tls.core.errors import ConfigurationError, DecodeError
+from rats_tls.endorsements.files import endorsements_from_file
+from rats_tls.policy import Policy
+from rats_tls.verifiers.chain import anchors_from_pem
+
+_MAX_FILE = 4 * 1024 * 1024
+
+_F = TypeVar("_F", bound=Callable[..., object])
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def judging_options(command: _F) -> _F:
+    """Add the options of a command that judges a peer or Evidence."""
+    for option in reversed(
+        (
+            click.option("--policy", "policy_file", type=_FILE, metavar="FILE", help="Appraisal Policy (TOML)."),
+            click.option(
+                "--trust-anchors",
+                type=_FILE,
+                multiple=True,
+                metavar="FILE",
+                help="Root certificates (PEM) to trust beside the vendors' own, such as those of simulated TEEs.",
+            ),
+            click.option(
+                "--endorsements-file",
+                "endorsements_files",
+                type=_FILE,
+                multiple=True,
+                metavar="FILE",
+                help="Endorsements: Intel JSON bundle, AMD or PCK certificates (PEM, DER), CRL, certificate table.",
+            ),
+            click.option("--json", "as_json", is_flag=True, help="Print JSON documents, one a line."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def connection_options(command: _F) -> _F:
+    """Add the options of a command that makes connections."""
+    for option in reversed(
+        (
+            click.option("--ip", "-i", default="127.0.0.1", show_default=True, help="Address."),
+            click.option("--port", "-p", type=click.IntRange(0, 65535), default=1234, show_default=True, help="Port."),
+            click.option("--attester", "-a", default=None, metavar="NAME", help="What collects this side's Evidence."),
+            click.option("--tls", "-t", default="openssl", show_default=True, metavar="NAME", help="TLS wrapper."),
+            click.option(
+                "--crypto", "-c", default="openssl", show_default=True, metavar="NAME", help="Crypto wrapper."
+            ),
+            click.option("--mutual", "-m", is_flag=True, help="Both sides attest; it is an error if one cannot."),
+            click.option(
+                "--claim",
+                "claims",
+                multiple=True,
+                metavar="NAME=VALUE",
+                help="Custom claim, bound to this side's Evidence.",
+            ),
+            click.option(
+                "--provide-endorsements", "-e", is_flag=True, help="Send the Endorsements of this side's Evidence too."
+            ),
+            click.option(
+                "--simulation",
+                type=click.Path(exists=True, file_okay=False, path_type=Path),
+                metavar="DIRECTORY",
+                help="Simulated world for `simulated_*` attesters. Simulated TEEs prove nothing.",
+            ),
+            click.option(
+                "--simulate",
+                "states",
+                multiple=True,
+                metavar="STATE",
+                help="State of the simulated TEE: debug, out-of-date, or FIELD=VALUE.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def read_file(path: Path) -> bytes:
+    """Read an input file of at most 4 MiB.
+
+    Raises:
+        ConfigurationError: it cannot be read, or is larger.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_FILE + 1)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror or error}") from error
+    if len(data) > _MAX_FILE:
+        raise ConfigurationError(f"{path}: larger than {_MAX_FILE} bytes")
+    return data
+
+
+def load_policy(path: Path | None) -> Policy | None:
+    """Read the policy file, if one was named."""
+    return Policy.from_toml(read_file(path), where=str(path)) if path is not None else None
+
+
+def load_anchors(paths: tuple[Path, ...]) -> tuple[TrustAnchor, ...]:
+    """Read trust anchor files.
+
+    Raises:
+        ConfigurationError: a file without roots, naming it.
+    """
+    anchors: list[TrustAnchor] = []
+    for path in paths:
+        try:
+            anchors.extend(anchors_from_pem(read_file(path)))
+        except DecodeError as error:
+            raise ConfigurationError(f"{path}: {error.message}") from error
+    return tuple(anchors)
+
+
+def load_endorsements(paths: tuple[Path, ...]) -> Endorsements:
+    """Read Endorsement files of any known form.
+
+    Raises:
+        DecodeError: a file of no known form, naming it.
+    """
+    items: list[Endorsement] = []
+    for path in paths:
+        items.extend(endorsements_from_file(read_file(path), where=str(path)))
+    return Endorsements(tuple(items))
+
+
+def parse_claims(claims: tuple[str, ...]) -> dict[str, bytes]:
+    """Read NAME=VALUE pairs.
+
+    Raises:
+        click.BadParameter: a pair without a name or `=`.
+    """
+    parsed: dict[str, bytes] = {}
+    for claim in claims:
+        name, sign, value = claim.partition("=")
+        if not name or not sign:
+            raise click.BadParameter(f"got {claim!r}, expected NAME=VALUE", param_hint="--claim")
+        parsed[name] = value.encode()
+    return parsed
+
+
+def parse_time(text: str | None) -> datetime:
+    """Read an RFC 3339 time; now when None.
+
+    Raises:
+        click.BadParameter: not such a time, or one without a zone.
+    """
+    if text is None:
+        return datetime.now(UTC)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(
+            f"got {text!r}, expected a time such as 2026-01-31T12:00:00Z", param_hint="--at"
+        ) from None
+    if time.tzinfo is None:
+        raise click.BadParameter(f"got {text!r}: a time needs its zone, for example a Z at the end", param_hint="--at")
+    return time.astimezone(UTC)

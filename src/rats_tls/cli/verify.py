@@ -1,0 +1,100 @@
+"""`rats-tls verify`: judge Evidence, or a certificate that carries it, from a file."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from rats_tls import registry
+from rats_tls.appraisal import Appraiser
+from rats_tls.cli.options import judging_options, load_anchors, load_endorsements, load_policy, parse_time, read_file
+from rats_tls.cli.render import show_refusal, show_result
+from rats_tls.core.binding import REPORT_DATA_SIZE
+from rats_tls.core.documents import refusal_document, result_document
+from rats_tls.core.errors import RatsTlsError
+from rats_tls.core.results import AttestationResult
+from rats_tls.formats.detect import detect_evidence
+from rats_tls.formats.x509 import certificates_from_pem
+from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
+
+
+@click.command()
+@click.argument("evidence_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
+@judging_options
+@click.option("--report-data", metavar="HEX", help="The 64 bytes that bare Evidence must carry.")
+@click.option("--at", "at_time", metavar="TIME", help="Judge as of this time (RFC 3339) instead of now.")
+@click.option("--checks", is_flag=True, help="List every check.")
+def verify(
+    evidence_file: Path,
+    policy_file: Path | None,
+    trust_anchors: tuple[Path, ...],
+    endorsements_files: tuple[Path, ...],
+    as_json: bool,
+    report_data: str | None,
+    at_time: str | None,
+    checks: bool,
+) -> None:
+    """Judge the Evidence in FILE: a quote, a report, or a certificate that carries one.
+
+    Nothing is fetched: give Endorsements by --endorsements-file. A certificate from a file proves no possession of
+    its key, and bare Evidence without --report-data is bound to nothing: the policy must then list binding "none".
+    """
+    policy = load_policy(policy_file)
+    if policy is None:
+        raise click.UsageError("--policy is required: Evidence is judged against a policy or not at all")
+    now = parse_time(at_time)
+    expected = _report_data(report_data)
+    appraiser = Appraiser(
+        policy,
+        verifiers=registry.verifiers(),
+        anchors=(*VENDOR_ROOTS, *load_anchors(trust_anchors)),
+        crypto=registry.crypto_wrapper("openssl"),
+        endorsements=load_endorsements(endorsements_files),
+    )
+    data = read_file(evidence_file)
+    console = Console()
+    title = evidence_file.name
+    try:
+        result = _appraise(appraiser, data, expected, now=now)
+    except RatsTlsError as error:
+        if as_json:
+            click.echo(json.dumps(refusal_document(error)))
+        else:
+            show_refusal(console, error, title=title, checks=checks)
+        raise click.exceptions.Exit(int(error.refusal.exit_code)) from error
+    if as_json:
+        click.echo(json.dumps(result_document(result)))
+    else:
+        show_result(console, result, title=title, checks=checks)
+
+
+def _appraise(appraiser: Appraiser, data: bytes, expected: bytes | None, *, now: datetime) -> AttestationResult:
+    certificate = _certificate(data)
+    if certificate is None:
+        return appraiser.appraise_evidence(detect_evidence(data), now=now, expected_report_data=expected)
+    if expected is not None:
+        raise click.UsageError("--report-data is for bare Evidence; a certificate says itself what it is bound to")
+    return appraiser.appraise_certificate(certificate, now=now, possession_proved=False)
+
+
+def _certificate(data: bytes) -> bytes | None:
+    """Give the leaf's DER when `data` is a certificate: PEM, or a DER sequence of about its own length."""
+    if b"-----BEGIN CERTIFICATE-----" in data[:65_536]:
+        return certificates_from_pem(data, "certificate file")[0]
+    return data if data[:2] in (b"\x30\x82", b"\x30\x83") else None
+
+
+def _report_data(text: str | None) -> bytes | None:
+    if text is None:
+        return None
+    try:
+        data = bytes.fromhex(text)
+    except ValueError:
+        raise click.BadParameter(f"got {text[:40]!r}, expected hex digits", param_hint="--report-data") from None
+    if len(data) != REPORT_DATA_SIZE:
+        raise click.BadParameter(f"got {len(data)} bytes, expected {REPORT_DATA_SIZE}", param_hint="--report-data")
+    return data

@@ -1,0 +1,322 @@
+"""The blocking API: one Context for all settings, connections made from it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from rats_tls import registry
+from rats_tls.appraisal import Appraiser
+from rats_tls.channel import AppraisalNeeded, Channel, ChannelSettings, Credentials
+from rats_tls.connection import Connection
+from rats_tls.core.algorithms import KeyAlgorithm
+from rats_tls.core.anchors import TrustAnchor
+from rats_tls.core.binding import Binding
+from rats_tls.core.endorsements import Endorsements
+from rats_tls.core.errors import ConfigurationError, ConnectionFailedError, InternalError
+from rats_tls.core.evidence import TeeType
+from rats_tls.core.interfaces import Attester, CryptoWrapper, Role, TlsWrapper, Verifier
+from rats_tls.core.limits import DEFAULT_LIMITS, Limits
+from rats_tls.core.results import AttestationResult, ConnectionFacts
+from rats_tls.credentials import CredentialSource
+from rats_tls.policy import Policy
+from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
+
+DEFAULT_MAX_EVIDENCE_AGE = 3600.0
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Context:
+    """Settings of one side, shared by any number of connections and threads.
+
+    Args:
+        policy: the Appraisal Policy that judges the peer. A client must have one; a server with one demands a
+            client's Evidence, a server without one judges nobody and `Connection.peer` is None.
+        attester: instance or name of what collects this side's Evidence; None for a client that does not attest.
+            A server must name one; "null" serves a certificate without Evidence.
+        mutual: True requires that both sides attest: it is then an error to lack policy or attester. False forbids a
+            server to hold a policy. None leaves it to what is given.
+        verifiers: by TEE type; the built-in ones that the policy names by default.
+        tls: TLS wrapper, instance or name.
+        crypto: crypto wrapper, instance or name.
+        trust_anchors: anchors to use beside the vendors' pinned roots.
+        vendor_roots: whether the vendors' pinned roots are anchors too.
+        endorsements: local Endorsements.
+        provide_endorsements: send the peer, in the preamble, the Endorsements that came with this side's Evidence.
+        endorsements_in_certificate: also put them into the certificate (Intel only; C readers abort on it).
+        custom_claims: names and values bound to this side's Evidence and delivered to the peer.
+        key_algorithm: of the TLS key.
+        application_protocols: the application's protocols, best first.
+        max_evidence_age: seconds; key and Evidence are renewed together before it.
+        allow_tls12: accept TLS 1.2 with extended master secret too.
+        limits: sizes and times.
+        clock: gives the time, aware.
+
+    Raises:
+        ConfigurationError: settings that do not go together.
+        NoInstanceError: a named instance that is not there.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: Policy | None = None,
+        attester: Attester | str | None = None,
+        mutual: bool | None = None,
+        verifiers: Mapping[TeeType, Verifier] | None = None,
+        tls: TlsWrapper | str = "openssl",
+        crypto: CryptoWrapper | str = "openssl",
+        trust_anchors: Sequence[TrustAnchor] = (),
+        vendor_roots: bool = True,
+        endorsements: Endorsements | None = None,
+        provide_endorsements: bool = False,
+        endorsements_in_certificate: bool = False,
+        custom_claims: Mapping[str, bytes] | None = None,
+        key_algorithm: KeyAlgorithm = KeyAlgorithm.EC_P256,
+        application_protocols: Sequence[str] = (),
+        max_evidence_age: float = DEFAULT_MAX_EVIDENCE_AGE,
+        allow_tls12: bool = False,
+        limits: Limits = DEFAULT_LIMITS,
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
+        self._policy = policy
+        self._attester = registry.attester(attester) if isinstance(attester, str) else attester
+        self._mutual = mutual
+        self._tls = registry.tls_wrapper(tls) if isinstance(tls, str) else tls
+        self._crypto = registry.crypto_wrapper(crypto) if isinstance(crypto, str) else crypto
+        self._provide_endorsements = provide_endorsements
+        self._application_protocols = tuple(application_protocols)
+        self._allow_tls12 = allow_tls12
+        self._limits = limits
+        self._clock = clock
+        self._require_consistent(key_algorithm, max_evidence_age)
+        self._appraiser = (
+            Appraiser(
+                policy,
+                verifiers=registry.verifiers(policy.tee_types) if verifiers is None else verifiers,
+                anchors=(*(VENDOR_ROOTS if vendor_roots else ()), *trust_anchors),
+                crypto=self._crypto,
+                endorsements=endorsements,
+                limits=limits,
+            )
+            if policy is not None
+            else None
+        )
+        self._credentials = CredentialSource(
+            self._attester,
+            self._crypto,
+            key_algorithm=key_algorithm,
+            custom_claims=custom_claims or {},
+            max_evidence_age=max_evidence_age,
+            endorsements_in_certificate=endorsements_in_certificate,
+            clock=clock,
+            limits=limits,
+        )
+        self._settings: dict[Role, ChannelSettings] = {}
+        self._settings_lock = threading.Lock()
+
+    def _require_consistent(self, key_algorithm: KeyAlgorithm, max_evidence_age: float) -> None:
+        if self._mutual is True and self._policy is None:
+            raise ConfigurationError("mutual: the peer attests, so a policy is required to judge it")
+        if self._mutual is True and self._attester is None:
+            raise ConfigurationError("mutual: this side attests, so an attester is required")
+        if max_evidence_age <= 0:
+            raise ConfigurationError(f"max_evidence_age: got {max_evidence_age}, expected a positive number of seconds")
+        if key_algorithm not in self._tls.capabilities.key_algorithms:
+            raise ConfigurationError(f"TLS wrapper {self._tls.name} presents no {key_algorithm.value} keys")
+        if self._allow_tls12 and not self._tls.capabilities.tls12:
+            raise ConfigurationError(f"TLS wrapper {self._tls.name} offers no TLS 1.2 with extended master secret")
+
+    # --- connections ---------------------------------------------------------------------------------------------
+    def connect(
+        self, address: tuple[str, int] | str, *, timeout: float | None = None, server_hostname: str | None = None
+    ) -> Connection:
+        """Connect to a server, judge it, and be judged where it asks.
+
+        Args:
+            address: (host, port), or the path of a Unix socket.
+            timeout: seconds for connecting, the handshake, and later each read and write; None for no limit but the
+                handshake's own.
+            server_hostname: sent as SNI; not a proof of identity.
+
+        Returns:
+            An accepted connection.
+
+        Raises:
+            RatsTlsError: refused, by either side, or failed.
+        """
+        self._settings_for("client")
+        try:
+            if isinstance(address, str):
+                sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                sock.settimeout(timeout)
+                try:
+                    sock.connect(address)
+                except BaseException:
+                    sock.close()
+                    raise
+            else:
+                sock = socket.create_connection(address, timeout)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            raise ConnectionFailedError(f"connect to {_address_text(address)}: {error}") from error
+        connection = self.wrap_socket(sock, server_hostname=server_hostname)
+        connection.handshake()
+        return connection
+
+    def wrap_socket(
+        self, sock: socket.socket, *, server_side: bool = False, server_hostname: str | None = None
+    ) -> Connection:
+        """Make a connection over a connected stream socket, which it then owns.
+
+        The handshake is done by `Connection.handshake` or by the first read or write.
+
+        Raises:
+            ConfigurationError: the settings do not fit the role.
+        """
+        settings = self._settings_for("server" if server_side else "client")
+        channel = Channel(settings, server_hostname=server_hostname)
+        return Connection(sock, channel, collect=self._collect, appraise=self._appraise, limits=self._limits)
+
+    def listen(self, address: tuple[str, int] | str, *, backlog: int = 128) -> Listener:
+        """Listen on (host, port) or on the path of a Unix socket.
+
+        Raises:
+            ConfigurationError: the settings do not fit a server.
+            CollectionError: the Attester cannot collect Evidence.
+            ConnectionFailedError: the address cannot be listened on.
+        """
+        self._settings_for("server")
+        self._credentials.current()
+        try:
+            if isinstance(address, str):
+                sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                try:
+                    sock.bind(address)
+                    sock.listen(backlog)
+                except BaseException:
+                    sock.close()
+                    raise
+            else:
+                sock = socket.create_server(address, backlog=backlog)
+        except OSError as error:
+            raise ConnectionFailedError(f"listen on {_address_text(address)}: {error}") from error
+        return Listener(sock, self)
+
+    # --- what the shells need ------------------------------------------------------------------------------------
+    def _settings_for(self, role: Role) -> ChannelSettings:
+        with self._settings_lock:
+            if role not in self._settings:
+                self._settings[role] = self._make_settings(role)
+            return self._settings[role]
+
+    def _make_settings(self, role: Role) -> ChannelSettings:
+        policy = self._policy
+        if role == "client" and policy is None:
+            raise ConfigurationError('a client judges its server: give a policy (one that names "null" accepts anyone)')
+        if role == "server" and self._attester is None:
+            raise ConfigurationError('a server names its attester ("null" serves without Evidence)')
+        if role == "server" and self._mutual is False and policy is not None:
+            raise ConfigurationError("mutual is False: a server that judges nobody takes no policy")
+        if role == "server" and policy is not None and not self._tls.capabilities.mutual_server:
+            raise ConfigurationError(f"TLS wrapper {self._tls.name} cannot demand a client's certificate")
+        attests = self._attester is not None and self._attester.tee_type is not TeeType.NULL
+        entries = policy.entries if policy is not None else ()
+        return ChannelSettings(
+            role=role,
+            tls=self._tls,
+            attests=attests,
+            demands_evidence=policy is not None,
+            bindings=frozenset(binding for entry in entries for binding in entry.bindings)
+            if policy is not None
+            else frozenset(Binding),
+            preamble_required=policy is None or all(entry.preamble == "required" for entry in entries),
+            accepted_tee_types=tuple(sorted(policy.tee_types, key=str)) if policy is not None else (),
+            application_protocols=self._application_protocols,
+            provide_endorsements=self._provide_endorsements,
+            allow_tls12=self._allow_tls12,
+            limits=self._limits,
+        )
+
+    def _collect(self) -> Credentials:
+        return self._credentials.current()
+
+    def _appraise(self, needed: AppraisalNeeded) -> AttestationResult:
+        if self._appraiser is None:
+            raise InternalError("an appraisal was asked for where no policy is")
+        return self._appraiser.appraise_certificate(
+            needed.certificate,
+            now=self._clock(),
+            possession_proved=needed.binding is not Binding.NONE,
+            preamble=needed.preamble,
+            peer_endorsements=needed.endorsements,
+            connection=ConnectionFacts(tls=needed.facts, tls_wrapper=f"{self._tls.name} ({self._tls.version})"),
+        )
+
+
+class Listener:
+    """A listening socket whose connections are attested."""
+
+    def __init__(self, sock: socket.socket, context: Context) -> None:
+        self._socket = sock
+        self._context = context
+
+    def accept(self, *, handshake: bool = True) -> tuple[Connection, object]:
+        """Wait for a client.
+
+        Args:
+            handshake: do the handshake and the appraisals here. A server of many clients passes False and does them
+                in the thread that serves the connection, so that one slow client keeps nobody waiting.
+
+        Returns:
+            The connection and the peer's address.
+
+        Raises:
+            RatsTlsError: that client was refused or failed; the listener goes on.
+            TimeoutError: the listener's timeout ran out.
+            OSError: the listener is closed.
+        """
+        sock, address = self._socket.accept()
+        sock.settimeout(None)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = self._context.wrap_socket(sock, server_side=True)
+        if handshake:
+            connection.handshake()
+        return connection, address
+
+    @property
+    def address(self) -> object:
+        """Own address, with the port that was chosen for port 0."""
+        return self._socket.getsockname()
+
+    def fileno(self) -> int:
+        """File descriptor of the listening socket."""
+        return self._socket.fileno()
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Set how long `accept` waits for a client; None for ever."""
+        self._socket.settimeout(seconds)
+
+    def close(self) -> None:
+        """Stop listening; connections go on."""
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _address_text(address: tuple[str, int] | str) -> str:
+    return address if isinstance(address, str) else f"{address[0]}:{address[1]}"

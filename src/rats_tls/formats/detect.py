@@ -1,0 +1,38 @@
+"""Tells the type of bare Evidence from its first bytes. A guess about form only: the Verifier decides what it is."""
+
+from __future__ import annotations
+
+from rats_tls.core.errors import UnsupportedError
+from rats_tls.core.evidence import Evidence, TeeType
+
+INTEL_QE_VENDOR_ID = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
+_TEE_SGX = 0x00
+_TEE_TDX = 0x81
+_SNP_REPORT_SIZE = 0x4A0
+_TDREPORT_SIZE = 1024
+
+
+def detect_evidence(data: bytes) -> Evidence:
+    """Give `data` as Evidence of the type that its header shows.
+
+    Raises:
+        UnsupportedError: no known Evidence, or one that cannot be judged remotely; the message says which.
+    """
+    version = int.from_bytes(data[0:2], "little")
+    if len(data) >= 48 and data[12:28] == INTEL_QE_VENDOR_ID:
+        tee_type = int.from_bytes(data[4:8], "little")
+        # A v3 header has no TEE type: those bytes are reserved there (verification: Intel quote header).
+        if version == 3 or tee_type == _TEE_SGX:
+            return Evidence.of(TeeType.SGX_ECDSA, data)
+        if tee_type == _TEE_TDX:
+            return Evidence.of(TeeType.TDX_ECDSA, data)
+        raise UnsupportedError(f"Intel quote header tee_type: got {tee_type:#x}, expected 0 (SGX) or 0x81 (TDX)")
+    if len(data) >= _SNP_REPORT_SIZE and version in range(2, 6) and data[2:4] == b"\0\0":
+        return Evidence.of(TeeType.SEV_SNP, data)
+    if len(data) == _TDREPORT_SIZE and data[:1] == b"\x81":
+        raise UnsupportedError(
+            "this is a TDREPORT: a MAC for its own platform, which cannot be verified remotely; a quote made of it can"
+        )
+    if len(data) == 432:
+        raise UnsupportedError("this looks like an SGX local report: it can be verified only inside its target enclave")
+    raise UnsupportedError(f"no known Evidence: {len(data)} bytes that begin with {data[:16].hex() or 'nothing'}")
