@@ -1,0 +1,208 @@
+"""The simulated Intel: root and intermediate authorities, PCK certificates, revocation lists, TCB info, identities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from rats_tls.core.anchors import AnchorKind, TrustAnchor, Vendor
+from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements
+from rats_tls.simulation import pki
+from rats_tls.simulation.intel_documents import Tee, qe_identity, tcb_info
+from rats_tls.simulation.intel_state import HEALTHY, IntelItem, IntelVendorState
+from rats_tls.verifiers.chain import SIMULATED_ORGANIZATION
+
+CA_VALIDITY = pki.Validity(
+    start=datetime(2018, 5, 21, 10, 45, 10, tzinfo=UTC), end=datetime(2049, 12, 31, 23, 59, 59, tzinfo=UTC)
+)
+_ROOT_CRL_URL = "https://simulated.invalid/IntelSGXRootCA.der"
+_PCK_CRL_URL = "https://simulated.invalid/sgx/certification/v4/pckcrl?ca={ca}&encoding=der"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PckSubject:
+    """What a PCK certificate is issued for.
+
+    Attributes:
+        public_key: the PCK key.
+        authority: which intermediate authority issues it.
+        fmspc: FMSPC (6 bytes), as in the extension.
+        pce_id: PCE id (2 bytes), as in the extension.
+        extension: extnValue of the SGX extension.
+    """
+
+    public_key: ec.EllipticCurvePublicKey
+    authority: Literal["processor", "platform"]
+    fmspc: bytes
+    pce_id: bytes
+    extension: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntelKeys:
+    """The simulated Intel's private keys, all P-256."""
+
+    root: ec.EllipticCurvePrivateKey
+    processor: ec.EllipticCurvePrivateKey
+    platform: ec.EllipticCurvePrivateKey
+    tcb_signing: ec.EllipticCurvePrivateKey
+
+    @classmethod
+    def generate(cls) -> IntelKeys:
+        """Make new keys."""
+        root, processor, platform, tcb_signing = (ec.generate_private_key(ec.SECP256R1()) for _ in range(4))
+        return cls(root=root, processor=processor, platform=platform, tcb_signing=tcb_signing)
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, SIMULATED_ORGANIZATION),
+            x509.NameAttribute(NameOID.LOCALITY_NAME, "Santa Clara"),
+            x509.NameAttribute(NameOID.STATE_OR_PROVINCE_NAME, "CA"),
+            x509.NameAttribute(NameOID.COUNTRY_NAME, "US"),
+        ]
+    )
+
+
+_ROOT = _name("Simulated Intel SGX Root CA")
+_PCK = _name("Simulated Intel SGX PCK Certificate")
+_TCB_SIGNING = _name("Simulated Intel SGX TCB Signing")
+_INTERMEDIATE = {
+    "processor": _name("Simulated Intel SGX PCK Processor CA"),
+    "platform": _name("Simulated Intel SGX PCK Platform CA"),
+}
+_CA_USAGE = frozenset({"key_cert_sign", "crl_sign"})
+_LEAF_USAGE = frozenset({"digital_signature", "content_commitment"})
+SGX_EXTENSION_OID = "1.2.840.113741.1.13.1"
+
+
+class SimulatedIntelVendor:
+    """The simulated Intel. Everything it issues is made from its keys on demand; time is an argument.
+
+    Args:
+        keys: its private keys; new ones when left out.
+    """
+
+    def __init__(self, keys: IntelKeys | None = None) -> None:
+        self.keys = keys or IntelKeys.generate()
+        self._root = pki.Authority(_ROOT, self.keys.root)
+        self._intermediates = {
+            "processor": pki.Authority(_INTERMEDIATE["processor"], self.keys.processor),
+            "platform": pki.Authority(_INTERMEDIATE["platform"], self.keys.platform),
+        }
+        self.root_certificate = self._root.issue(
+            _ROOT,
+            self.keys.root.public_key(),
+            pki.CertificateProfile(
+                validity=CA_VALIDITY, ca=True, path_length=1, usage=_CA_USAGE, crl_url=_ROOT_CRL_URL
+            ),
+        )
+
+    @property
+    def trust_anchor(self) -> TrustAnchor:
+        """The anchor to give explicitly to whoever shall accept this vendor's Evidence."""
+        return TrustAnchor(
+            vendor=Vendor.INTEL,
+            subject=_ROOT.public_bytes(),
+            spki=pki.spki_of(self.keys.root),
+            kind=AnchorKind.SIMULATED,
+            name="Simulated Intel SGX Root CA",
+            source="rats_tls.simulation",
+        )
+
+    def pck_chain(self, subject: PckSubject, now: datetime, state: IntelVendorState = HEALTHY) -> tuple[bytes, ...]:
+        """Issue a PCK certificate. Returns leaf, intermediate and root as DER."""
+        leaf = self._intermediates[subject.authority].issue(
+            _PCK,
+            subject.public_key,
+            pki.CertificateProfile(
+                validity=state.certificate_validity(IntelItem.PCK, now, CA_VALIDITY),
+                ca=False,
+                usage=_LEAF_USAGE,
+                crl_url=_PCK_CRL_URL.format(ca=subject.authority),
+                extensions=((SGX_EXTENSION_OID, subject.extension),),
+            ),
+        )
+        return state.signed(IntelItem.PCK, leaf), self._intermediate(subject, now, state), self.root_certificate
+
+    def endorsements(
+        self, tee: Tee, subject: PckSubject, now: datetime, state: IntelVendorState = HEALTHY
+    ) -> Endorsements:
+        """Issue all documents that judge Evidence of the platform with `subject`, but for the PCK chain."""
+        root = self.root_certificate
+        signing = self._tcb_signing(now, state)
+        info = tcb_info(tee, subject.fmspc, subject.pce_id, now, state)
+        identity = qe_identity(tee, now, state)
+        items = {
+            IntelItem.ROOT_CRL: Endorsement(
+                kind=EndorsementKind.INTEL_ROOT_CRL, data=self._root_crl(now, state), issuer_chain=(root,)
+            ),
+            IntelItem.PCK_CRL: Endorsement(
+                kind=EndorsementKind.INTEL_PCK_CRL,
+                data=self._pck_crl(subject, now, state),
+                issuer_chain=(self._intermediate(subject, now, state), root),
+            ),
+            IntelItem.TCB_INFO: Endorsement(
+                kind=EndorsementKind.INTEL_TCB_INFO,
+                data=info,
+                signature=state.signed(IntelItem.TCB_INFO, pki.sign_raw(self.keys.tcb_signing, info)),
+                issuer_chain=(signing, root),
+            ),
+            IntelItem.QE_IDENTITY: Endorsement(
+                kind=EndorsementKind.INTEL_QE_IDENTITY,
+                data=identity,
+                signature=state.signed(IntelItem.QE_IDENTITY, pki.sign_raw(self.keys.tcb_signing, identity)),
+                issuer_chain=(signing, root),
+            ),
+        }
+        return Endorsements(tuple(endorsement for item, endorsement in items.items() if item not in state.missing))
+
+    def _intermediate(self, subject: PckSubject, now: datetime, state: IntelVendorState) -> bytes:
+        authority = self._intermediates[subject.authority]
+        certificate = self._root.issue(
+            authority.name,
+            authority.key.public_key(),
+            pki.CertificateProfile(
+                validity=state.certificate_validity(IntelItem.INTERMEDIATE, now, CA_VALIDITY),
+                ca=True,
+                path_length=0,
+                usage=_CA_USAGE,
+                crl_url=_ROOT_CRL_URL,
+            ),
+        )
+        return state.signed(IntelItem.INTERMEDIATE, certificate)
+
+    def _tcb_signing(self, now: datetime, state: IntelVendorState) -> bytes:
+        certificate = self._root.issue(
+            _TCB_SIGNING,
+            self.keys.tcb_signing.public_key(),
+            pki.CertificateProfile(
+                validity=state.certificate_validity(IntelItem.TCB_SIGNING, now, CA_VALIDITY),
+                ca=False,
+                usage=_LEAF_USAGE,
+                crl_url=_ROOT_CRL_URL,
+            ),
+        )
+        return state.signed(IntelItem.TCB_SIGNING, certificate)
+
+    def _root_crl(self, now: datetime, state: IntelVendorState) -> bytes:
+        serials = []
+        if IntelItem.INTERMEDIATE in state.revoked:
+            serials += [pki.serial_of(ca.name, ca.key.public_key()) for ca in self._intermediates.values()]
+        if IntelItem.TCB_SIGNING in state.revoked:
+            serials.append(pki.serial_of(_TCB_SIGNING, self.keys.tcb_signing.public_key()))
+        crl = self._root.revoke(serials, 1, state.document_validity(IntelItem.ROOT_CRL, now))
+        return state.signed(IntelItem.ROOT_CRL, crl)
+
+    def _pck_crl(self, subject: PckSubject, now: datetime, state: IntelVendorState) -> bytes:
+        serials = [pki.serial_of(_PCK, subject.public_key)] if IntelItem.PCK in state.revoked else []
+        validity = state.document_validity(IntelItem.PCK_CRL, now)
+        crl = self._intermediates[subject.authority].revoke(serials, 1, validity)
+        return state.signed(IntelItem.PCK_CRL, crl)
