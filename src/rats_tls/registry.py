@@ -7,7 +7,7 @@ simulated world and come from `rats_tls.simulation`, which is imported only for 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TypeVar
@@ -40,29 +40,37 @@ SIMULATED_ATTESTERS = ("simulated_sgx_ecdsa", "simulated_tdx_ecdsa", "simulated_
 _T = TypeVar("_T")
 
 
-def attester(name: str, *, simulation: Path | None = None) -> Attester:
-    """Make the attester `name`.
-
-    Args:
-        name: instance name; `auto` picks the TEE that this process runs in.
-        simulation: directory of a simulated world, for `simulated_*` names.
+def attester(name: str) -> Attester:
+    """Make the attester `name`; `auto` picks the TEE that this process runs in.
 
     Raises:
-        ConfigurationError: a simulated attester without a simulated world.
+        ConfigurationError: a simulated attester, which needs a simulated world: see `simulated_attester`.
         NoInstanceError: no such attester, or `auto` finds no TEE.
     """
     if name == "auto":
         raise NoInstanceError(
-            "attester auto: no TEE that a built-in attester can use was found here; name one, "
-            f"or one of {', '.join(SIMULATED_ATTESTERS)} with a simulated world"
+            "attester auto: no TEE that a built-in attester can use was found here; name one: "
+            f"{', '.join((*BUILT_IN['attesters'], *SIMULATED_ATTESTERS))}"
         )
     if name in SIMULATED_ATTESTERS:
-        if simulation is None:
-            raise ConfigurationError(f"attester {name} needs a simulated world (a directory)")
-        world = importlib.import_module("rats_tls.simulation.world")
-        made: Attester = world.SimulatedWorld.load(simulation).attester(name)
-        return made
+        raise ConfigurationError(f"attester {name} needs a simulated world")
     return _instance("attesters", name, Attester)
+
+
+def simulated_attester(name: str, directory: Path, state: Mapping[str, object]) -> Attester:
+    """Make a simulated attester from the simulated world in `directory`.
+
+    Args:
+        name: one of `SIMULATED_ATTESTERS`.
+        directory: where the world was created.
+        state: fields of the simulated TEE's state; values may be texts.
+
+    Raises:
+        ConfigurationError: no such world, field or value.
+    """
+    world = importlib.import_module("rats_tls.simulation.world")
+    made: Attester = world.SimulatedWorld.load(directory).attester_from_texts(name, state)
+    return made
 
 
 def verifiers(names: Iterable[TeeType] | None = None) -> dict[TeeType, Verifier]:
