@@ -188,9 +188,26 @@ class ConnectionFailedError(RatsTlsError):
 
 
 class TlsError(ConnectionFailedError):
-    """The TLS handshake or record layer failed."""
+    """The TLS handshake or record layer failed.
+
+    Attributes:
+        peer_alert: name of the fatal alert that the peer sent (RFC 8446 B.2), or None when the failure is local.
+        truncated: whether the transport closed without the peer's close_notify.
+    """
 
     default_refusal = Refusal.TLS
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        peer_alert: str | None = None,
+        truncated: bool = False,
+        refusal: Refusal | None = None,
+    ) -> None:
+        super().__init__(message, refusal=refusal)
+        self.peer_alert = peer_alert
+        self.truncated = truncated
 
 
 class HandshakeTimeoutError(ConnectionFailedError, TimeoutError):

@@ -17,6 +17,7 @@ class Limits:
         custom_claims: most custom claims in a claims-buffer.
         preamble_message: largest payload of one preamble message (16 MiB would fit u24; nothing real is near).
         preamble_total: all preamble messages of one peer together.
+        undelivered: wire bytes taken from a peer and not yet delivered, above which no more are asked for.
         peer_endorsements: most Endorsement items taken from one peer.
         endorsement_document: largest TCB info, identity or revocation list.
         certificate_chain: most certificates in one vendor chain.
@@ -34,6 +35,7 @@ class Limits:
     custom_claims: int = 64
     preamble_message: int = 262_144
     preamble_total: int = 524_288
+    undelivered: int = 1_048_576
     peer_endorsements: int = 16
     endorsement_document: int = 1_048_576
     certificate_chain: int = 8

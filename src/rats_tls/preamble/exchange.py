@@ -1,0 +1,178 @@
+"""The preamble's state machine: frames of the peer in, frames for the peer out. `docs/protocol.md`, "Preamble"."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from rats_tls.core.binding import Binding
+from rats_tls.core.endorsements import Endorsement
+from rats_tls.core.errors import DecodeError, InternalError, NoEvidenceError, PeerRefusedError, ProtocolError
+from rats_tls.core.evidence import TeeType
+from rats_tls.core.interfaces import Role
+from rats_tls.core.limits import Limits
+from rats_tls.core.refusals import WireCode
+from rats_tls.preamble.accepted import AcceptedMessage, transcript_digest
+from rats_tls.preamble.agreement import Agreement, agree
+from rats_tls.preamble.endorsements import decode_endorsements, encode_endorsements
+from rats_tls.preamble.evidence import CertificateEvidence
+from rats_tls.preamble.frames import Frame, FrameType
+from rats_tls.preamble.hello import Hello
+from rats_tls.preamble.refused import RefusedMessage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What this side says in its preamble.
+
+    Attributes:
+        hello: its hello; `endorsements` in it is filled in by the exchange.
+        certificate: the certificate for the evidence message; None where TLS has carried it.
+        endorsements: Endorsements that it provides where the peer judges it.
+    """
+
+    hello: Hello
+    certificate: bytes | None
+    endorsements: tuple[Endorsement, ...]
+
+
+class Exchange:
+    """The preamble of one connection.
+
+    Args:
+        role: this side's TLS role.
+        offer: what this side says.
+        limits: bounds on the peer's messages.
+    """
+
+    def __init__(self, role: Role, offer: Offer, limits: Limits) -> None:
+        self._role: Role = role
+        self._offer = offer
+        self._hello = offer.hello
+        self._limits = limits
+        self._out: list[bytes] = []
+        self._own_frames: list[bytes] = []
+        self._peer_frames: list[bytes] = []
+        self._peer_hello: Hello | None = None
+        self._expected = [FrameType.HELLO]
+        self.agreement: Agreement | None = None
+        self.peer_certificate: bytes | None = None
+        self.peer_endorsements: tuple[Endorsement, ...] = ()
+        self.own_accepted = False
+        self.peer_accepted = False
+
+    def start(self) -> None:
+        """Begin: the client speaks first."""
+        if self._role == "client":
+            self._send_opening(provide=bool(self._offer.endorsements))
+
+    def data_to_send(self) -> bytes:
+        """Give and forget the bytes for the peer."""
+        out, self._out = self._out, []
+        return b"".join(out)
+
+    @property
+    def peer_complete(self) -> bool:
+        """Whether all that the peer has to say before *accepted* is here."""
+        return self._expected == [FrameType.ACCEPTED]
+
+    def receive(self, frame: Frame) -> None:
+        """Take the peer's next frame.
+
+        Raises:
+            ProtocolError: malformed, out of order, or no agreement.
+            NoEvidenceError: the peer does not attest, and this side demands Evidence.
+            PeerRefusedError: the peer refused this side.
+        """
+        try:
+            if frame.type is FrameType.REFUSED:
+                refused = RefusedMessage.from_bytes(frame.payload, self._limits)
+                raise PeerRefusedError(f"the peer refused this side: {refused}", wire_code=refused.code)
+            # (1) Order: each message that is due, once.
+            if not self._expected or frame.type is not self._expected[0]:
+                due = self._expected[0].name.lower() if self._expected else "nothing"
+                raise ProtocolError(f"preamble: got {frame.type.name.lower()}, expected {due}")
+            del self._expected[0]
+            if frame.type is not FrameType.ACCEPTED:
+                self._peer_frames.append(frame.to_bytes())
+            self._receive_due(frame)
+        except DecodeError as error:
+            raise ProtocolError(f"preamble: {error}") from error
+
+    def _receive_due(self, frame: Frame) -> None:
+        match frame.type:
+            case FrameType.HELLO:
+                self._receive_hello(Hello.from_bytes(frame.payload, self._limits))
+            case FrameType.EVIDENCE:
+                self.peer_certificate = CertificateEvidence.from_bytes(frame.payload, self._limits).certificate
+            case FrameType.ENDORSEMENTS:
+                self._receive_endorsements(frame.payload)
+            case FrameType.ACCEPTED:
+                self._receive_accepted(AcceptedMessage.from_bytes(frame.payload, self._limits))
+
+    def _receive_hello(self, hello: Hello) -> None:
+        # (2) Agreement on version, profile and binding; disagreement is refused, never made up for.
+        self._peer_hello = hello
+        self.agreement = agree(self._hello, hello, self._role)
+        # (3) Evidence where it is demanded; a policy that names `null` judges its absence itself.
+        if self._hello.demands and not hello.attests and TeeType.NULL.value not in self._hello.accepted_tee_types:
+            raise NoEvidenceError("hello: the peer does not attest, and this side demands Evidence")
+        # (4) What follows. Without TLS the certificate does, from whoever would have presented it in TLS.
+        peer_presents = hello.attests or self._role == "client"
+        if self.agreement.binding is Binding.NONE and peer_presents:
+            self._expected.append(FrameType.EVIDENCE)
+        if hello.endorsements:
+            self._expected.append(FrameType.ENDORSEMENTS)
+        self._expected.append(FrameType.ACCEPTED)
+        if self._role == "server":
+            self._send_opening(provide=hello.demands)
+
+    def _receive_endorsements(self, payload: bytes) -> None:
+        announced = self._peer_hello.endorsements if self._peer_hello else ()
+        self.peer_endorsements = decode_endorsements(payload, self._limits)
+        for item in self.peer_endorsements:
+            if item.kind.value not in announced:
+                raise ProtocolError(f"preamble: endorsements hold {item.kind.value}, which hello did not announce")
+
+    def _receive_accepted(self, message: AcceptedMessage) -> None:
+        # (5) Both sides saw the same preamble. Own messages still unsent make the digests differ, as they must.
+        if not hmac.compare_digest(message.transcript, self._transcript()):
+            raise ProtocolError("preamble: accepted carries another transcript than this side saw")
+        self.peer_accepted = True
+
+    def accept(self) -> None:
+        """Send *accepted*: this side has nothing against the peer.
+
+        Raises:
+            InternalError: the peer has not said all that it announced, or *accepted* was sent before.
+        """
+        if self.own_accepted or self._peer_hello is None or self._expected not in ([FrameType.ACCEPTED], []):
+            raise InternalError("preamble: accepted is not due")
+        self.own_accepted = True
+        self._out.append(Frame(FrameType.ACCEPTED, AcceptedMessage(self._transcript()).to_bytes()).to_bytes())
+
+    def refuse(self, code: WireCode) -> None:
+        """Send *refused*; nothing may follow. Not after *accepted*: the peer could take it for application data."""
+        if not self.own_accepted:
+            self._out.append(Frame(FrameType.REFUSED, RefusedMessage(code).to_bytes()).to_bytes())
+
+    def _send_opening(self, *, provide: bool) -> None:
+        endorsements = self._offer.endorsements if provide else ()
+        kinds = tuple(sorted({item.kind.value for item in endorsements}))
+        self._hello = replace(self._hello, endorsements=kinds)
+        self._send(FrameType.HELLO, self._hello.to_bytes())
+        if self._offer.certificate is not None:
+            self._send(FrameType.EVIDENCE, CertificateEvidence(certificate=self._offer.certificate).to_bytes())
+        if endorsements:
+            self._send(FrameType.ENDORSEMENTS, encode_endorsements(endorsements))
+
+    def _send(self, frame_type: FrameType, payload: bytes) -> None:
+        frame = Frame(frame_type, payload).to_bytes()
+        self._own_frames.append(frame)
+        self._out.append(frame)
+
+    def _transcript(self) -> bytes:
+        pair: tuple[Sequence[bytes], Sequence[bytes]] = (self._own_frames, self._peer_frames)
+        client, server = pair if self._role == "client" else pair[::-1]
+        return transcript_digest(client, server)
