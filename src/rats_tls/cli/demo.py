@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -95,7 +94,7 @@ def demo() -> None:
     with tempfile.TemporaryDirectory(prefix="rats-tls-demo-") as name:
         directory = Path(name)
         with console.status("making simulated vendors (Intel, AMD) with keys and certificates of their own"):
-            world = SimulatedWorld.create(directory, now=datetime.now(UTC))
+            world = SimulatedWorld.create(directory)
             _write_policies(directory)
         console.print(
             "Simulated vendors are made; their roots are trusted only as [yellow]--trust-anchors[/]. "

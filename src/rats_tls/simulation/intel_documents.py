@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any, Literal
 
 from rats_tls.simulation.intel_levels import IsvLevel, ModuleIdentity, TcbLevel
-from rats_tls.simulation.intel_state import IntelItem, IntelVendorState
 from rats_tls.simulation.states import simulated_measurement
+from rats_tls.simulation.vendor_state import IntelVendorState, SignedItem
 
 Tee = Literal["SGX", "TDX"]
 QE_MR_SIGNER = simulated_measurement("QE mr_signer", 32)
@@ -23,8 +23,8 @@ _Json = dict[str, Any]
 
 def tcb_info(tee: Tee, fmspc: bytes, pce_id: bytes, now: datetime, state: IntelVendorState) -> bytes:
     """Write TCB info: the value of `tcbInfo`, without its signature."""
-    validity = state.document_validity(IntelItem.TCB_INFO, now)
-    document: _Json = {"id": tee} if state.tcb_info_version >= 3 else {}
+    validity = state.document_validity(SignedItem.INTEL_TCB_INFO, now)
+    document: _Json = {"id": state.tcb_info_id or tee} if state.tcb_info_version >= 3 else {}
     document |= {
         "version": state.tcb_info_version,
         "issueDate": _time(validity.start),
@@ -49,7 +49,7 @@ def tcb_info(tee: Tee, fmspc: bytes, pce_id: bytes, now: datetime, state: IntelV
 
 def qe_identity(tee: Tee, now: datetime, state: IntelVendorState) -> bytes:
     """Write the identity of the QE or TD_QE: the value of `enclaveIdentity`, without its signature."""
-    validity = state.document_validity(IntelItem.QE_IDENTITY, now)
+    validity = state.document_validity(SignedItem.INTEL_QE_IDENTITY, now)
     number = state.qe_evaluation_data_number
     return _encode(
         {

@@ -5,6 +5,7 @@ Written apart from the decoders in `rats_tls.formats.intel`, so that each is a c
 
 from __future__ import annotations
 
+from rats_tls.simulation.bytefields import sized, word
 from rats_tls.simulation.states import TdxState
 
 QE_VENDOR_ID = bytes.fromhex("939A7233F79C4CA9940A0DB3957F0607")
@@ -12,22 +13,6 @@ ECDSA_P256 = 2
 TEE_SGX, TEE_TDX = 0x00000000, 0x00000081
 BODY_SGX, BODY_TD_1_0, BODY_TD_1_5 = 1, 2, 3
 QE_REPORT_CERTIFICATION_DATA = 6
-
-
-def sized(name: str, value: bytes, size: int) -> bytes:
-    """Give `value`.
-
-    Raises:
-        ValueError: it is not `size` bytes long.
-    """
-    if len(value) != size:
-        raise ValueError(f"{name}: got {len(value)} bytes, expected {size}")
-    return value
-
-
-def word(value: int, size: int) -> bytes:
-    """Encode an unsigned integer, little-endian. Raises OverflowError when it does not fit."""
-    return value.to_bytes(size, "little")
 
 
 def report_body(

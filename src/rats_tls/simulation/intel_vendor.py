@@ -14,7 +14,8 @@ from rats_tls.core.anchors import AnchorKind, TrustAnchor, Vendor
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements
 from rats_tls.simulation import pki
 from rats_tls.simulation.intel_documents import Tee, qe_identity, tcb_info
-from rats_tls.simulation.intel_state import HEALTHY, IntelItem, IntelVendorState
+from rats_tls.simulation.intel_pck import SGX_EXTENSION_OID
+from rats_tls.simulation.vendor_state import INTEL_HEALTHY, IntelVendorState, SignedItem
 from rats_tls.verifiers.chain import SIMULATED_ORGANIZATION
 
 CA_VALIDITY = pki.Validity(
@@ -80,7 +81,6 @@ _INTERMEDIATE = {
 }
 _CA_USAGE = frozenset({"key_cert_sign", "crl_sign"})
 _LEAF_USAGE = frozenset({"digital_signature", "content_commitment"})
-SGX_EXTENSION_OID = "1.2.840.113741.1.13.1"
 
 
 class SimulatedIntelVendor:
@@ -117,52 +117,52 @@ class SimulatedIntelVendor:
             source="rats_tls.simulation",
         )
 
-    def pck_chain(self, subject: PckSubject, now: datetime, state: IntelVendorState = HEALTHY) -> tuple[bytes, ...]:
+    def pck_chain(
+        self, subject: PckSubject, now: datetime, state: IntelVendorState = INTEL_HEALTHY
+    ) -> tuple[bytes, ...]:
         """Issue a PCK certificate. Returns leaf, intermediate and root as DER."""
         leaf = self._intermediates[subject.authority].issue(
             _PCK,
             subject.public_key,
             pki.CertificateProfile(
-                validity=state.certificate_validity(IntelItem.PCK, now, CA_VALIDITY),
+                validity=state.validity(SignedItem.INTEL_PCK, now, CA_VALIDITY),
                 ca=False,
                 usage=_LEAF_USAGE,
                 crl_url=_PCK_CRL_URL.format(ca=subject.authority),
                 extensions=((SGX_EXTENSION_OID, subject.extension),),
             ),
         )
-        return state.signed(IntelItem.PCK, leaf), self._intermediate(subject, now, state), self.root_certificate
+        return state.signed(SignedItem.INTEL_PCK, leaf), self._intermediate(subject, now, state), self.root_certificate
 
     def endorsements(
-        self, tee: Tee, subject: PckSubject, now: datetime, state: IntelVendorState = HEALTHY
+        self, tee: Tee, subject: PckSubject, now: datetime, state: IntelVendorState = INTEL_HEALTHY
     ) -> Endorsements:
         """Issue all documents that judge Evidence of the platform with `subject`, but for the PCK chain."""
         root = self.root_certificate
         signing = self._tcb_signing(now, state)
         info = tcb_info(tee, subject.fmspc, subject.pce_id, now, state)
         identity = qe_identity(tee, now, state)
-        items = {
-            IntelItem.ROOT_CRL: Endorsement(
-                kind=EndorsementKind.INTEL_ROOT_CRL, data=self._root_crl(now, state), issuer_chain=(root,)
-            ),
-            IntelItem.PCK_CRL: Endorsement(
+        items = (
+            Endorsement(kind=EndorsementKind.INTEL_ROOT_CRL, data=self._root_crl(now, state), issuer_chain=(root,)),
+            Endorsement(
                 kind=EndorsementKind.INTEL_PCK_CRL,
                 data=self._pck_crl(subject, now, state),
                 issuer_chain=(self._intermediate(subject, now, state), root),
             ),
-            IntelItem.TCB_INFO: Endorsement(
+            Endorsement(
                 kind=EndorsementKind.INTEL_TCB_INFO,
                 data=info,
-                signature=state.signed(IntelItem.TCB_INFO, pki.sign_raw(self.keys.tcb_signing, info)),
+                signature=state.signed(SignedItem.INTEL_TCB_INFO, pki.sign_raw(self.keys.tcb_signing, info)),
                 issuer_chain=(signing, root),
             ),
-            IntelItem.QE_IDENTITY: Endorsement(
+            Endorsement(
                 kind=EndorsementKind.INTEL_QE_IDENTITY,
                 data=identity,
-                signature=state.signed(IntelItem.QE_IDENTITY, pki.sign_raw(self.keys.tcb_signing, identity)),
+                signature=state.signed(SignedItem.INTEL_QE_IDENTITY, pki.sign_raw(self.keys.tcb_signing, identity)),
                 issuer_chain=(signing, root),
             ),
-        }
-        return Endorsements(tuple(endorsement for item, endorsement in items.items() if item not in state.missing))
+        )
+        return Endorsements(tuple(item for item in items if item.kind not in state.missing))
 
     def _intermediate(self, subject: PckSubject, now: datetime, state: IntelVendorState) -> bytes:
         authority = self._intermediates[subject.authority]
@@ -170,39 +170,39 @@ class SimulatedIntelVendor:
             authority.name,
             authority.key.public_key(),
             pki.CertificateProfile(
-                validity=state.certificate_validity(IntelItem.INTERMEDIATE, now, CA_VALIDITY),
+                validity=state.validity(SignedItem.INTEL_INTERMEDIATE, now, CA_VALIDITY),
                 ca=True,
                 path_length=0,
                 usage=_CA_USAGE,
                 crl_url=_ROOT_CRL_URL,
             ),
         )
-        return state.signed(IntelItem.INTERMEDIATE, certificate)
+        return state.signed(SignedItem.INTEL_INTERMEDIATE, certificate)
 
     def _tcb_signing(self, now: datetime, state: IntelVendorState) -> bytes:
         certificate = self._root.issue(
             _TCB_SIGNING,
             self.keys.tcb_signing.public_key(),
             pki.CertificateProfile(
-                validity=state.certificate_validity(IntelItem.TCB_SIGNING, now, CA_VALIDITY),
+                validity=state.validity(SignedItem.INTEL_TCB_SIGNING, now, CA_VALIDITY),
                 ca=False,
                 usage=_LEAF_USAGE,
                 crl_url=_ROOT_CRL_URL,
             ),
         )
-        return state.signed(IntelItem.TCB_SIGNING, certificate)
+        return state.signed(SignedItem.INTEL_TCB_SIGNING, certificate)
 
     def _root_crl(self, now: datetime, state: IntelVendorState) -> bytes:
         serials = []
-        if IntelItem.INTERMEDIATE in state.revoked:
+        if SignedItem.INTEL_INTERMEDIATE in state.revoked:
             serials += [pki.serial_of(ca.name, ca.key.public_key()) for ca in self._intermediates.values()]
-        if IntelItem.TCB_SIGNING in state.revoked:
+        if SignedItem.INTEL_TCB_SIGNING in state.revoked:
             serials.append(pki.serial_of(_TCB_SIGNING, self.keys.tcb_signing.public_key()))
-        crl = self._root.revoke(serials, 1, state.document_validity(IntelItem.ROOT_CRL, now))
-        return state.signed(IntelItem.ROOT_CRL, crl)
+        crl = self._root.revoke(serials, 1, state.document_validity(SignedItem.INTEL_ROOT_CRL, now))
+        return state.signed(SignedItem.INTEL_ROOT_CRL, crl)
 
     def _pck_crl(self, subject: PckSubject, now: datetime, state: IntelVendorState) -> bytes:
-        serials = [pki.serial_of(_PCK, subject.public_key)] if IntelItem.PCK in state.revoked else []
-        validity = state.document_validity(IntelItem.PCK_CRL, now)
+        serials = [pki.serial_of(_PCK, subject.public_key)] if SignedItem.INTEL_PCK in state.revoked else []
+        validity = state.document_validity(SignedItem.INTEL_PCK_CRL, now)
         crl = self._intermediates[subject.authority].revoke(serials, 1, validity)
-        return state.signed(IntelItem.PCK_CRL, crl)
+        return state.signed(SignedItem.INTEL_PCK_CRL, crl)

@@ -146,6 +146,7 @@ class SnpState:
         product: name of the processor family.
         report_version: 2 to 5.
         debug: sets policy bit 19.
+        out_of_date: the firmware that runs is an early one of the product.
         policy: guest policy besides the debug bit (SMT allowed, bit 17 set).
         key_type: which key signs the report.
         csp_id: CSP_ID of the VLEK certificate.
@@ -167,6 +168,7 @@ class SnpState:
     product: Product = "Milan"
     report_version: Literal[2, 3, 4, 5] = 3
     debug: bool = False
+    out_of_date: bool = False
     measurement: bytes = simulated_measurement("measurement", 48)
     host_data: bytes = bytes(32)
     id_key_digest: bytes = bytes(48)

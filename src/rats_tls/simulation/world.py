@@ -1,0 +1,224 @@
+"""A simulated world: one set of vendors and machines, in memory or shared by processes through a directory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from rats_tls.core.anchors import TrustAnchor
+from rats_tls.core.endorsements import Endorsements
+from rats_tls.core.errors import ConfigurationError
+from rats_tls.simulation import pki
+from rats_tls.simulation.amd_chip import SimulatedAmdChip
+from rats_tls.simulation.amd_vendor import AmdKeyName, SimulatedAmdVendor, generate_rsa_key
+from rats_tls.simulation.attesters import (
+    Clock,
+    SimulatedAttester,
+    SimulatedSevSnpAttester,
+    SimulatedSgxEcdsaAttester,
+    SimulatedTdxEcdsaAttester,
+    utc_now,
+)
+from rats_tls.simulation.intel_platform import SimulatedIntelPlatform
+from rats_tls.simulation.intel_vendor import IntelKeys, SimulatedIntelVendor
+from rats_tls.simulation.key_store import KeyStore
+from rats_tls.simulation.settings import settings_from_texts, split_settings
+from rats_tls.simulation.states import PRODUCTS, Product, SgxState, SnpState, TdxState
+from rats_tls.simulation.vendor_state import AmdVendorState, IntelVendorState
+
+ANCHORS_FILE = "trust-anchors.pem"
+_KEY_FILE = "simulated-{name}.key.pem"
+_SECRET_FILE = "simulated-machine.secret"  # noqa: S105  # the name of a file
+_INTEL_KEYS = ("root", "processor", "platform", "tcb_signing")
+_WARNING = (
+    "These roots belong to simulated TEEs. Their private keys lie beside this file:\n"
+    "whoever trusts them trusts everybody who can read it.\n\n"
+)
+ATTESTERS: dict[str, tuple[type[Any], type[Any]]] = {
+    "simulated_sgx_ecdsa": (SgxState, IntelVendorState),
+    "simulated_tdx_ecdsa": (TdxState, IntelVendorState),
+    "simulated_sev_snp": (SnpState, AmdVendorState),
+}
+"""The attesters by name, each with the two dataclasses whose fields are its settings."""
+
+
+class SimulatedWorld:
+    """Simulated vendors, one Intel platform and one AMD chip of each product.
+
+    AMD's keys are made when a product is first used; every other thing is there from the start.
+
+    Args:
+        directory: where keys and `trust-anchors.pem` lie; None keeps them in memory. See `create` and `load`.
+        clock: gives the time to the attesters; the present time when left out.
+    """
+
+    def __init__(self, directory: Path | None = None, *, clock: Clock = utc_now) -> None:
+        self._store = KeyStore(directory)
+        self._clock = clock
+        self._amd: dict[Product, SimulatedAmdVendor] = {}
+        self._secret = bytes.fromhex(self._store.get(_SECRET_FILE, lambda: os.urandom(32).hex().encode()).decode())
+        self.intel = SimulatedIntelVendor(IntelKeys(**{name: self._p256_key(name) for name in _INTEL_KEYS}))
+        self.intel_platform = SimulatedIntelPlatform(self.intel, self._derive(b"intel platform"))
+
+    @classmethod
+    def create(
+        cls, directory: Path, *, products: Sequence[Product] = ("Milan",), clock: Clock = utc_now
+    ) -> SimulatedWorld:
+        """Make a world in `directory`: private keys (mode 0600) and `trust-anchors.pem`.
+
+        Args:
+            directory: made when it is not there.
+            products: AMD products whose root shall be in `trust-anchors.pem` from the start.
+            clock: gives the time to the attesters.
+
+        Raises:
+            ConfigurationError: there is a world already, or the directory cannot be written.
+        """
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(f"simulated world {directory}: {error}") from error
+        if (directory / _SECRET_FILE).exists():
+            raise ConfigurationError(f"simulated world {directory}: there is one already")
+        world = cls(directory, clock=clock)
+        for product in products:
+            world.amd(product)
+        world._write_anchors()
+        return world
+
+    @classmethod
+    def load(cls, directory: Path, *, clock: Clock = utc_now) -> SimulatedWorld:
+        """Load the world that `create` made in `directory`.
+
+        Raises:
+            ConfigurationError: there is none, or it cannot be read.
+        """
+        if not (directory / _SECRET_FILE).exists():
+            raise ConfigurationError(f"simulated world {directory}: there is none")
+        world = cls(directory, clock=clock)
+        for product in PRODUCTS:
+            if world._store.contains(_amd_key_file(product, "ark")):
+                world.amd(product)
+        return world
+
+    def amd(self, product: Product) -> SimulatedAmdVendor:
+        """Give the simulated AMD for `product`; its root joins the trust anchors on first use.
+
+        Raises:
+            ConfigurationError: no such product.
+        """
+        if product not in PRODUCTS:
+            raise ConfigurationError(f"product: got {product!r}, expected one of {', '.join(PRODUCTS)}")
+        if product not in self._amd:
+            is_new = not self._store.contains(_amd_key_file(product, "ark"))
+
+            def key_for(name: AmdKeyName) -> rsa.RSAPrivateKey:
+                return self._rsa_key(_amd_key_file(product, name), name)
+
+            self._amd[product] = SimulatedAmdVendor(product, key_for)
+            if is_new:
+                self._write_anchors()
+        return self._amd[product]
+
+    def amd_chip(self, product: Product) -> SimulatedAmdChip:
+        """Give the chip of `product`."""
+        return SimulatedAmdChip(self.amd(product), self._derive(f"amd chip {product}".encode()))
+
+    def attester(self, name: str, **settings: object) -> SimulatedAttester:
+        """Make an attester.
+
+        Args:
+            name: one of `ATTESTERS`.
+            settings: fields of its state (`SgxState`, `TdxState`, `SnpState`) and of what its vendor publishes
+                (`IntelVendorState`, `AmdVendorState`).
+
+        Raises:
+            ConfigurationError: no such attester or setting, or a value that does not fit its format.
+        """
+        state_class, vendor_state_class = _classes_of(name)
+        own, published = split_settings(name, settings, state_class, vendor_state_class)
+        state, vendor_state = state_class(**own), vendor_state_class(**published)
+        if isinstance(state, SgxState):
+            return SimulatedSgxEcdsaAttester(self.intel_platform, state, vendor_state, clock=self._clock)
+        if isinstance(state, TdxState):
+            return SimulatedTdxEcdsaAttester(self.intel_platform, state, vendor_state, clock=self._clock)
+        return SimulatedSevSnpAttester(self.amd_chip(state.product), state, vendor_state, clock=self._clock)
+
+    def attester_from_texts(self, name: str, settings: Mapping[str, object]) -> SimulatedAttester:
+        """Make an attester from settings as a command line gives them: texts, and names of whole states.
+
+        Args:
+            name: one of `ATTESTERS`.
+            settings: as for `attester`, values also as text (see `rats_tls.simulation.settings`), or the name of a
+                state with True: `out_of_date`, `revoked`, `wrong_module`, ...
+
+        Raises:
+            ConfigurationError: as `attester`; also a text that is no value of its setting.
+        """
+        return self.attester(name, **settings_from_texts(name, _classes_of(name), settings))
+
+    def endorsements(self, name: str, **settings: object) -> Endorsements:
+        """Give the Endorsements that judge the Evidence of `attester(name, **settings)`."""
+        return self.attester(name, **settings).endorsements
+
+    @property
+    def trust_anchors(self) -> tuple[TrustAnchor, ...]:
+        """The anchors to give explicitly to whoever shall accept this world's Evidence: Intel, and AMD as used."""
+        return (self.intel.trust_anchor, *(vendor.trust_anchor for vendor in self._amd.values()))
+
+    @property
+    def trust_anchors_pem(self) -> bytes:
+        """The root certificates of `trust_anchors`, as PEM behind a warning."""
+        roots = (self.intel.root_certificate, *(vendor.root_certificate for vendor in self._amd.values()))
+        return _WARNING.encode() + pki.to_pem(roots)
+
+    @property
+    def trust_anchors_file(self) -> Path:
+        """The file with `trust_anchors_pem`.
+
+        Raises:
+            ConfigurationError: the world has no directory.
+        """
+        if self._store.directory is None:
+            raise ConfigurationError("simulated world: it has no directory, so no file of trust anchors")
+        return self._store.directory / ANCHORS_FILE
+
+    def _derive(self, what: bytes) -> bytes:
+        return hashlib.sha256(self._secret + what).digest()
+
+    def _p256_key(self, name: str) -> ec.EllipticCurvePrivateKey:
+        file = _KEY_FILE.format(name=f"intel-{name}")
+        pem = self._store.get(file, lambda: pki.key_to_pem(ec.generate_private_key(ec.SECP256R1())))
+        key = pki.key_from_pem(pem, file)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise ConfigurationError(f"{file}: got an RSA key, expected P-256")
+        return key
+
+    def _rsa_key(self, file: str, name: AmdKeyName) -> rsa.RSAPrivateKey:
+        key = pki.key_from_pem(self._store.get(file, lambda: pki.key_to_pem(generate_rsa_key(name))), file)
+        if not isinstance(key, rsa.RSAPrivateKey):
+            raise ConfigurationError(f"{file}: got an EC key, expected RSA")
+        return key
+
+    def _write_anchors(self) -> None:
+        for product in PRODUCTS:
+            # Another process may have made a product of its own; its root stays in the file.
+            if self._store.contains(_amd_key_file(product, "ark")):
+                self.amd(product)
+        self._store.replace(ANCHORS_FILE, self.trust_anchors_pem)
+
+
+def _amd_key_file(product: Product, name: AmdKeyName) -> str:
+    return _KEY_FILE.format(name=f"amd-{product.lower()}-{name}")
+
+
+def _classes_of(name: str) -> tuple[type[Any], type[Any]]:
+    try:
+        return ATTESTERS[name]
+    except KeyError as error:
+        raise ConfigurationError(f"attester: got {name!r}, expected one of {', '.join(ATTESTERS)}") from error
