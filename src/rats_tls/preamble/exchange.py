@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 
 from rats_tls.core.binding import Binding
 from rats_tls.core.endorsements import Endorsement
-from rats_tls.core.errors import DecodeError, InternalError, NoEvidenceError, PeerRefusedError, ProtocolError
+from rats_tls.core.errors import (
+    ConfigurationError,
+    DecodeError,
+    InternalError,
+    NoEvidenceError,
+    PeerRefusedError,
+    ProtocolError,
+)
 from rats_tls.core.evidence import TeeType
 from rats_tls.core.interfaces import Role
 from rats_tls.core.limits import Limits
@@ -168,6 +175,11 @@ class Exchange:
             self._send(FrameType.ENDORSEMENTS, encode_endorsements(endorsements))
 
     def _send(self, frame_type: FrameType, payload: bytes) -> None:
+        largest = self._limits.preamble_message
+        if len(payload) > largest:
+            raise ConfigurationError(
+                f"preamble: own {frame_type.name.lower()} has {len(payload)} bytes, at most {largest} can be sent"
+            )
         frame = Frame(frame_type, payload).to_bytes()
         self._own_frames.append(frame)
         self._out.append(frame)

@@ -52,11 +52,6 @@ class FrameReader:
         """Bytes to the end of the present header or payload; at least 1."""
         return self._size - len(self._buffer)
 
-    @property
-    def partial(self) -> bool:
-        """Whether a frame has begun and is not complete."""
-        return self._type is not None or bool(self._buffer)
-
     def feed(self, data: bytes) -> Frame | None:
         """Take at most `wanted` bytes. Returns a frame when they complete one.
 
