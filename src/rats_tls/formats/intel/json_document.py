@@ -1,0 +1,233 @@
+"""Intel's signed JSON documents: strict reading, and the exact bytes of the value that is signed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from json.decoder import WHITESPACE, scanstring  # type: ignore[attr-defined]  # public in CPython, absent from typeshed
+from typing import NoReturn
+
+from rats_tls.core.errors import DecodeError
+
+SIGNATURE_SIZE = 64
+
+_DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})Z")
+_HEX = re.compile(r"(?:[0-9A-Fa-f]{2})*")
+_MAX_LIST = 1024
+
+
+class _RepeatedMemberError(ValueError):
+    pass
+
+
+def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise _RepeatedMemberError(f"member {name!r} occurs twice")
+            seen.add(name)
+    return members
+
+
+def _refuse(text: str) -> NoReturn:
+    raise ValueError(f"number {text[:32]} is not an integer")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_float=_refuse, parse_constant=_refuse)
+
+
+class JsonObject:
+    """Members of one JSON object, read by name and type; every failure is a DecodeError that names the member.
+
+    Members that are not asked for are left alone: vendors add members without a new version.
+    """
+
+    __slots__ = ("_members", "_structure")
+
+    def __init__(self, members: dict[str, object], structure: str) -> None:
+        self._members = members
+        self._structure = structure
+
+    @classmethod
+    def from_bytes(cls, data: bytes, structure: str) -> JsonObject:
+        """Decode UTF-8 JSON whose whole is one object without repeated members and without fractions.
+
+        Raises:
+            DecodeError: it is not.
+        """
+        text = _text(data, structure)
+        try:
+            value = _DECODER.decode(text)
+        except (ValueError, RecursionError) as error:
+            raise DecodeError(structure, "", None, f"not strict JSON: {error}") from error
+        return cls(_object(value, structure, ""), structure)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
+    def error(self, name: str, problem: str) -> DecodeError:
+        """Make the error for member `name`."""
+        return DecodeError(self._structure, name, None, problem)
+
+    def _get(self, name: str) -> object:
+        try:
+            return self._members[name]
+        except KeyError:
+            raise self.error(name, "missing") from None
+
+    def integer(self, name: str, *, maximum: int) -> int:
+        """Read an integer from 0 to `maximum`."""
+        value = self._get(name)
+        if type(value) is not int:
+            raise self.error(name, f"got {_kind(value)}, expected an integer")
+        if not 0 <= value <= maximum:
+            raise self.error(name, f"got an integer outside 0 to {maximum}")
+        return value
+
+    def text(self, name: str) -> str:
+        """Read a string."""
+        value = self._get(name)
+        if not isinstance(value, str):
+            raise self.error(name, f"got {_kind(value)}, expected a string")
+        return value
+
+    def one_of(self, name: str, allowed: Iterable[str]) -> str:
+        """Read a string that is one of `allowed`."""
+        value = self.text(name)
+        known = tuple(allowed)
+        if value not in known:
+            raise self.error(name, f"got {value[:64]!r}, expected {' or '.join(known)}")
+        return value
+
+    def hexadecimal(self, name: str, *, size: int) -> bytes:
+        """Read `size` bytes in hexadecimal digits of either case."""
+        value = self.text(name)
+        if len(value) != 2 * size or not _HEX.fullmatch(value):
+            raise self.error(name, f"got {len(value)} characters, expected {2 * size} hexadecimal digits")
+        return bytes.fromhex(value)
+
+    def time(self, name: str) -> datetime:
+        """Read a time in UTC, `YYYY-MM-DDThh:mm:ssZ`."""
+        value = self.text(name)
+        match = _DATE.fullmatch(value)
+        if match is None:
+            raise self.error(name, f"got {value[:32]!r}, expected YYYY-MM-DDThh:mm:ssZ")
+        try:
+            return datetime(*(int(part) for part in match.groups()), tzinfo=UTC)  # type: ignore[misc,arg-type]  # six integers
+        except ValueError as error:
+            raise self.error(name, f"got {value}, which is no time: {error}") from error
+
+    def member(self, name: str) -> JsonObject:
+        """Read a member that is an object."""
+        return JsonObject(_object(self._get(name), self._structure, name), f"{self._structure}.{name}")
+
+    def objects(self, name: str, *, count: int | None = None) -> tuple[JsonObject, ...]:
+        """Read a list of objects; of `count` objects, or of at least one."""
+        values = self._list(name)
+        if count is not None and len(values) != count:
+            raise self.error(name, f"got {len(values)} members, expected {count}")
+        if not values:
+            raise self.error(name, "the list is empty")
+        return tuple(
+            JsonObject(_object(value, self._structure, f"{name}[{index}]"), f"{self._structure}.{name}[{index}]")
+            for index, value in enumerate(values)
+        )
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Read a list of strings; () when it is missing."""
+        if name not in self._members:
+            return ()
+        values = self._list(name)
+        for value in values:
+            if not isinstance(value, str):
+                raise self.error(name, f"holds {_kind(value)}, expected strings only")
+        return tuple(str(value) for value in values)
+
+    def _list(self, name: str) -> list[object]:
+        value = self._get(name)
+        if not isinstance(value, list):
+            raise self.error(name, f"got {_kind(value)}, expected a list")
+        if len(value) > _MAX_LIST:
+            raise self.error(name, f"{len(value)} members, at most {_MAX_LIST} are read")
+        return value
+
+
+def split_response(body: bytes, member: str, structure: str) -> tuple[bytes, bytes]:
+    """Split `{"<member>": {...}, "signature": "..."}` into the exact bytes of the inner value and the signature.
+
+    The signature is over those bytes, so they are sliced out and never written anew (Intel PCS API v4).
+
+    Args:
+        body: the whole response.
+        member: "tcbInfo" or "enclaveIdentity".
+        structure: what to call it in errors.
+
+    Returns:
+        The inner value's bytes; the signature, 64 bytes r‖s.
+
+    Raises:
+        DecodeError: not that form, other members, members that occur twice, or a signature of another size.
+    """
+    text = _text(body, structure)
+    found: dict[str, tuple[object, str]] = {}
+    try:
+        position = _expect(text, 0, "{")
+        while True:
+            position = _expect(text, position, '"')
+            name, position = scanstring(text, position, True)  # strict: no control characters
+            position = _expect(text, position, ":")
+            position = _skip(text, position)
+            value, end = _DECODER.raw_decode(text, position)
+            if name in found:
+                raise _RepeatedMemberError(f"member {name!r} occurs twice")
+            found[name] = (value, text[position:end])
+            position = _skip(text, end)
+            if text[position : position + 1] != ",":
+                break
+            position += 1
+        position = _skip(text, _expect(text, position, "}"))
+    except (ValueError, RecursionError) as error:
+        raise DecodeError(structure, "", None, f"not strict JSON: {error}") from error
+    if position != len(text):
+        raise DecodeError(structure, "", None, f"{len(text) - position} characters behind the object")
+    if set(found) != {member, "signature"}:
+        names = ", ".join(repr(name[:32]) for name in list(found)[:4])
+        raise DecodeError(structure, "", None, f"members are {names}; expected {member} and signature")
+    outer = JsonObject({"signature": found["signature"][0]}, structure)
+    _object(found[member][0], structure, member)
+    return found[member][1].encode(), outer.hexadecimal("signature", size=SIGNATURE_SIZE)
+
+
+def _skip(text: str, position: int) -> int:
+    match = WHITESPACE.match(text, position)
+    return position if match is None else int(match.end())
+
+
+def _expect(text: str, position: int, character: str) -> int:
+    position = _skip(text, position)
+    if text[position : position + 1] != character:
+        raise ValueError(f"expected {character!r} at character {position}")
+    return position + 1
+
+
+def _text(data: bytes, structure: str) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DecodeError(structure, "", error.start, "not UTF-8") from error
+
+
+def _object(value: object, structure: str, name: str) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise DecodeError(structure, name, None, f"got {_kind(value)}, expected an object")
+    return value
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "null"
+    return {dict: "an object", list: "a list", str: "a string", bool: "a boolean", int: "an integer"}[type(value)]

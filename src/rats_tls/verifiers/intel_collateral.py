@@ -1,0 +1,277 @@
+"""Which of the Endorsements at hand fit a platform: authentic copies, best first.
+
+A pool holds documents of many platforms, from this side and from the peer. Whatever is wrong with one copy, it never
+stands in the way of another. When no copy is good, a bad one of this side is an error, a bad one of the peer counts
+as absent (so that it can still be fetched). Nothing here looks at a clock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Generic, TypeVar
+
+from rats_tls.core.algorithms import SignatureAlgorithm
+from rats_tls.core.anchors import TrustAnchor
+from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, Origin
+from rats_tls.core.errors import (
+    CertificateChainError,
+    DecodeError,
+    ExpiredError,
+    RatsTlsError,
+    RevokedError,
+    SignatureError,
+)
+from rats_tls.core.interfaces import CryptoWrapper
+from rats_tls.core.refusals import Refusal
+from rats_tls.core.verification import EndorsementUse
+from rats_tls.formats.intel.qe_identity import QeIdentity
+from rats_tls.formats.intel.tcb_info import TcbInfo
+from rats_tls.formats.x509 import Certificate, RevocationList
+from rats_tls.verifiers.chain import require_in_date
+from rats_tls.verifiers.intel_chain import VerifiedPck, verify_revocation_list, verify_tcb_signer
+
+T = TypeVar("T", TcbInfo, QeIdentity, RevocationList)
+D = TypeVar("D", TcbInfo, QeIdentity)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy(Generic[T]):
+    """An authentic copy of a document or list.
+
+    Attributes:
+        item: the Endorsement.
+        value: what it says.
+        signer: TCB signing certificate; None for lists.
+        newness: orders copies; the higher, the newer.
+        use: what a result says of it, with its dates: issueDate or thisUpdate, nextUpdate.
+        validity: these dates, for people.
+    """
+
+    item: Endorsement
+    value: T
+    signer: Certificate | None
+    newness: tuple[int, datetime]
+    use: EndorsementUse
+    validity: str = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        text = f"{time_text(self.use.issued)} to before {time_text(self.use.expires)}"
+        object.__setattr__(self, "validity", text)
+
+    def date_error(self, now: datetime, name: str) -> ExpiredError | None:
+        """Say what is wrong with its dates at `now`, or None."""
+        if self.signer is not None:
+            try:
+                require_in_date(self.signer, now, role="TCB signing certificate")
+            except ExpiredError as error:
+                return error
+        if self.use.issued <= now < self.use.expires:
+            return None
+        problem = "has expired" if now >= self.use.expires else "is from the future"
+        return ExpiredError(
+            f"{name} {problem}: got {time_text(now)}, expected {self.validity}", refusal=Refusal.ENDORSEMENTS_EXPIRED
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copies(Generic[T]):
+    """Copies of one document.
+
+    Attributes:
+        good: authentic ones, newest first, this side's before an equally new one of the peer.
+        error: what is wrong with a copy of this side, the first one; or that a signer is revoked.
+        notes: what is wrong with copies of the peer.
+    """
+
+    good: tuple[Copy[T], ...]
+    error: RatsTlsError | None
+    notes: tuple[str, ...]
+
+    def choose(self, now: datetime, name: str) -> tuple[Copy[T] | None, RatsTlsError | None]:
+        """Choose the newest copy that is in date.
+
+        Returns:
+            The copy and None; or, when none is in date, the best one of this side with what is wrong with it; or None
+            and the error, if any, of the copies that are not good.
+        """
+        for copy in self.good:
+            if copy.date_error(now, name) is None:
+                return copy, None
+        for copy in self.good:
+            if copy.item.origin is Origin.LOCAL:
+                return copy, copy.date_error(now, name)
+        return None, self.error
+
+    def why_none(self, now: datetime, name: str) -> str:
+        """Say why the copies that are there do not count."""
+        stale = (copy.date_error(now, name) for copy in self.good)
+        return "; ".join((*self.notes, *(f"peer's copy: {error.message}" for error in stale if error is not None)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collateral:
+    """All copies that fit one platform."""
+
+    tcb_info: Copies[TcbInfo]
+    qe_identity: Copies[QeIdentity]
+    root_crl: Copies[RevocationList]
+    pck_crl: Copies[RevocationList]
+
+
+def select_collateral(
+    pool: Endorsements, pck: VerifiedPck, crypto: CryptoWrapper, *, tcb_info_id: str, qe_identity_id: str
+) -> Collateral:
+    """Select from `pool` the authentic copies for the platform of `pck`.
+
+    Args:
+        pool: Endorsements of any platforms.
+        pck: the platform's verified chain.
+        crypto: crypto wrapper.
+        tcb_info_id: "SGX" or "TDX".
+        qe_identity_id: "QE" or "TD_QE".
+    """
+
+    def read_tcb_info(item: Endorsement) -> TcbInfo | None:
+        value = TcbInfo.from_json(item.data)
+        # QVL 4.1.2.4.9 and 4.1.2.4.10: made for this TEE, this FMSPC and this PCE id. TDX needs version 3: version 2
+        # has no id and is SGX's.
+        platform = pck.chain.platform
+        wanted = (tcb_info_id, platform.fmspc, platform.pce_id)
+        return value if (value.id, value.fmspc, value.pce_id) == wanted else None
+
+    def read_qe_identity(item: Endorsement) -> QeIdentity | None:
+        value = QeIdentity.from_json(item.data)
+        return value if value.id == qe_identity_id else None  # QVL 4.1.2.4.14
+
+    # QVL 4.1.2.3: the root CA's list is the root's, the PCK list that of the CA which issued the PCK certificate.
+    root_crl = _lists(pool.of_kind(EndorsementKind.INTEL_ROOT_CRL), pck.root, crypto)
+    pck_crl = _lists(pool.of_kind(EndorsementKind.INTEL_PCK_CRL), pck.intermediate, crypto)
+    revoked = revoked_serials(root_crl)
+
+    def signer_of(item: Endorsement) -> Certificate:
+        signer = _verify_document(item, pck.anchor, crypto)
+        if signer.serial in revoked:
+            raise RevokedError(f"TCB signing certificate {signer.serial:x} is on the root CA's revocation list")
+        return signer
+
+    return Collateral(
+        tcb_info=_documents(pool.of_kind(EndorsementKind.INTEL_TCB_INFO), read_tcb_info, signer_of),
+        qe_identity=_documents(pool.of_kind(EndorsementKind.INTEL_QE_IDENTITY), read_qe_identity, signer_of),
+        root_crl=root_crl,
+        pck_crl=pck_crl,
+    )
+
+
+def _documents(
+    items: Iterable[Endorsement],
+    read: Callable[[Endorsement], D | None],
+    signer_of: Callable[[Endorsement], Certificate],
+) -> Copies[D]:
+    def authenticate(item: Endorsement) -> Copy[D] | None:
+        value = read(item)
+        if value is None:
+            return None
+        return Copy(
+            item=item,
+            value=value,
+            signer=signer_of(item),
+            # A copy of an older TCB recovery never beats one of a newer, whenever it was issued.
+            newness=(value.tcb_evaluation_data_number, value.issue_date),
+            use=_use(item, value.issue_date, value.next_update, value.title),
+        )
+
+    return _authentic(items, authenticate)
+
+
+def _verify_document(item: Endorsement, anchor: TrustAnchor, crypto: CryptoWrapper) -> Certificate:
+    """Verify chain and signature of TCB info or identity; give the signing certificate (QVL 4.1.2.2)."""
+    certificates = [Certificate.from_der(der, "TcbSigningChain") for der in item.issuer_chain[:3]]
+    signer, key = verify_tcb_signer(certificates, anchor, crypto)
+    if len(item.signature) != 64:
+        raise CertificateChainError(f"{item.kind.value} signature: got {len(item.signature)} bytes, expected 64")
+    try:
+        key.verify_ecdsa(
+            SignatureAlgorithm.ECDSA_SHA256,
+            int.from_bytes(item.signature[:32], "big"),
+            int.from_bytes(item.signature[32:], "big"),
+            item.data,
+        )
+    except SignatureError as error:
+        raise CertificateChainError(
+            f"{item.kind.value} signature by TCB signing certificate: {error.message}"
+        ) from error
+    return signer
+
+
+def _lists(items: Iterable[Endorsement], issuer: Certificate, crypto: CryptoWrapper) -> Copies[RevocationList]:
+    def authenticate(item: Endorsement) -> Copy[RevocationList] | None:
+        crl = RevocationList.from_der(item.data)
+        if crl.issuer.der != issuer.subject.der:
+            return None
+        verify_revocation_list(crl, issuer, crypto)
+        return Copy(
+            item=item,
+            value=crl,
+            signer=None,
+            newness=(crl.number or 0, crl.this_update),
+            use=_use(item, crl.this_update, crl.next_update, f"revocation list of {crl.issuer.common_name}"),
+        )
+
+    return _authentic(items, authenticate)
+
+
+def _authentic(items: Iterable[Endorsement], authenticate: Callable[[Endorsement], Copy[T] | None]) -> Copies[T]:
+    good: list[Copy[T]] = []
+    error: RatsTlsError | None = None
+    notes: list[str] = []
+    for item in items:
+        try:
+            copy = authenticate(item)
+        except RevokedError as problem:
+            error = error or problem
+            notes.append(problem.message)
+        except RatsTlsError as problem:
+            if item.origin is Origin.PEER:
+                notes.append(f"peer's copy: {problem.message}")
+            else:
+                error = error or _refusal_of(problem)
+                notes.append(problem.message)
+        else:
+            if copy is not None:
+                good.append(copy)
+    # `items` has this side's first, and sorting keeps that order among equally new ones.
+    good.sort(key=lambda copy: copy.newness, reverse=True)
+    return Copies(good=tuple(good), error=error, notes=tuple(notes))
+
+
+def _refusal_of(problem: RatsTlsError) -> RatsTlsError:
+    """Give an error about an Endorsement the refusal of a broken chain, which for decoding is that of Evidence."""
+    if isinstance(problem, DecodeError):
+        renamed = CertificateChainError(f"Endorsement is malformed: {problem.message}")
+        renamed.__cause__ = problem
+        return renamed
+    return problem
+
+
+def revoked_serials(copies: Copies[RevocationList]) -> frozenset[int]:
+    """Serial numbers on any authentic list, in date or not: what its issuer once revoked stays refused."""
+    return frozenset(serial for copy in copies.good for serial in copy.value.revoked)
+
+
+def _use(item: Endorsement, issued: datetime, expires: datetime, description: str) -> EndorsementUse:
+    return EndorsementUse(
+        kind=item.kind,
+        sha256=hashlib.sha256(item.data).digest(),
+        origin=item.origin.value,
+        issued=issued,
+        expires=expires,
+        description=description,
+    )
+
+
+def time_text(time: datetime) -> str:
+    """Give a time in UTC for people."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
