@@ -29,10 +29,13 @@ def key(algorithm: KeyAlgorithm) -> PrivateKey:
     return CRYPTO.generate_key(algorithm)
 
 
-@functools.cache
 def certificate(algorithm: KeyAlgorithm = KeyAlgorithm.EC_P256, size: int = 5000, serial: int = 1) -> bytes:
     """A self-signed certificate of exactly `size` bytes of DER, or up to two less for ECDSA's varying signatures."""
+    return _certificate(algorithm, size, serial)
 
+
+@functools.cache
+def _certificate(algorithm: KeyAlgorithm, size: int, serial: int) -> bytes:
     def make(padding: int) -> bytes:
         request = CertificateRequest(
             organization="Test",
