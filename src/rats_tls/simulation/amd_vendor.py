@@ -130,7 +130,7 @@ class SimulatedAmdVendor:
         if SignedItem.AMD_SIGNER in state.revoked:
             signer = self._authority(_SIGNERS[key_type])
             serials.append(pki.serial_of(signer.name, signer.key.public_key()))
-        crl = self._authority("ark").revoke(serials, 1, state.document_validity(SignedItem.AMD_CRL, now))
+        crl = self._authority("ark").revoke(serials, state.crl_number, state.document_validity(SignedItem.AMD_CRL, now))
         return state.signed(SignedItem.AMD_CRL, crl)
 
     def _vek(self, subject: VekSubject, now: datetime, state: AmdVendorState) -> bytes:

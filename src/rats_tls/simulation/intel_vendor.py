@@ -198,11 +198,11 @@ class SimulatedIntelVendor:
             serials += [pki.serial_of(ca.name, ca.key.public_key()) for ca in self._intermediates.values()]
         if SignedItem.INTEL_TCB_SIGNING in state.revoked:
             serials.append(pki.serial_of(_TCB_SIGNING, self.keys.tcb_signing.public_key()))
-        crl = self._root.revoke(serials, 1, state.document_validity(SignedItem.INTEL_ROOT_CRL, now))
+        crl = self._root.revoke(serials, state.crl_number, state.document_validity(SignedItem.INTEL_ROOT_CRL, now))
         return state.signed(SignedItem.INTEL_ROOT_CRL, crl)
 
     def _pck_crl(self, subject: PckSubject, now: datetime, state: IntelVendorState) -> bytes:
         serials = [pki.serial_of(_PCK, subject.public_key)] if SignedItem.INTEL_PCK in state.revoked else []
         validity = state.document_validity(SignedItem.INTEL_PCK_CRL, now)
-        crl = self._intermediates[subject.authority].revoke(serials, 1, validity)
+        crl = self._intermediates[subject.authority].revoke(serials, state.crl_number, validity)
         return state.signed(SignedItem.INTEL_PCK_CRL, crl)

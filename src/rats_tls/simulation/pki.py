@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,9 +20,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from rats_tls.core.errors import ConfigurationError
+from rats_tls.verifiers.chain import BoundedCache
 
 CaKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 CertifiedKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+_REMEMBERED = 64
 _PSS_SHA384 = padding.PSS(mgf=padding.MGF1(hashes.SHA384()), salt_length=48)
 
 
@@ -57,15 +59,29 @@ class CertificateProfile:
     key_identifiers: bool = True
 
 
-@dataclass(frozen=True, slots=True)
 class Authority:
-    """A simulated certification authority: its name and its key."""
+    """A simulated certification authority. Asked twice for the same, it gives the same bytes again.
 
-    name: x509.Name
-    key: CaKey
+    Args:
+        name: its subject name.
+        key: its key; RSA signs with RSASSA-PSS SHA-384, EC with ECDSA SHA-256.
+    """
+
+    def __init__(self, name: x509.Name, key: CaKey) -> None:
+        self.name = name
+        self.key = key
+        self._issued = BoundedCache(_REMEMBERED)
 
     def issue(self, subject: x509.Name, public_key: CertifiedKey, profile: CertificateProfile) -> bytes:
-        """Issue a certificate; for an AMD authority with RSASSA-PSS SHA-384, else ECDSA SHA-256. Returns DER."""
+        """Issue a certificate. Returns DER."""
+        key = (subject, serial_of(subject, public_key), profile)
+        return self._issued.get(key, lambda: self._issue(subject, public_key, profile))
+
+    def revoke(self, serials: Sequence[int], number: int, validity: Validity) -> bytes:
+        """Issue a revocation list with crlNumber and authorityKeyIdentifier. Returns DER."""
+        return self._issued.get((*serials, number, validity), lambda: self._revoke(serials, number, validity))
+
+    def _issue(self, subject: x509.Name, public_key: CertifiedKey, profile: CertificateProfile) -> bytes:
         builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -97,8 +113,7 @@ class Authority:
             certificate = builder.sign(self.key, hashes.SHA256())
         return certificate.public_bytes(Encoding.DER)
 
-    def revoke(self, serials: Iterable[int], number: int, validity: Validity) -> bytes:
-        """Issue a revocation list with crlNumber and authorityKeyIdentifier. Returns DER."""
+    def _revoke(self, serials: Sequence[int], number: int, validity: Validity) -> bytes:
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self.name)

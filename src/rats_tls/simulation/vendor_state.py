@@ -62,6 +62,11 @@ class VendorState:
     issue_date: datetime | None = None
     next_update: datetime | None = None
 
+    @property
+    def crl_number(self) -> int:
+        """CRLNumber of the revocation lists: a list that revokes is newer than one that does not."""
+        return 1 + len(self.revoked)
+
     def document_validity(self, item: SignedItem, now: datetime) -> Validity:
         """Give the dates of a list or document: issued an hour before the last full hour."""
         start = self.issue_date or now.replace(minute=0, second=0, microsecond=0) - _HOUR

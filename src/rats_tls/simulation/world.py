@@ -61,7 +61,9 @@ class SimulatedWorld:
         self._store = KeyStore(directory)
         self._clock = clock
         self._amd: dict[Product, SimulatedAmdVendor] = {}
-        self._secret = bytes.fromhex(self._store.get(_SECRET_FILE, lambda: os.urandom(32).hex().encode()).decode())
+        self._secret = self._store.get(_SECRET_FILE, lambda: os.urandom(32))
+        if len(self._secret) != 32:
+            raise ConfigurationError(f"{_SECRET_FILE}: got {len(self._secret)} bytes, expected 32")
         self.intel = SimulatedIntelVendor(IntelKeys(**{name: self._p256_key(name) for name in _INTEL_KEYS}))
         self.intel_platform = SimulatedIntelPlatform(self.intel, self._derive(b"intel platform"))
 
