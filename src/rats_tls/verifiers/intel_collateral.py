@@ -107,18 +107,33 @@ class Copies(Generic[T]):
 
     def why_none(self, now: datetime, name: str) -> str:
         """Say why the copies that are there do not count."""
-        stale = (copy.date_error(now, name) for copy in self.good)
-        return "; ".join((*self.notes, *(f"peer's copy: {error.message}" for error in stale if error is not None)))
+        notes = list(self.notes)
+        for copy in self.good:
+            error = copy.date_error(now, name)
+            if error is not None:
+                notes.append(f"peer's copy: {error.message}")
+        return "; ".join(notes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collateral:
-    """All copies that fit one platform."""
+    """All copies that fit one platform.
+
+    Attributes:
+        tcb_info: TCB info for the platform.
+        qe_identity: identity of the TEE's quoting enclave.
+        root_crl: lists of the root CA.
+        pck_crl: lists of the Platform or Processor CA.
+        revoked_by_root: serial numbers on any authentic list of the root CA, in date or not.
+        revoked_by_ca: the same of the other CA.
+    """
 
     tcb_info: Copies[TcbInfo]
     qe_identity: Copies[QeIdentity]
     root_crl: Copies[RevocationList]
     pck_crl: Copies[RevocationList]
+    revoked_by_root: frozenset[int]
+    revoked_by_ca: frozenset[int]
 
 
 def select_collateral(
@@ -149,7 +164,7 @@ def select_collateral(
     # QVL 4.1.2.3: the root CA's list is the root's, the PCK list that of the CA which issued the PCK certificate.
     root_crl = _lists(pool.of_kind(EndorsementKind.INTEL_ROOT_CRL), pck.root, crypto)
     pck_crl = _lists(pool.of_kind(EndorsementKind.INTEL_PCK_CRL), pck.intermediate, crypto)
-    revoked = revoked_serials(root_crl)
+    revoked = _serials(root_crl)
 
     def signer_of(item: Endorsement) -> Certificate:
         signer = _verify_document(item, pck.anchor, crypto)
@@ -162,6 +177,8 @@ def select_collateral(
         qe_identity=_documents(pool.of_kind(EndorsementKind.INTEL_QE_IDENTITY), read_qe_identity, signer_of),
         root_crl=root_crl,
         pck_crl=pck_crl,
+        revoked_by_root=revoked,
+        revoked_by_ca=_serials(pck_crl),
     )
 
 
@@ -256,8 +273,7 @@ def _refusal_of(problem: RatsTlsError) -> RatsTlsError:
     return problem
 
 
-def revoked_serials(copies: Copies[RevocationList]) -> frozenset[int]:
-    """Serial numbers on any authentic list, in date or not: what its issuer once revoked stays refused."""
+def _serials(copies: Copies[RevocationList]) -> frozenset[int]:
     return frozenset(serial for copy in copies.good for serial in copy.value.revoked)
 
 

@@ -12,53 +12,54 @@ from rats_tls.formats.intel.tcb_info import EnclaveTcbLevel, TcbInfo
 from rats_tls.verifiers.intel_chain import VerifiedPck
 from rats_tls.verifiers.intel_log import CheckLog
 from rats_tls.verifiers.intel_quote import IntelQuoteVerifier
+from rats_tls.verifiers.intel_run import TeeProfile
 from rats_tls.verifiers.intel_tcb import TcbOutcome, evaluate_sgx
+
+
+def _claims(quote: Quote) -> SgxClaims:
+    body = quote.body
+    if not isinstance(body, SgxReportBody):
+        raise TypeError("not an SGX quote")
+    return SgxClaims(
+        quote_version=quote.header.version,
+        cpu_svn=body.cpu_svn,
+        miscselect=body.miscselect,
+        isv_ext_prod_id=body.isv_ext_prod_id,
+        attributes=body.attributes,
+        xfrm=body.xfrm,
+        mr_enclave=body.mr_enclave,
+        mr_signer=body.mr_signer,
+        config_id=body.config_id,
+        isv_prod_id=body.isv_prod_id,
+        isv_svn=body.isv_svn,
+        config_svn=body.config_svn,
+        isv_family_id=body.isv_family_id,
+        report_data=body.report_data,
+    )
+
+
+def _evaluate(
+    log: CheckLog, pck: VerifiedPck, _quote: Quote, tcb_info: TcbInfo, qe_level: EnclaveTcbLevel
+) -> TcbOutcome:
+    # An enclave's own report has no part in it: the platform's TCB is in the PCK certificate.
+    step = ("intel.tcb_level", Stage.TCB, "Intel QVL 4.1.2.4.17")
+    try:
+        outcome = evaluate_sgx(pck.chain.platform, tcb_info, qe_level)
+    except TcbLevelError as error:
+        raise log.failed(*step, error) from error
+    log.passed(*step, got=outcome.status.value)
+    return outcome
 
 
 class SgxEcdsaVerifier(IntelQuoteVerifier):
     """Verifies SGX quotes with ECDSA attestation keys."""
 
-    tee_type = TeeType.SGX_ECDSA
-    prefix = "sgx"
-    tcb_info_id = "SGX"
-    qe_identity_id = "QE"
-
-    def _claims(self, quote: Quote) -> SgxClaims:
-        body = quote.body
-        if not isinstance(body, SgxReportBody):
-            raise TypeError("not an SGX quote")
-        return SgxClaims(
-            quote_version=quote.header.version,
-            cpu_svn=body.cpu_svn,
-            miscselect=body.miscselect,
-            isv_ext_prod_id=body.isv_ext_prod_id,
-            attributes=body.attributes,
-            xfrm=body.xfrm,
-            mr_enclave=body.mr_enclave,
-            mr_signer=body.mr_signer,
-            config_id=body.config_id,
-            isv_prod_id=body.isv_prod_id,
-            isv_svn=body.isv_svn,
-            config_svn=body.config_svn,
-            isv_family_id=body.isv_family_id,
-            report_data=body.report_data,
-        )
-
-    def _tcb_inputs(self, quote: Quote) -> tuple[object, ...]:  # noqa: ARG002  # an enclave's own report has none
-        return ()
-
-    def _evaluate(
-        self,
-        log: CheckLog,
-        pck: VerifiedPck,
-        quote: Quote,  # noqa: ARG002  # the platform's TCB is in the PCK certificate
-        tcb_info: TcbInfo,
-        qe_level: EnclaveTcbLevel,
-    ) -> TcbOutcome:
-        step = ("intel.tcb_level", Stage.TCB, "Intel QVL 4.1.2.4.17")
-        try:
-            outcome = evaluate_sgx(pck.chain.platform, tcb_info, qe_level)
-        except TcbLevelError as error:
-            raise log.failed(*step, error) from error
-        log.passed(*step, got=outcome.status.value)
-        return outcome
+    profile = TeeProfile(
+        tee_type=TeeType.SGX_ECDSA,
+        prefix="sgx",
+        tcb_info_id="SGX",
+        qe_identity_id="QE",
+        claims=_claims,
+        tcb_inputs=lambda _quote: (),
+        evaluate=_evaluate,
+    )

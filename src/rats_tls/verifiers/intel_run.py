@@ -1,0 +1,132 @@
+"""What the steps of one quote's verification share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from rats_tls.core.anchors import TrustAnchor
+from rats_tls.core.claims import IntelTcb, SgxClaims, TdxClaims
+from rats_tls.core.endorsements import Endorsements
+from rats_tls.core.evidence import TeeType
+from rats_tls.core.interfaces import CryptoWrapper
+from rats_tls.core.limits import Limits
+from rats_tls.core.verification import EndorsementUse
+from rats_tls.formats.intel.pck import PckChain
+from rats_tls.formats.intel.qe_identity import QeIdentity
+from rats_tls.formats.intel.quote import PlatformReference, Quote
+from rats_tls.formats.intel.report import SgxReportBody
+from rats_tls.formats.intel.tcb_info import EnclaveTcbLevel, TcbInfo
+from rats_tls.formats.x509 import RevocationList
+from rats_tls.verifiers.chain import BoundedCache
+from rats_tls.verifiers.intel_chain import VerifiedPck
+from rats_tls.verifiers.intel_collateral import Copy
+from rats_tls.verifiers.intel_log import CheckLog
+from rats_tls.verifiers.intel_tcb import TcbOutcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeeProfile:
+    """What differs between SGX and TDX.
+
+    Attributes:
+        tee_type: the TEE type.
+        prefix: of the ids of checks on the TEE's own report.
+        tcb_info_id: `id` of its TCB info.
+        qe_identity_id: `id` of its quoting enclave's identity.
+        claims: gives the claims of a quote.
+        tcb_inputs: gives everything in a quote's body that `evaluate` depends on, as a part of a cache key.
+        evaluate: evaluates the TCB; notes its checks in the log and raises Stop once a problem is noted there.
+    """
+
+    tee_type: TeeType
+    prefix: str
+    tcb_info_id: str
+    qe_identity_id: str
+    claims: Callable[[Quote], SgxClaims | TdxClaims]
+    tcb_inputs: Callable[[Quote], tuple[object, ...]]
+    evaluate: Callable[[CheckLog, VerifiedPck, Quote, TcbInfo, EnclaveTcbLevel], TcbOutcome]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteEvidence:
+    """A decoded quote with what its certification data holds.
+
+    Attributes:
+        quote: the quote.
+        qe_report: its quoting enclave's report.
+        chain: PCK chain (certification data type 5) or PCK certificate alone (type 4); else None.
+        platform: how types 1 to 3 name the platform; else None.
+    """
+
+    quote: Quote
+    qe_report: SgxReportBody
+    chain: PckChain | None
+    platform: PlatformReference | None
+
+
+class Memory:
+    """What one Verifier remembers. Bounded; never holds a comparison of dates.
+
+    Every key holds the anchors and the crypto wrapper; of a chain all certificates; of documents and lists the digest
+    over all Endorsements at hand; of a QE report also its signature, authentication data, attestation key and PCK.
+    The three are apart so that Evidence which nobody has verified cannot push out what was verified.
+
+    Attributes:
+        decoded: certificates out of certification data, by their bytes.
+        keys: attestation keys; digests of sets of anchors.
+        verified: what was verified.
+    """
+
+    __slots__ = ("decoded", "keys", "verified")
+
+    def __init__(self, limits: Limits) -> None:
+        self.decoded = BoundedCache(limits.cached_vendor_items)
+        self.keys = BoundedCache(limits.cached_vendor_items)
+        self.verified = BoundedCache(limits.cached_vendor_items)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenPck:
+    """The PCK chain on which a verification rests: verified, its dates not compared."""
+
+    pck: VerifiedPck
+    use: EndorsementUse
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """One verification.
+
+    Attributes:
+        tee: what is special about the TEE.
+        evidence: the decoded quote.
+        pool: Endorsements at hand.
+        anchors: trust anchors.
+        crypto: crypto wrapper.
+        now: time of judgement.
+        now_text: that time, for people.
+        trust: anchors and crypto wrapper, part of every cache key.
+        memory: what the Verifier remembers.
+        log: checks and problems so far.
+        chosen: the PCK chain, once verified.
+        in_date: whether its certificates are in date.
+        tcb: outcome of the TCB evaluation, once made.
+        copies: documents and lists on which the verdict rests.
+    """
+
+    tee: TeeProfile
+    evidence: QuoteEvidence
+    pool: Endorsements
+    anchors: tuple[TrustAnchor, ...]
+    crypto: CryptoWrapper
+    now: datetime
+    now_text: str
+    trust: tuple[bytes, str, str]
+    memory: Memory
+    log: CheckLog = field(default_factory=CheckLog)
+    chosen: ChosenPck | None = None
+    in_date: bool = False
+    tcb: IntelTcb | None = None
+    copies: list[Copy[TcbInfo] | Copy[QeIdentity] | Copy[RevocationList]] = field(default_factory=list)
