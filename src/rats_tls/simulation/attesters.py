@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -38,6 +39,7 @@ class SimulatedAttester(ABC):
         self._name = name
         self._tee_type = tee_type
         self._clock = clock
+        self._lock = threading.Lock()
         self._renewed = clock()
         try:
             self._endorsements = self._issue(self._renewed)
@@ -61,8 +63,9 @@ class SimulatedAttester(ABC):
     @property
     def endorsements(self) -> Endorsements:
         """The Endorsements that judge its Evidence."""
-        self._renew_if_due()
-        return self._endorsements
+        with self._lock:
+            self._renew_if_due()
+            return self._endorsements
 
     def collect(self, report_data: bytes) -> Collected:
         """Make Evidence that carries exactly `report_data` (64 bytes), with the Endorsements that judge it.
@@ -74,9 +77,10 @@ class SimulatedAttester(ABC):
             raise CollectionError(
                 f"{self.name}: report_data: got {len(report_data)} bytes, expected {REPORT_DATA_SIZE}"
             )
-        self._renew_if_due()
-        evidence = Evidence.of(self.tee_type, self._evidence(report_data))
-        return Collected(evidence=evidence, endorsements=self._endorsements.items)
+        with self._lock:
+            self._renew_if_due()
+            evidence = Evidence.of(self.tee_type, self._evidence(report_data))
+            return Collected(evidence=evidence, endorsements=self._endorsements.items)
 
     def _renew_if_due(self) -> None:
         now = self._clock()
