@@ -134,6 +134,12 @@ def test_version_2_has_no_cpuid() -> None:
     assert collect(report_version=2)[0][0x188:0x1A0] == bytes(24)
 
 
+def test_mitigation_vectors_are_there_from_version_5_on() -> None:
+    vectors: dict[str, object] = {"launch_mit_vector": 1, "current_mit_vector": 2}
+    assert collect(report_version=4, **vectors)[0][0x1F8:0x2A0] == bytes(168)
+    assert collect(report_version=5, **vectors)[0][0x1F8:0x208] == b"\1" + bytes(7) + b"\2" + bytes(7)
+
+
 def test_vcek_names_the_chip_and_vlek_the_provider() -> None:
     report, endorsements = collect()
     vek = certificate(endorsements, Kind.AMD_VEK)
