@@ -98,9 +98,7 @@ def verify_pck_chain(chain: PckChain, anchors: Sequence[TrustAnchor], crypto: Cr
     )
 
 
-def verify_tcb_signer(
-    certificates: Sequence[Certificate], anchor: TrustAnchor, crypto: CryptoWrapper
-) -> tuple[Certificate, PublicKey]:
+def verify_tcb_signer(certificates: Sequence[Certificate], anchor: TrustAnchor, crypto: CryptoWrapper) -> PublicKey:
     """Verify the chain of a TCB info's or identity's signer: TCB signing certificate, then root (QVL 4.1.2.2.2).
 
     Args:
@@ -109,7 +107,7 @@ def verify_tcb_signer(
         crypto: crypto wrapper.
 
     Returns:
-        The signing certificate and its key.
+        The signing certificate's key.
 
     Raises:
         CertificateChainError: not that form, or it does not lead to `anchor`.
@@ -123,7 +121,7 @@ def verify_tcb_signer(
         raise CertificateChainError("TCB signing certificate: basicConstraints has the CA flag")
     _require_links(((signer, root, "TCB signing certificate"),), crypto)
     _match_root(root, (anchor,), crypto)
-    return signer, load_p256(signer.spki, crypto, "TCB signing certificate")
+    return load_p256(signer.spki, crypto, "TCB signing certificate")
 
 
 def verify_revocation_list(crl: RevocationList, issuer: Certificate, crypto: CryptoWrapper) -> None:

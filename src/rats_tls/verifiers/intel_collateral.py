@@ -8,13 +8,12 @@ as absent (so that it can still be fetched). Nothing here looks at a clock.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from rats_tls.core.algorithms import SignatureAlgorithm
-from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, Origin
 from rats_tls.core.errors import (
     CertificateChainError,
@@ -30,7 +29,7 @@ from rats_tls.core.verification import EndorsementUse
 from rats_tls.formats.intel.qe_identity import QeIdentity
 from rats_tls.formats.intel.tcb_info import TcbInfo
 from rats_tls.formats.x509 import Certificate, RevocationList
-from rats_tls.verifiers.chain import require_in_date
+from rats_tls.verifiers.chain import BoundedCache, require_in_date
 from rats_tls.verifiers.intel_chain import VerifiedPck, verify_revocation_list, verify_tcb_signer
 
 T = TypeVar("T", TcbInfo, QeIdentity, RevocationList)
@@ -44,7 +43,7 @@ class Copy(Generic[T]):
     Attributes:
         item: the Endorsement.
         value: what it says.
-        signer: TCB signing certificate; None for lists.
+        signers: role and certificate of the TCB signer and its root; none for lists.
         newness: orders copies; the higher, the newer.
         use: what a result says of it, with its dates: issueDate or thisUpdate, nextUpdate.
         validity: these dates, for people.
@@ -52,7 +51,7 @@ class Copy(Generic[T]):
 
     item: Endorsement
     value: T
-    signer: Certificate | None
+    signers: tuple[tuple[str, Certificate], ...]
     newness: tuple[int, datetime]
     use: EndorsementUse
     validity: str = field(init=False, compare=False)
@@ -63,11 +62,11 @@ class Copy(Generic[T]):
 
     def date_error(self, now: datetime, name: str) -> ExpiredError | None:
         """Say what is wrong with its dates at `now`, or None."""
-        if self.signer is not None:
-            try:
-                require_in_date(self.signer, now, role="TCB signing certificate")
-            except ExpiredError as error:
-                return error
+        try:
+            for role, certificate in self.signers:
+                require_in_date(certificate, now, role=role)
+        except ExpiredError as error:
+            return error
         if self.use.issued <= now < self.use.expires:
             return None
         problem = "has expired" if now >= self.use.expires else "is from the future"
@@ -136,108 +135,121 @@ class Collateral:
     revoked_by_ca: frozenset[int]
 
 
-def select_collateral(
-    pool: Endorsements, pck: VerifiedPck, crypto: CryptoWrapper, *, tcb_info_id: str, qe_identity_id: str
-) -> Collateral:
-    """Select from `pool` the authentic copies for the platform of `pck`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selector:
+    """Selects the authentic copies that fit one platform.
 
-    Args:
-        pool: Endorsements of any platforms.
+    Attributes:
         pck: the platform's verified chain.
         crypto: crypto wrapper.
-        tcb_info_id: "SGX" or "TDX".
-        qe_identity_id: "QE" or "TD_QE".
+        trust: anchors and crypto wrapper, part of every cache key.
+        memory: remembers each item by its bytes, so that an unknown one beside known ones costs only itself.
     """
 
-    def read_tcb_info(item: Endorsement) -> TcbInfo | None:
-        value = TcbInfo.from_json(item.data)
-        # QVL 4.1.2.4.9 and 4.1.2.4.10: made for this TEE, this FMSPC and this PCE id. TDX needs version 3: version 2
-        # has no id and is SGX's.
-        platform = pck.chain.platform
-        wanted = (tcb_info_id, platform.fmspc, platform.pce_id)
-        return value if (value.id, value.fmspc, value.pce_id) == wanted else None
+    pck: VerifiedPck
+    crypto: CryptoWrapper
+    trust: Hashable
+    memory: BoundedCache
 
-    def read_qe_identity(item: Endorsement) -> QeIdentity | None:
-        value = QeIdentity.from_json(item.data)
-        return value if value.id == qe_identity_id else None  # QVL 4.1.2.4.14
+    def select(self, pool: Endorsements, *, tcb_info_id: str, qe_identity_id: str) -> Collateral:
+        """Select from `pool`.
 
-    # QVL 4.1.2.3: the root CA's list is the root's, the PCK list that of the CA which issued the PCK certificate.
-    root_crl = _lists(pool.of_kind(EndorsementKind.INTEL_ROOT_CRL), pck.root, crypto)
-    pck_crl = _lists(pool.of_kind(EndorsementKind.INTEL_PCK_CRL), pck.intermediate, crypto)
-    revoked = _serials(root_crl)
+        Args:
+            pool: Endorsements of any platforms.
+            tcb_info_id: "SGX" or "TDX".
+            qe_identity_id: "QE" or "TD_QE".
+        """
+        platform = self.pck.chain.platform
 
-    def signer_of(item: Endorsement) -> Certificate:
-        signer = _verify_document(item, pck.anchor, crypto)
-        if signer.serial in revoked:
-            raise RevokedError(f"TCB signing certificate {signer.serial:x} is on the root CA's revocation list")
-        return signer
+        def fits_tcb_info(value: TcbInfo) -> bool:
+            # QVL 4.1.2.4.9 and 4.1.2.4.10: made for this TEE, this FMSPC and this PCE id. TDX needs version 3: version
+            # 2 has no id and is SGX's.
+            return (value.id, value.fmspc, value.pce_id) == (tcb_info_id, platform.fmspc, platform.pce_id)
 
-    return Collateral(
-        tcb_info=_documents(pool.of_kind(EndorsementKind.INTEL_TCB_INFO), read_tcb_info, signer_of),
-        qe_identity=_documents(pool.of_kind(EndorsementKind.INTEL_QE_IDENTITY), read_qe_identity, signer_of),
-        root_crl=root_crl,
-        pck_crl=pck_crl,
-        revoked_by_root=revoked,
-        revoked_by_ca=_serials(pck_crl),
-    )
+        def fits_qe_identity(value: QeIdentity) -> bool:
+            return value.id == qe_identity_id  # QVL 4.1.2.4.14
 
-
-def _documents(
-    items: Iterable[Endorsement],
-    read: Callable[[Endorsement], D | None],
-    signer_of: Callable[[Endorsement], Certificate],
-) -> Copies[D]:
-    def authenticate(item: Endorsement) -> Copy[D] | None:
-        value = read(item)
-        if value is None:
-            return None
-        return Copy(
-            item=item,
-            value=value,
-            signer=signer_of(item),
-            # A copy of an older TCB recovery never beats one of a newer, whenever it was issued.
-            newness=(value.tcb_evaluation_data_number, value.issue_date),
-            use=_use(item, value.issue_date, value.next_update, value.title),
+        # QVL 4.1.2.3: the root CA's list is the root's, the PCK list that of the CA which issued the PCK certificate.
+        root_crl = self._lists(pool.of_kind(EndorsementKind.INTEL_ROOT_CRL), self.pck.root)
+        pck_crl = self._lists(pool.of_kind(EndorsementKind.INTEL_PCK_CRL), self.pck.intermediate)
+        revoked = _serials(root_crl)
+        documents = pool.of_kind
+        return Collateral(
+            tcb_info=self._documents(
+                documents(EndorsementKind.INTEL_TCB_INFO), TcbInfo.from_json, fits_tcb_info, revoked
+            ),
+            qe_identity=self._documents(
+                documents(EndorsementKind.INTEL_QE_IDENTITY), QeIdentity.from_json, fits_qe_identity, revoked
+            ),
+            root_crl=root_crl,
+            pck_crl=pck_crl,
+            revoked_by_root=revoked,
+            revoked_by_ca=_serials(pck_crl),
         )
 
-    return _authentic(items, authenticate)
+    def _documents(
+        self,
+        items: Iterable[Endorsement],
+        read: Callable[[bytes], D],
+        fits: Callable[[D], bool],
+        revoked: frozenset[int],
+    ) -> Copies[D]:
+        def authenticate(item: Endorsement) -> Copy[D] | None:
+            value = self.memory.get(("document", item.kind, item.data), lambda: read(item.data))
+            if not fits(value):
+                return None
+            key = ("signer", self.trust, self.pck.chain.ders, item.data, item.signature, item.issuer_chain)
+            signer, root = self.memory.get(key, lambda: self._verify_document(item))
+            if signer.serial in revoked:
+                raise RevokedError(f"TCB signing certificate {signer.serial:x} is on the root CA's revocation list")
+            return Copy(
+                item=item,
+                value=value,
+                signers=(("TCB signing certificate", signer), ("root certificate", root)),
+                # A copy of an older TCB recovery never beats one of a newer, whenever it was issued.
+                newness=(value.tcb_evaluation_data_number, value.issue_date),
+                use=_use(item, value.issue_date, value.next_update, value.title),
+            )
 
+        return _authentic(items, authenticate)
 
-def _verify_document(item: Endorsement, anchor: TrustAnchor, crypto: CryptoWrapper) -> Certificate:
-    """Verify chain and signature of TCB info or identity; give the signing certificate (QVL 4.1.2.2)."""
-    certificates = [Certificate.from_der(der, "TcbSigningChain") for der in item.issuer_chain[:3]]
-    signer, key = verify_tcb_signer(certificates, anchor, crypto)
-    if len(item.signature) != 64:
-        raise CertificateChainError(f"{item.kind.value} signature: got {len(item.signature)} bytes, expected 64")
-    try:
-        key.verify_ecdsa(
-            SignatureAlgorithm.ECDSA_SHA256,
-            int.from_bytes(item.signature[:32], "big"),
-            int.from_bytes(item.signature[32:], "big"),
-            item.data,
-        )
-    except SignatureError as error:
-        raise CertificateChainError(
-            f"{item.kind.value} signature by TCB signing certificate: {error.message}"
-        ) from error
-    return signer
+    def _verify_document(self, item: Endorsement) -> tuple[Certificate, Certificate]:
+        """Verify chain and signature of TCB info or identity; give signing certificate and root (QVL 4.1.2.2)."""
+        certificates = [Certificate.from_der(der, "TcbSigningChain") for der in item.issuer_chain[:3]]
+        key = verify_tcb_signer(certificates, self.pck.anchor, self.crypto)
+        if len(item.signature) != 64:
+            raise CertificateChainError(f"{item.kind.value} signature: got {len(item.signature)} bytes, expected 64")
+        try:
+            key.verify_ecdsa(
+                SignatureAlgorithm.ECDSA_SHA256,
+                int.from_bytes(item.signature[:32], "big"),
+                int.from_bytes(item.signature[32:], "big"),
+                item.data,
+            )
+        except SignatureError as error:
+            raise CertificateChainError(f"{item.kind.value} signature by its TCB signer: {error.message}") from error
+        signer, root = certificates
+        return signer, root
 
+    def _lists(self, items: Iterable[Endorsement], issuer: Certificate) -> Copies[RevocationList]:
+        def verify(crl: RevocationList) -> bool:
+            verify_revocation_list(crl, issuer, self.crypto)
+            return True
 
-def _lists(items: Iterable[Endorsement], issuer: Certificate, crypto: CryptoWrapper) -> Copies[RevocationList]:
-    def authenticate(item: Endorsement) -> Copy[RevocationList] | None:
-        crl = RevocationList.from_der(item.data)
-        if crl.issuer.der != issuer.subject.der:
-            return None
-        verify_revocation_list(crl, issuer, crypto)
-        return Copy(
-            item=item,
-            value=crl,
-            signer=None,
-            newness=(crl.number or 0, crl.this_update),
-            use=_use(item, crl.this_update, crl.next_update, f"revocation list of {crl.issuer.common_name}"),
-        )
+        def authenticate(item: Endorsement) -> Copy[RevocationList] | None:
+            crl = self.memory.get(("list", item.data), lambda: RevocationList.from_der(item.data))
+            if crl.issuer.der != issuer.subject.der:
+                return None
+            self.memory.get(("list issuer", self.trust, self.pck.chain.ders, item.data), lambda: verify(crl))
+            return Copy(
+                item=item,
+                value=crl,
+                signers=(),
+                newness=(crl.number or 0, crl.this_update),
+                use=_use(item, crl.this_update, crl.next_update, f"revocation list of {crl.issuer.common_name}"),
+            )
 
-    return _authentic(items, authenticate)
+        return _authentic(items, authenticate)
 
 
 def _authentic(items: Iterable[Endorsement], authenticate: Callable[[Endorsement], Copy[T] | None]) -> Copies[T]:

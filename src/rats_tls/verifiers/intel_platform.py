@@ -14,7 +14,7 @@ from rats_tls.formats.intel.qe_identity import QeIdentity
 from rats_tls.formats.intel.tcb_info import EnclaveTcbLevel, TcbInfo
 from rats_tls.formats.x509 import RevocationList
 from rats_tls.verifiers.intel_chain import VerifiedPck
-from rats_tls.verifiers.intel_collateral import Collateral, Copies, Copy, T, select_collateral
+from rats_tls.verifiers.intel_collateral import Collateral, Copies, Copy, Selector, T
 from rats_tls.verifiers.intel_log import CheckLog, Stop
 from rats_tls.verifiers.intel_run import Run
 from rats_tls.verifiers.intel_tcb import TcbOutcome, match_qe_identity
@@ -23,11 +23,10 @@ from rats_tls.verifiers.intel_tcb import TcbOutcome, match_qe_identity
 def verify_platform(run: Run, pck: VerifiedPck) -> None:
     """Verify documents, quoting enclave, revocation and TCB. Raises Stop."""
     tee, platform = run.tee, pck.chain.platform
+    selector = Selector(pck=pck, crypto=run.crypto, trust=run.trust, memory=run.memory.documents)
     collateral = run.memory.verified.get(
         ("collateral", run.trust, pck.chain.ders, run.pool.digest),
-        lambda: select_collateral(
-            run.pool, pck, run.crypto, tcb_info_id=tee.tcb_info_id, qe_identity_id=tee.qe_identity_id
-        ),
+        lambda: selector.select(run.pool, tcb_info_id=tee.tcb_info_id, qe_identity_id=tee.qe_identity_id),
     )
 
     # (7) TCB info and QE identity: signing chain, and signature over the exact bytes. QVL 4.1.2.2; made for this TEE,

@@ -69,21 +69,24 @@ class QuoteEvidence:
 class Memory:
     """What one Verifier remembers. Bounded; never holds a comparison of dates.
 
-    Every key holds the anchors and the crypto wrapper; of a chain all certificates; of documents and lists the digest
-    over all Endorsements at hand; of a QE report also its signature, authentication data, attestation key and PCK.
-    The three are apart so that Evidence which nobody has verified cannot push out what was verified.
+    The key of every verdict holds the anchors and the crypto wrapper; of a chain all certificates; of a document or
+    list its bytes, signature and chains; of a choice among them the digest over all Endorsements at hand; of a QE
+    report also its signature, authentication data, attestation key and PCK.
+    They are apart so that Evidence which nobody has verified cannot push out what was verified.
 
     Attributes:
         decoded: certificates out of certification data, by their bytes.
         keys: attestation keys; digests of sets of anchors.
-        verified: what was verified.
+        documents: TCB info, identities and revocation lists, each by its bytes.
+        verified: what was verified of chains, QE reports and sets of Endorsements.
     """
 
-    __slots__ = ("decoded", "keys", "verified")
+    __slots__ = ("decoded", "documents", "keys", "verified")
 
     def __init__(self, limits: Limits) -> None:
         self.decoded = BoundedCache(limits.cached_vendor_items)
         self.keys = BoundedCache(limits.cached_vendor_items)
+        self.documents = BoundedCache(limits.cached_vendor_items)
         self.verified = BoundedCache(limits.cached_vendor_items)
 
 
