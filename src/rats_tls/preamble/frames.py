@@ -33,6 +33,11 @@ class Frame:
         return bytes((self.type,)) + len(self.payload).to_bytes(3, "big") + self.payload
 
 
+_SHORT = 256
+_LARGEST: dict[FrameType, int] = {FrameType.HELLO: 16_384, FrameType.ACCEPTED: _SHORT, FrameType.REFUSED: _SHORT}
+"""Largest payloads of the messages that hold no document, whatever `Limits.preamble_message` is."""
+
+
 class FrameReader:
     """Assembles one peer's frames from pieces of any size, never asking for a byte beyond the present frame.
 
@@ -77,10 +82,9 @@ class FrameReader:
             frame_type = FrameType(number)
         except ValueError:
             raise ProtocolError(f"preamble: unknown message type {number}") from None
-        if size > self._limits.preamble_message:
-            raise ProtocolError(
-                f"preamble: {frame_type.name.lower()} of {size} bytes, at most {self._limits.preamble_message}"
-            )
+        largest = min(self._limits.preamble_message, _LARGEST.get(frame_type, self._limits.preamble_message))
+        if size > largest:
+            raise ProtocolError(f"preamble: {frame_type.name.lower()} of {size} bytes, at most {largest}")
         self._total += HEADER_SIZE + size
         if self._total > self._limits.preamble_total:
             raise ProtocolError(

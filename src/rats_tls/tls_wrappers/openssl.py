@@ -26,8 +26,9 @@ from rats_tls.core.limits import DEFAULT_LIMITS
 _RECORD = 16_384  # largest plaintext of one record, RFC 8446 5.1
 _DRAIN = 262_144  # bytes taken from the outgoing BIO at once
 
-# OpenSSL's reasons for alerts that it received: "tlsv13 alert certificate required", "ssl/tls alert bad certificate".
-_ALERT = re.compile(r"(?:ssl/tls|sslv3|tlsv1|tlsv13) alert (.+)")
+# OpenSSL's reasons for alerts that it received: "tlsv13 alert certificate required", "ssl/tls alert bad certificate",
+# "tls alert bad record mac"; for a few older ones the word is left out.
+_ALERT = re.compile(r"(?:ssl/tls|tls|sslv3|tlsv1|tlsv13) alert (.+)|tlsv1 (unsupported extension|unrecognized name)")
 _UNEXPECTED_EOF = "unexpected eof while reading"
 
 _OPTIONS = SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION
@@ -179,7 +180,7 @@ class OpensslTlsSession:
         if isinstance(error, SSL.SysCallError) or reason == _UNEXPECTED_EOF:
             self._error = TlsError(f"TLS {doing}: the peer closed the connection without close_notify", truncated=True)
         elif alert := _ALERT.fullmatch(reason):
-            name = alert[1].replace(" ", "_")
+            name = (alert[1] or alert[2]).replace(" ", "_")
             self._error = TlsError(f"TLS {doing}: the peer sent alert {name}", peer_alert=name)
         else:
             self._error = TlsError(f"TLS {doing}: {reason}")
