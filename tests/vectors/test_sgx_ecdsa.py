@@ -1,0 +1,218 @@
+"""Real SGX evidence, at the level of the Verifier: what the manifest's `test` lines say of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from rats_tls.core.anchors import AnchorKind
+from rats_tls.core.claims import SgxClaims, TcbStatus
+from rats_tls.core.endorsements import EndorsementKind
+from rats_tls.core.errors import DecodeError
+from rats_tls.core.verification import Verification
+from rats_tls.formats.intel.json_document import split_response
+from rats_tls.formats.intel.tcb_info import TcbInfo
+from rats_tls.verifiers.chain import anchors_from_pem
+from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
+from support.intel import PHALA_SGX, QUOTES, SGX_TEST_ROOT, labels, load, manifest, passed, verify
+from support.paths import VECTORS
+
+TCB_INFO_FILES = VECTORS / "sgx_ecdsa/openenclave-tcbinfo-json"
+
+
+def claims_of(verification: Verification) -> SgxClaims:
+    assert isinstance(verification.claims, SgxClaims)
+    return verification.claims
+
+
+@pytest.mark.parametrize(
+    "vector_id", [key for key in QUOTES if key.startswith("sgx") and "measurements" in manifest()[key]]
+)
+def test_measurements(vector_id: str) -> None:
+    claims = claims_of(verify(load(vector_id)))
+    expected = manifest()[vector_id]["measurements"]
+    assert claims.mr_enclave.hex() == expected["mrenclave"]
+    assert claims.mr_signer.hex() == expected["mrsigner"]
+    assert (claims.isv_prod_id, claims.isv_svn) == (expected["isv_prod_id"], expected["isv_svn"])
+    assert claims.debug is expected["debug"]
+    assert claims.report_data.hex() == expected["report_data"]
+
+
+def test_phala_sgx_v3() -> None:
+    verification = verify(load(PHALA_SGX))
+    assert verification.problems == ()
+    tcb = claims_of(verification).tcb
+    assert tcb is not None
+    assert tcb.status is TcbStatus.CONFIGURATION_AND_SW_HARDENING_NEEDED
+    assert tcb.advisories == ("INTEL-SA-00289", "INTEL-SA-00615")
+    platform = claims_of(verification).platform
+    assert platform is not None
+    assert platform.fmspc.hex() == "00a067110000"
+    assert verification.anchor is not None
+    assert verification.anchor.kind is AnchorKind.VENDOR
+    assert {use.kind for use in verification.endorsements_used} == set(EndorsementKind) - {
+        EndorsementKind.AMD_VEK,
+        EndorsementKind.AMD_SIGNER,
+        EndorsementKind.AMD_ROOT,
+        EndorsementKind.AMD_CRL,
+    }
+    start, end = manifest()[PHALA_SGX]["window"]
+    assert verification.valid_from is not None
+    assert verification.valid_until is not None
+    assert f"{verification.valid_from:%Y-%m-%dT%H:%M:%SZ}" == start
+    assert f"{verification.valid_until:%Y-%m-%dT%H:%M:%SZ}" == end
+
+
+def test_phala_sgx_v3_one_second_after_the_window() -> None:
+    vector = load(PHALA_SGX)
+    assert labels(verify(vector.at("2025-07-19T10:01:19Z"))) == {"endorsements_expired"}
+    # nextUpdate itself is already too late, and the second before it is not.
+    assert labels(verify(vector.at("2025-07-19T10:01:18Z"))) == {"endorsements_expired"}
+    assert verify(vector.at("2025-07-19T10:01:17Z")).problems == ()
+
+
+def test_phala_sgx_v3_before_the_window() -> None:
+    vector = load(PHALA_SGX)
+    assert labels(verify(vector.at("2025-06-19T10:56:10Z"))) == {"endorsements_expired"}
+    assert verify(vector.at("2025-06-19T10:56:11Z")).problems == ()
+
+
+def test_occlum_without_collateral() -> None:
+    verification = verify(load("sgx_ecdsa/trustee-occlum-v3"))
+    assert labels(verification) == {"endorsements_missing"}
+    assert {
+        "intel.quote",
+        "sgx.quote_signature",
+        "intel.qe_binding",
+        "intel.qe_report_signature",
+        "intel.pck_chain",
+    } <= passed(verification)
+    assert claims_of(verification).debug
+    missing = {str(problem.missing) for problem in verification.problems}
+    assert missing == {
+        "intel-tcb-info (id SGX, fmspc 00606a000000, pceid 0000)",
+        "intel-qe-identity (id QE)",
+        "intel-root-crl (issuer Intel SGX Root CA)",
+        "intel-pck-crl (ca platform)",
+    }
+    waived = {
+        problem.missing.kind for problem in verification.problems if problem.missing and problem.waived_by_revocation
+    }
+    assert waived == {EndorsementKind.INTEL_ROOT_CRL, EndorsementKind.INTEL_PCK_CRL}
+
+
+def test_open_enclave_with_tcb_info_v2() -> None:
+    vector = load("sgx_ecdsa/openenclave-evidence-endorsements")
+    assert TcbInfo.from_json(vector.item(EndorsementKind.INTEL_TCB_INFO).data).version == 2
+    verification = verify(vector)
+    assert verification.problems == ()
+    tcb = claims_of(verification).tcb
+    assert tcb is not None
+    assert tcb.status is TcbStatus.SW_HARDENING_NEEDED
+    assert tcb.qe_status is TcbStatus.UP_TO_DATE
+
+
+def test_sample_test_root_is_not_intel() -> None:
+    """With Intel's anchors the test root's set is not authentic, at every time."""
+    vector = load(SGX_TEST_ROOT)
+    for time in (vector.now, "2026-01-01T00:00:00Z"):
+        verification = verify(vector.at(time), anchors=VENDOR_ROOTS)
+        assert labels(verification) == {"certificate_chain"}
+        assert "intel.qe_report_signature" in passed(verification)
+        assert verification.anchor is None
+
+
+def test_sample_test_root_as_explicit_anchor() -> None:
+    """With its root given explicitly, the outcome depends on the time and on the quoting enclave.
+
+    At the manifest's time the PCK certificate (until 2026-09-05) has expired. In its validity the chain, both
+    documents and both lists are authentic and the sample's quoting enclave is the one of its identity.
+    """
+    vector = load(SGX_TEST_ROOT)
+    anchors = anchors_from_pem((VECTORS / SGX_TEST_ROOT / "trustedRootCaCert.pem").read_bytes())
+    late = verify(vector, anchors=anchors)
+    assert labels(late) == {"certificate_not_in_date"}
+    assert late.problems[0].error.message.startswith("PCK certificate has expired")
+    verification = verify(vector.at("2026-01-01T00:00:00Z"), anchors=anchors)
+    assert verification.problems == ()
+    assert verification.anchor is not None
+    assert verification.anchor.kind is AnchorKind.USER
+    tcb = claims_of(verification).tcb
+    assert tcb is not None
+    assert tcb.status is TcbStatus.UP_TO_DATE
+
+
+def test_sample_test_root_without_the_pck_chain() -> None:
+    """Certification data of type 1 names the platform only: the PCK chain is missing, and what to ask for is said."""
+    vector = load(SGX_TEST_ROOT)
+    items = [item for item in vector.endorsements if item.kind is not EndorsementKind.INTEL_PCK_CHAIN]
+    verification = verify(vector.with_items(items))
+    assert labels(verification) == {"endorsements_missing"}
+    (problem,) = verification.problems
+    assert problem.missing is not None
+    assert problem.missing.kind is EndorsementKind.INTEL_PCK_CHAIN
+    assert dict(problem.missing.key)["ppid"] == "8461863bb7ece31f64c8e9b77fd31cad"
+    assert {"sgx.quote_signature", "intel.qe_binding"} <= passed(verification)
+
+
+def decode_response(name: str) -> TcbInfo:
+    inner, _ = split_response((TCB_INFO_FILES / name).read_bytes(), "tcbInfo", "TcbInfo")
+    return TcbInfo.from_json(inner)
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "identifier"),
+    [
+        ("data_v2-tcbInfo_with_pceid.json", 2, "SGX"),
+        ("data_v3-tcbinfo_sgx.json", 3, "SGX"),
+        ("data_v3-tcbinfo_tdx.json", 3, "TDX"),
+    ],
+)
+def test_tcb_info_decodes(name: str, version: int, identifier: str) -> None:
+    tcb_info = decode_response(name)
+    assert (tcb_info.version, tcb_info.id) == (version, identifier)
+    assert tcb_info.fmspc.hex() == "00906ea10000"
+    assert tcb_info.tcb_levels
+    assert (tcb_info.tdx_module is not None) == (identifier == "TDX")
+
+
+@pytest.mark.parametrize("name", ["data-tcbInfo.json", "data-tcbInfo_with_pceid.json"])
+def test_tcb_info_version_1_is_unsupported(name: str) -> None:
+    with pytest.raises(DecodeError, match=r"TcbInfo\.version: unsupported version 1"):
+        decode_response(name)
+
+
+@pytest.mark.parametrize("name", ["data_v2-tcbInfo.json", "data_v2-tcbInfoAdvisoryIds.json"])
+def test_tcb_info_without_pce_id(name: str) -> None:
+    with pytest.raises(DecodeError, match=r"TcbInfo\.pceId: missing"):
+        decode_response(name)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in TCB_INFO_FILES.glob("*Negative*")))
+def test_negative_tcb_info(name: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        decode_response(name)
+    if "NegativeSignature" in name:
+        assert caught.value.field == "signature"
+
+
+V2_FIELDS = {
+    "CompSvn": "sgxtcbcomp01svn",
+    "Float": "",
+    "IntegerOverflow": "version",
+    "IntegerWithSign": "version",
+    "InvalidIssueDate": "issueDate",
+    "InvalidNextUpdate": "nextUpdate",
+    "MissingNextUpdate": "nextUpdate",
+    "PceSvn": "pcesvn",
+    "PropertyMissingLevel1": "version",
+    "StringEscape": "issueDate",
+    "TcbType": "tcbType",
+}
+
+
+@pytest.mark.parametrize("case", sorted(V2_FIELDS))
+def test_negative_tcb_info_version_2_names_the_field(case: str) -> None:
+    """The files lack pceId too; the field of which each is about has to be the one that is named."""
+    with pytest.raises(DecodeError) as caught:
+        decode_response(f"data_v2-tcbInfoNegative{case}.json")
+    assert caught.value.field == V2_FIELDS[case]
