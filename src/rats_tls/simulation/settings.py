@@ -74,7 +74,7 @@ def settings_from_texts(name: str, classes: _Classes, texts: Mapping[str, object
     `[fmc.]bootloader.tee.snp.microcode`; times in ISO 8601; `none` where a setting may be None.
 
     Raises:
-        ConfigurationError: a text that is no value of its setting.
+        ConfigurationError: a text that is no value of its setting, or a setting that needs one and has none.
     """
     hints: dict[str, Any] = {}
     for settings_class in classes:
@@ -86,6 +86,8 @@ def settings_from_texts(name: str, classes: _Classes, texts: Mapping[str, object
             settings |= named[key]
         elif isinstance(value, str) and key in hints:
             settings[key] = _value(key, hints[key], value)
+        elif value is True and hints.get(key, bool) is not bool:
+            raise ConfigurationError(f"{key}: it is no flag and needs a value")
         else:
             settings[key] = value
     return settings

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Literal
 
 from rats_tls.core.endorsements import EndorsementKind
+from rats_tls.core.errors import ConfigurationError
 from rats_tls.simulation.intel_levels import (
     MODULE_IDENTITIES,
     QE_LEVELS,
@@ -37,6 +38,10 @@ class SignedItem(str, Enum):
     AMD_SIGNER = "amd-signer"  # ASK or ASVK
     AMD_VEK = "amd-vek"
     AMD_CRL = "amd-crl"
+
+
+_INTEL_REVOCABLE = frozenset({SignedItem.INTEL_INTERMEDIATE, SignedItem.INTEL_PCK, SignedItem.INTEL_TCB_SIGNING})
+_AMD_REVOCABLE = frozenset({SignedItem.AMD_SIGNER})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +86,13 @@ class VendorState:
             return Validity(start=now + _DAY, end=max(usual.end, now + DOCUMENT_LIFETIME))
         return usual
 
+    def _require_own(self, vendor: str, revocable: frozenset[SignedItem]) -> None:
+        """Refuse settings that would have no effect: items of another vendor, certificates that no list can name."""
+        for name in ("revoked", "expired", "not_yet_valid", "forged", "missing"):
+            for item in getattr(self, name):
+                if not item.value.startswith(vendor) or (name == "revoked" and item not in revocable):
+                    raise ConfigurationError(f"{name}: got {item.value}, which the simulated vendor cannot do")
+
     def signed(self, item: SignedItem, signed: bytes) -> bytes:
         """Give a certificate, list or raw signature, or a forgery of it."""
         return forge(signed) if item in self.forged else signed
@@ -101,6 +113,9 @@ class IntelVendorState(VendorState):
         tcb_info_fmspc: FMSPC in TCB info, in place of the platform's.
         tcb_info_id: id of TCB info, in place of "SGX" or "TDX".
         qe_identity_id: id of the QE identity, in place of "QE" or "TD_QE".
+
+    Raises:
+        ConfigurationError: an item that is not Intel's, or a revoked one that no list of Intel's can name.
     """
 
     tcb_info_version: Literal[2, 3] = 3
@@ -114,10 +129,20 @@ class IntelVendorState(VendorState):
     tcb_info_id: str | None = None
     qe_identity_id: str | None = None
 
+    def __post_init__(self) -> None:
+        self._require_own("intel-", _INTEL_REVOCABLE)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AmdVendorState(VendorState):
-    """What the simulated AMD publishes; all its settings are those of every vendor."""
+    """What the simulated AMD publishes; its settings are those of every vendor.
+
+    Raises:
+        ConfigurationError: an item that is not AMD's, or a revoked one that no list of AMD's can name.
+    """
+
+    def __post_init__(self) -> None:
+        self._require_own("amd-", _AMD_REVOCABLE)
 
 
 INTEL_HEALTHY = IntelVendorState()

@@ -70,6 +70,29 @@ def test_other_texts_are_refused(name: str, key: str, text: str) -> None:
         parse(name, **{key: text})
 
 
+def test_name_alone_is_for_flags() -> None:
+    assert parse(SGX, debug=True) == {"debug": True}
+    with pytest.raises(ConfigurationError, match="mr_enclave: it is no flag"):
+        parse(SGX, mr_enclave=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        (SGX, {"revoked": {SignedItem.INTEL_TCB_INFO}}),
+        (SGX, {"revoked": {SignedItem.AMD_SIGNER}}),
+        (SGX, {"expired": {SignedItem.AMD_CRL}}),
+        (SGX, {"missing": {EndorsementKind.AMD_CRL}}),
+        (SNP, {"revoked": {SignedItem.AMD_VEK}}),
+        (SNP, {"forged": {SignedItem.INTEL_PCK}}),
+        (SNP, {"not_yet_valid": {SignedItem.INTEL_PCK}}),
+    ],
+)
+def test_settings_without_effect_are_refused(name: str, settings: dict[str, object]) -> None:
+    with pytest.raises(ConfigurationError, match="which the simulated vendor cannot do"):
+        world().attester(name, **settings)
+
+
 def test_values_that_are_no_texts_stay() -> None:
     assert parse(SGX, debug=True, isv_svn=7) == {"debug": True, "isv_svn": 7}
     assert parse(SGX, unknown="x") == {"unknown": "x"}
