@@ -84,15 +84,14 @@ class ScriptedPeer:
             self.error = error
 
     def _collect(self) -> None:
-        while len(self.seen) < 10 and (data := self._read(self._reader.wanted)):
+        """Read frames up to *accepted*; what is behind it is application data."""
+        while not self.seen or self.seen[-1].type is not FrameType.ACCEPTED:
+            data = self.session.read(self._reader.wanted)
+            if not data:
+                return
             frame = self._reader.feed(data)
             if frame is not None:
                 self.seen.append(frame)
-                if frame.type is FrameType.ACCEPTED:
-                    return
-
-    def _read(self, size: int) -> bytes | None:
-        return self.session.read(size)
 
     @property
     def refused_with(self) -> int | None:
