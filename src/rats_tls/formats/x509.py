@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -30,6 +31,19 @@ _PSS = {
     "sha384": SignatureAlgorithm.RSA_PSS_SHA384,
     "sha512": SignatureAlgorithm.RSA_PSS_SHA512,
 }
+
+
+_REFUSALS = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+    Warning,  # of `cryptography` about malformed names, where the process has made warnings errors
+)
+"""What `cryptography` raises for certificates and lists that it does not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +125,7 @@ class Certificate:
         """
         try:
             certificate = x509.load_der_x509_certificate(der)
+            _require_whole_signature(der)
             constraints: x509.BasicConstraints | None = None
             extensions: dict[str, Extension] = {}
             for extension in certificate.extensions:
@@ -134,7 +149,7 @@ class Certificate:
                 is_ca=constraints is not None and constraints.ca,
                 path_length=constraints.path_length if constraints is not None else None,
             )
-        except (ValueError, TypeError, x509.DuplicateExtension, x509.InvalidVersion, IndexError) as error:
+        except (*_REFUSALS, IndexError) as error:
             raise DecodeError(structure, "", None, f"not an X.509 certificate: {error}") from error
 
     @property
@@ -180,6 +195,7 @@ class RevocationList:
         """
         try:
             crl = x509.load_der_x509_crl(der)
+            _require_whole_signature(der)
             next_update = crl.next_update_utc
             if next_update is None:
                 raise DecodeError(structure, "nextUpdate", None, "absent")
@@ -206,7 +222,7 @@ class RevocationList:
                 revoked=frozenset(entry.serial_number for entry in crl),
                 unknown_critical=tuple(unknown),
             )
-        except (ValueError, TypeError, x509.DuplicateExtension) as error:
+        except (*_REFUSALS, IndexError) as error:
             raise DecodeError(structure, "", None, f"not a revocation list: {error}") from error
 
 
@@ -218,7 +234,7 @@ def certificates_from_pem(pem: bytes, structure: str = "CertificateChain", *, li
     """
     try:
         found = x509.load_pem_x509_certificates(pem)
-    except (ValueError, TypeError) as error:
+    except _REFUSALS as error:
         raise DecodeError(structure, "", None, f"not a PEM certificate bundle: {error}") from error
     if len(found) > limit:
         raise DecodeError(structure, "", None, f"{len(found)} certificates, at most {limit} are read")
@@ -249,6 +265,20 @@ def _element(data: bytes, offset: int) -> tuple[int, int]:
         length = int.from_bytes(data[start : start + size], "big")
         start += size
     return start, start + length
+
+
+def _require_whole_signature(der: bytes) -> None:
+    """Require that signatureValue has no unused bits: `cryptography` passes over their number, which nothing covers.
+
+    Raises:
+        ValueError: it has.
+    """
+    offset, _ = _element(der, 0)
+    for _ in range(2):  # the signed part, signatureAlgorithm
+        _, offset = _element(der, offset)
+    start, _ = _element(der, offset)
+    if der[start] != 0:
+        raise ValueError("signatureValue is not a whole number of bytes")
 
 
 def _spki_of(tbs: bytes) -> bytes:
