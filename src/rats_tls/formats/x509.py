@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +15,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
 
 from rats_tls.core.algorithms import SignatureAlgorithm
@@ -124,31 +128,34 @@ class Certificate:
             DecodeError: not a certificate, or one that `cryptography` refuses.
         """
         try:
-            certificate = x509.load_der_x509_certificate(der)
-            _require_whole_signature(der)
-            constraints: x509.BasicConstraints | None = None
-            extensions: dict[str, Extension] = {}
-            for extension in certificate.extensions:
-                if isinstance(extension.value, x509.BasicConstraints):
-                    constraints = extension.value
-                extensions[extension.oid.dotted_string] = Extension(extension.critical, extension.value.public_bytes())
-            tbs = certificate.tbs_certificate_bytes
-            return cls(
-                der=der,
-                tbs=tbs,
-                version=certificate.version.value + 1,
-                serial=certificate.serial_number,
-                subject=Name.of(certificate.subject),
-                issuer=Name.of(certificate.issuer),
-                not_before=certificate.not_valid_before_utc,
-                not_after=certificate.not_valid_after_utc,
-                spki=_spki_of(tbs),
-                signature=certificate.signature,
-                signature_algorithm=_signature_algorithm(certificate),
-                extensions=extensions,
-                is_ca=constraints is not None and constraints.ca,
-                path_length=constraints.path_length if constraints is not None else None,
-            )
+            with _any_serial_number(der):
+                certificate = x509.load_der_x509_certificate(der)
+                _require_whole_signature(der)
+                constraints: x509.BasicConstraints | None = None
+                extensions: dict[str, Extension] = {}
+                for extension in certificate.extensions:
+                    if isinstance(extension.value, x509.BasicConstraints):
+                        constraints = extension.value
+                    extensions[extension.oid.dotted_string] = Extension(
+                        extension.critical, extension.value.public_bytes()
+                    )
+                tbs = certificate.tbs_certificate_bytes
+                return cls(
+                    der=der,
+                    tbs=tbs,
+                    version=certificate.version.value + 1,
+                    serial=certificate.serial_number,
+                    subject=Name.of(certificate.subject),
+                    issuer=Name.of(certificate.issuer),
+                    not_before=certificate.not_valid_before_utc,
+                    not_after=certificate.not_valid_after_utc,
+                    spki=_spki_of(tbs),
+                    signature=certificate.signature,
+                    signature_algorithm=_signature_algorithm(certificate),
+                    extensions=extensions,
+                    is_ca=constraints is not None and constraints.ca,
+                    path_length=constraints.path_length if constraints is not None else None,
+                )
         except (*_REFUSALS, IndexError) as error:
             raise DecodeError(structure, "", None, f"not an X.509 certificate: {error}") from error
 
@@ -254,6 +261,36 @@ def _signature_algorithm(signed: x509.Certificate | x509.CertificateRevocationLi
     if algorithm is None or mgf_hash.name != algorithm.name or parameters._salt_length != algorithm.digest_size:  # noqa: SLF001
         return None
     return _PSS.get(algorithm.name)
+
+
+_warnings_lock = threading.Lock()
+
+
+@contextmanager
+def _any_serial_number(der: bytes) -> Iterator[None]:
+    """Read a certificate whose serial number is not positive without a warning: AMD's VCEK certificates all have 0.
+
+    RFC 5280 4.1.2.2 wants a positive one, but demands that such certificates are handled. The warning filters belong
+    to the whole process, so they are touched for such certificates only, and by one thread at a time.
+    """
+    if _serial_number_is_positive(der):
+        yield
+        return
+    with _warnings_lock, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Parsed a serial number", CryptographyDeprecationWarning)
+        yield
+
+
+def _serial_number_is_positive(der: bytes) -> bool:
+    try:
+        tbs, _ = _element(der, 0)
+        at, _ = _element(der, tbs)
+        if der[at] == 0xA0:  # version
+            _, at = _element(der, at)
+        start, end = _element(der, at)
+    except IndexError:
+        return True  # cut short: `cryptography` says better what is wrong
+    return int.from_bytes(der[start:end], "big", signed=True) > 0
 
 
 def _element(data: bytes, offset: int) -> tuple[int, int]:

@@ -1,1 +1,1 @@
-"""formats/amd."""
+"""AMD's formats: attestation report, TCB version, VEK certificates, certificate table, loose files."""
