@@ -1,1 +1,28 @@
-"""policy."""
+"""The Appraisal Policy: which peers are accepted. What has no safe default must be written, if only as "any"."""
+
+from __future__ import annotations
+
+from rats_tls.policy.entry import MEASUREMENT_ONLY, Entry, Identity, NullEntry
+from rats_tls.policy.intel_entry import IntelMinimumTcb, SgxEntry, TdxEntry
+from rats_tls.policy.policy import Evaluation, Policy
+from rats_tls.policy.rules import Facts
+from rats_tls.policy.schema import policy_schema
+from rats_tls.policy.snp_entry import SnpEntry, SnpMinimumTcb
+from rats_tls.policy.values import ANY
+
+__all__ = [
+    "ANY",
+    "MEASUREMENT_ONLY",
+    "Entry",
+    "Evaluation",
+    "Facts",
+    "Identity",
+    "IntelMinimumTcb",
+    "NullEntry",
+    "Policy",
+    "SgxEntry",
+    "SnpEntry",
+    "SnpMinimumTcb",
+    "TdxEntry",
+    "policy_schema",
+]

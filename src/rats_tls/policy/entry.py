@@ -1,0 +1,258 @@
+"""A policy entry: one TEE and a conjunction of conditions. Its fields are the single definition of everything else."""
+
+from __future__ import annotations
+
+from dataclasses import Field, dataclass, fields
+from typing import Any as Anything
+from typing import ClassVar
+
+from rats_tls.core.binding import Binding
+from rats_tls.core.checks import Mismatch
+from rats_tls.core.claims import TeeClaims
+from rats_tls.core.errors import ConfigurationError
+from rats_tls.core.evidence import TeeType
+from rats_tls.policy.rules import ClaimAbsentError, Facts, Finding, custom, finding, optional, required, rule_of
+from rats_tls.policy.values import (
+    ANY,
+    Any,
+    Form,
+    ValueProblem,
+    choice,
+    claims_table,
+    integer,
+    octets,
+    or_any,
+    several,
+    table,
+    text,
+)
+
+MEASUREMENT_ONLY = "measurement-only"
+DEFAULT_MAX_EVIDENCE_AGE = 3600
+
+_NAMES_LATER = 'names under a CA come with "session" binding, which this version does not have'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Which machine the peer must be, apart from what it runs. Every key that is written must hold.
+
+    Attributes:
+        spki_sha256: digests of accepted TLS keys (32 bytes each).
+        hardware_ids: accepted machines: PPID or platform instance id (16 bytes) for Intel, chip id (64) for AMD.
+    """
+
+    spki_sha256: tuple[bytes, ...] | None = None
+    hardware_ids: tuple[bytes, ...] | None = None
+
+
+def _identity_form() -> Form:
+    tables = table({"spki_sha256": several(octets(32)), "hardware_ids": several(octets(None))}, Identity)
+
+    def parse(value: object) -> object:
+        if value == MEASUREMENT_ONLY:
+            return MEASUREMENT_ONLY
+        if isinstance(value, str):
+            raise ValueProblem(f"got {value!r}, expected {MEASUREMENT_ONLY!r} or {tables.text}")
+        if isinstance(value, dict) and {"name", "names", "ca", "ca_file"} & set(value):
+            raise ValueProblem(_NAMES_LATER)
+        return tables.parse(value)
+
+    return Form(
+        parse=parse,
+        dump=lambda value: value if value == MEASUREMENT_ONLY else tables.dump(value),
+        schema={"anyOf": [{"const": MEASUREMENT_ONLY}, dict(tables.schema)]},
+        text=f'"{MEASUREMENT_ONLY}", or {tables.text}',
+    )
+
+
+def hardware_ids_of(claims: Anything) -> tuple[bytes, ...]:
+    """Give the claims that identify the machine. Raises ClaimAbsentError when they are not verified."""
+    chip_id = getattr(claims, "chip_id", None)
+    if chip_id is not None:
+        return (chip_id,)
+    platform = getattr(claims, "platform", None)
+    if platform is None:
+        raise ClaimAbsentError
+    return (platform.ppid, *((platform.platform_instance_id,) if platform.platform_instance_id is not None else ()))
+
+
+def _identity_holds(value: Anything, claims: Anything, facts: Facts) -> Finding | None:
+    if value == MEASUREMENT_ONLY:
+        return None
+    if value.spki_sha256 is not None and facts.spki_sha256 not in value.spki_sha256:
+        got = facts.spki_sha256.hex() if facts.spki_sha256 is not None else "no TLS key"
+        return Finding(f"key {got}", "key " + " or ".join(pin.hex() for pin in value.spki_sha256))
+    if value.hardware_ids is not None:
+        got_ids = hardware_ids_of(claims)
+        if not set(got_ids) & set(value.hardware_ids):
+            return Finding(
+                "machine " + ", ".join(item.hex() for item in got_ids),
+                "machine " + " or ".join(item.hex() for item in value.hardware_ids),
+            )
+    return None
+
+
+def _binding_holds(value: Anything, _: Anything, facts: Facts) -> Finding | None:
+    # The caller who expects a report_data has bound the Evidence; no entry lists that.
+    if facts.binding is Binding.REPORT_DATA or facts.binding in value:
+        return None
+    return Finding(facts.binding.value, " or ".join(binding.value for binding in value))
+
+
+def _preamble_holds(value: Anything, _: Anything, facts: Facts) -> Finding | None:
+    if value == "required" and facts.preamble is False:
+        return Finding("no preamble", "a peer that speaks the preamble")
+    return None
+
+
+def _age_holds(value: Anything, _: Anything, facts: Facts) -> Finding | None:
+    if facts.evidence_age == "not-applicable":
+        return None
+    if facts.evidence_age == "unknown":
+        return Finding("unknown age (no issued-at)", f"at most {value} s")
+    if facts.evidence_age <= value:
+        return None
+    return Finding(f"{facts.evidence_age:.0f} s", f"at most {value} s")
+
+
+def _claims_hold(value: Anything, _: Anything, facts: Facts) -> Finding | None:
+    wrong = [(name, item) for name, item in value if facts.custom_claims.get(name) != item]
+    if not wrong:
+        return None
+    got = ", ".join(
+        f"{name} = {facts.custom_claims[name].hex()}" if name in facts.custom_claims else f"no {name}"
+        for name, _item in wrong
+    )
+    return Finding(got, ", ".join(f"{name} = {item.hex()}" for name, item in wrong))
+
+
+def _revocation_holds(value: Anything, _: Anything, facts: Facts) -> Finding | None:
+    if value == "required" and not facts.revocation_checked:
+        return Finding("not checked", "every certificate checked against a list in date")
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What every entry has, whatever its TEE. Values are taken in their written or their Python form.
+
+    Raises:
+        ConfigurationError: a value that its field does not take, or fields that do not go together; all at once.
+    """
+
+    tee: ClassVar[TeeType]
+
+    name: str = required(
+        custom(
+            text(expected="a name of printable characters"),
+            lambda *_: None,
+            "Name of the entry, given in results and mismatches.",
+        )
+    )
+    bindings: tuple[Binding, ...] = required(
+        custom(
+            several(
+                choice(
+                    Binding,
+                    excluded={"report-data": "the caller of an appraisal asks for it, no policy lists it"},
+                )
+            ),
+            _binding_holds,
+            "What may tie the Evidence to the peer: the TLS key, the TLS session, or nothing.",
+        )
+    )
+    identity: str | Identity = required(
+        custom(
+            _identity_form(),
+            _identity_holds,
+            "Which machine the peer must be, apart from what it runs: a pinned TLS key, listed machines, or any "
+            "machine with these measurements.",
+        )
+    )
+    preamble: str = optional(
+        custom(
+            choice(("required", "optional")),
+            _preamble_holds,
+            "Whether the peer must speak the preamble, so that both sides know of each other's acceptance.",
+        ),
+        "required",
+    )
+    max_evidence_age: int | Any = optional(
+        custom(
+            or_any(integer(32, minimum=1)),
+            _age_holds,
+            "Largest age of Evidence in a certificate, in seconds, by its issued-at claim.",
+        ),
+        DEFAULT_MAX_EVIDENCE_AGE,
+    )
+    custom_claims: tuple[tuple[str, bytes], ...] = optional(
+        custom(claims_table(), _claims_hold, "Custom claims that the peer must have bound to its Evidence."), ()
+    )
+    revocation: str = optional(
+        custom(
+            choice(("required", "not-checked")),
+            _revocation_holds,
+            "Whether revocation lists must be there and in date. A certificate that a list names is always refused.",
+        ),
+        "required",
+    )
+
+    def __post_init__(self) -> None:
+        problems: list[str] = []
+        for declared in fields(self):
+            try:
+                object.__setattr__(self, declared.name, rule_of(declared).form.parse(getattr(self, declared.name)))
+            except ValueProblem as problem:
+                problems.append(f"{declared.name}: {problem}")
+        if not problems:
+            problems.extend(self.contradictions())
+        if problems:
+            raise ConfigurationError("; ".join(problems))
+
+    def contradictions(self) -> list[str]:
+        """Name fields that do not go together."""
+        return []
+
+    def mismatches(
+        self, claims: TeeClaims, facts: Facts, *, verified: bool
+    ) -> tuple[tuple[Mismatch, ...], tuple[str, ...]]:
+        """Apply every field.
+
+        Args:
+            claims: of this entry's TEE type.
+            facts: what is known beside them.
+            verified: whether nothing was missing; an absent claim is then a mismatch.
+
+        Returns:
+            All mismatches, and the names of the fields that could not be applied.
+        """
+        found: list[Mismatch] = []
+        not_done: list[str] = []
+        for declared in fields(self):
+            try:
+                result = finding(rule_of(declared), getattr(self, declared.name), claims, facts)
+            except ClaimAbsentError:
+                if not verified:
+                    not_done.append(declared.name)
+                    continue
+                result = Finding("absent", "a verified claim")
+            if result is not None:
+                found.append(Mismatch(entry=self.name, field=declared.name, got=result.got, expected=result.expected))
+        return tuple(found), tuple(not_done)
+
+    def fresh(self, facts: Facts) -> bool:
+        """Whether the Evidence is young enough for this entry."""
+        return self.max_evidence_age is ANY or _age_holds(self.max_evidence_age, None, facts) is None
+
+
+def entry_fields(entry: type[Entry]) -> tuple[Field[Anything], ...]:
+    """Give the declared fields of an entry class, in order."""
+    return fields(entry)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NullEntry(Entry):
+    """Accepts a peer without Evidence: nothing about it is proved."""
+
+    tee: ClassVar[TeeType] = TeeType.NULL

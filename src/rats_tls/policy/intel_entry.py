@@ -1,0 +1,292 @@
+"""Policy entries for Intel SGX and TDX: every field that the vendor's formats and documents have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any as Anything
+from typing import ClassVar
+
+from rats_tls.core.claims import TcbStatus
+from rats_tls.core.evidence import TeeType
+from rats_tls.policy.entry import Entry
+from rats_tls.policy.rules import (
+    ClaimAbsentError,
+    Facts,
+    Finding,
+    Rule,
+    allowed_bit,
+    at_least,
+    custom,
+    has_bits,
+    one_of,
+    one_of_if_present,
+    optional,
+    required,
+    within_mask,
+)
+from rats_tls.policy.values import ANY, Any, choice, flag, integer, numbers, octets, or_any, several, table, text
+
+# SGX attribute flags (Intel SDM 3D, ENCLAVE ATTRIBUTES): INIT 0, DEBUG 1, MODE64 2, PROVISION_KEY 4,
+# EINITTOKEN_KEY 5, CET 6, KSS 7, AEX_NOTIFY 10. Keys for provisioning and launch are no application's business.
+_SGX_DEBUG = 0x2
+SGX_ATTRIBUTES = 1 << 0 | 1 << 2 | 1 << 6 | 1 << 7 | 1 << 10
+SGX_REQUIRED_ATTRIBUTES = 1 << 0
+# XFRM: x87, SSE, AVX, MPX, AVX-512, PKRU, AMX.
+SGX_XFRM = 0x602FF
+SGX_MISCSELECT = 1 << 0  # EXINFO
+
+# TD attributes (Intel TDX module ABI): TUD 0-7, LASS 27, SEPT_VE_DISABLE 28, MIGRATABLE 29, PKS 30.
+_TDX_TUD = 0xFF
+_SEPT_VE_DISABLE = 28
+_MIGRATABLE = 29
+TDX_ATTRIBUTES = 1 << 27 | 1 << _SEPT_VE_DISABLE | 1 << 30
+# XFAM: x87, SSE, AVX, AVX-512, PKRU, CET, UINTR, AMX; not PT (8) and LBR (15), which trace.
+TDX_XFAM = 0x65AE7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntelMinimumTcb:
+    """Lowest accepted security versions, by component.
+
+    Attributes:
+        sgx_components: 16 component SVNs of the PCK certificate.
+        pce_svn: PCESVN of the PCK certificate.
+        tdx_components: 16 SVNs of tee_tcb_svn (TDX only).
+    """
+
+    sgx_components: tuple[int, ...] | None = None
+    pce_svn: int | None = None
+    tdx_components: tuple[int, ...] | None = None
+
+
+def _min_tcb_rule(*, tdx: bool) -> Rule:
+    forms = {"sgx_components": numbers(16, 8), "pce_svn": integer(16)}
+    if tdx:
+        forms["tdx_components"] = numbers(16, 8)
+
+    def condition(value: Anything, claims: Anything, _: Facts) -> Finding | None:
+        below: list[Finding] = []
+        if value.tdx_components is not None:
+            got = tuple(claims.tee_tcb_svn)
+            if any(g < v for g, v in zip(got, value.tdx_components, strict=True)):
+                below.append(Finding(f"tdx_components {list(got)}", f"at least {list(value.tdx_components)}"))
+        if value.sgx_components is not None or value.pce_svn is not None:
+            if claims.platform is None:
+                raise ClaimAbsentError
+            components = claims.platform.sgx_tcb_components
+            if value.sgx_components is not None and any(
+                g < v for g, v in zip(components, value.sgx_components, strict=True)
+            ):
+                below.append(Finding(f"sgx_components {list(components)}", f"at least {list(value.sgx_components)}"))
+            if value.pce_svn is not None and claims.platform.pce_svn < value.pce_svn:
+                below.append(Finding(f"pce_svn {claims.platform.pce_svn}", f"at least {value.pce_svn}"))
+        if not below:
+            return None
+        return Finding("; ".join(f.got for f in below), "; ".join(f.expected for f in below))
+
+    return custom(or_any(table(forms, IntelMinimumTcb)), condition, "Lowest accepted security versions, by component.")
+
+
+def _status_holds(value: Anything, claims: Anything, _: Facts) -> Finding | None:
+    if claims.tcb is None:
+        raise ClaimAbsentError
+    status = claims.tcb.status
+    # Revoked is refused whatever a policy says: the field does not take it, and this line does not ask the field.
+    if status in value and status is not TcbStatus.REVOKED:
+        return None
+    return Finding(status.value, " or ".join(item.value for item in value))
+
+
+def _advisories_hold(value: Anything, claims: Anything, _: Facts) -> Finding | None:
+    if claims.tcb is None:
+        raise ClaimAbsentError
+    if claims.tcb.status is TcbStatus.UP_TO_DATE:
+        return None
+    unlisted = [item for item in claims.tcb.advisories if item not in value]
+    if not unlisted:
+        return None
+    return Finding(", ".join(unlisted), "only " + ", ".join(value) if value else "none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntelEntry(Entry):
+    """What SGX and TDX entries share: the platform and its TCB."""
+
+    tcb_statuses: tuple[TcbStatus, ...] = optional(
+        custom(
+            several(choice(TcbStatus, excluded={"Revoked": "a revoked TCB can never be accepted"})),
+            _status_holds,
+            "Accepted TCB statuses. One other than UpToDate is accepted only together with all its advisories.",
+        ),
+        (TcbStatus.UP_TO_DATE,),
+    )
+    advisories: tuple[str, ...] = optional(
+        custom(
+            several(text(expected="an advisory id such as INTEL-SA-00289"), empty=True),
+            _advisories_hold,
+            "Accepted advisories, for statuses other than UpToDate; every one that the platform has must be listed.",
+        ),
+        (),
+    )
+    min_tcb_evaluation_data_number: int = optional(
+        at_least(
+            32,
+            "tcb.tcb_evaluation_data_number",
+            "Lowest accepted tcbEvaluationDataNumber of TCB info and QE identity, against rollback to older ones.",
+        ),
+        0,
+    )
+    fmspcs: tuple[bytes, ...] | Any = optional(
+        one_of(octets(6), "platform.fmspc", "Accepted platform families (FMSPC)."), ANY
+    )
+    dynamic_platform: tuple[bool, ...] | Any = optional(
+        one_of(flag(), "platform.dynamic_platform", "Whether packages may be added to the platform (PCK certificate)."),
+        ANY,
+    )
+    cached_keys: tuple[bool, ...] | Any = optional(
+        one_of(flag(), "platform.cached_keys", "Whether Intel keeps the platform's root keys (PCK certificate)."), ANY
+    )
+    smt_enabled: tuple[bool, ...] | Any = optional(
+        one_of(flag(), "platform.smt_enabled", "Whether hyper-threading was on (PCK certificate)."), ANY
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SgxEntry(IntelEntry):
+    """Accepts SGX enclaves."""
+
+    tee: ClassVar[TeeType] = TeeType.SGX_ECDSA
+
+    mr_enclave: tuple[bytes, ...] | Any = required(
+        one_of(octets(32), "mr_enclave", "Accepted MRENCLAVE: the enclave's code and initial data.")
+    )
+    mr_signer: tuple[bytes, ...] | Any = required(
+        one_of(octets(32), "mr_signer", "Accepted MRSIGNER: the key that signed the enclave.")
+    )
+    isv_prod_id: tuple[int, ...] | Any = required(
+        one_of(integer(16), "isv_prod_id", "Accepted ISVPRODID: which of the signer's products.")
+    )
+    min_isv_svn: int | Any = required(
+        at_least(16, "isv_svn", "Lowest accepted ISVSVN: the enclave's security version.", any_allowed=True)
+    )
+    min_tcb: IntelMinimumTcb | Any = required(_min_tcb_rule(tdx=False))
+    allow_debug: bool = optional(
+        allowed_bit("attributes", 1, "DEBUG", "Accept enclaves whose memory a debugger can read."), False
+    )
+    allowed_attributes: int = optional(
+        within_mask(
+            64,
+            "attributes",
+            "Attribute flags that may be set; by default INIT, MODE64, CET, KSS, AEX_NOTIFY.",
+            judged_elsewhere=_SGX_DEBUG,
+        ),
+        SGX_ATTRIBUTES,
+    )
+    required_attributes: int = optional(
+        has_bits(64, "attributes", "Attribute flags that must be set; by default INIT."), SGX_REQUIRED_ATTRIBUTES
+    )
+    allowed_xfrm: int = optional(
+        within_mask(64, "xfrm", "Processor state components that may be enabled (XFRM)."), SGX_XFRM
+    )
+    allowed_miscselect: int = optional(
+        within_mask(32, "miscselect", "Bits of MISCSELECT that may be set; by default EXINFO."), SGX_MISCSELECT
+    )
+    config_id: tuple[bytes, ...] | Any = optional(
+        one_of(octets(64), "config_id", "Accepted CONFIGID (KSS): what was loaded into the enclave."), (bytes(64),)
+    )
+    min_config_svn: int = optional(at_least(16, "config_svn", "Lowest accepted CONFIGSVN (KSS)."), 0)
+    isv_ext_prod_id: tuple[bytes, ...] | Any = optional(
+        one_of(octets(16), "isv_ext_prod_id", "Accepted ISVEXTPRODID (KSS)."), (bytes(16),)
+    )
+    isv_family_id: tuple[bytes, ...] | Any = optional(
+        one_of(octets(16), "isv_family_id", "Accepted ISVFAMILYID (KSS)."), (bytes(16),)
+    )
+
+    def contradictions(self) -> list[str]:
+        """A signer has many enclaves: pinning it alone says neither which nor how old."""
+        if self.mr_enclave is not ANY or self.mr_signer is ANY:
+            return []
+        return [
+            f'{name}: got "any", expected a value: mr_signer without mr_enclave accepts every enclave of that signer'
+            for name in ("isv_prod_id", "min_isv_svn")
+            if getattr(self, name) is ANY
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TdxEntry(IntelEntry):
+    """Accepts TDX trust domains."""
+
+    tee: ClassVar[TeeType] = TeeType.TDX_ECDSA
+
+    mr_td: tuple[bytes, ...] | Any = required(
+        one_of(octets(48), "mr_td", "Accepted MRTD: the trust domain's initial memory, its firmware.")
+    )
+    rtmr0: tuple[bytes, ...] | Any = required(
+        one_of(octets(48), "rtmr0", "Accepted RTMR0: firmware configuration, as firmware extends it.")
+    )
+    rtmr1: tuple[bytes, ...] | Any = required(
+        one_of(octets(48), "rtmr1", "Accepted RTMR1: boot loader and kernel, as firmware extends it.")
+    )
+    rtmr2: tuple[bytes, ...] | Any = required(
+        one_of(octets(48), "rtmr2", "Accepted RTMR2: kernel command line and initrd, as the boot loader extends it.")
+    )
+    rtmr3: tuple[bytes, ...] | Any = required(
+        one_of(octets(48), "rtmr3", "Accepted RTMR3: what the running system extends.")
+    )
+    mr_seam: tuple[bytes, ...] | Any = required(
+        one_of(octets(48), "mr_seam", "Accepted TDX modules; Intel's signature over them is verified in any case.")
+    )
+    min_tcb: IntelMinimumTcb | Any = required(_min_tcb_rule(tdx=True))
+    allow_debug: bool = optional(
+        custom(
+            flag(),
+            lambda value, claims, _: (
+                Finding(f"debug ({claims.td_attributes & _TDX_TUD:#x})", "no bit of the debug byte")
+                if not value and claims.td_attributes & _TDX_TUD
+                else None
+            ),
+            "Accept trust domains under debug (any bit of the TUD byte).",
+        ),
+        False,
+    )
+    require_sept_ve_disable: bool = optional(
+        custom(
+            flag(),
+            lambda value, claims, _: (
+                Finding("SEPT_VE_DISABLE clear", "SEPT_VE_DISABLE set")
+                if value and not claims.td_attributes >> _SEPT_VE_DISABLE & 1
+                else None
+            ),
+            "Require that the host cannot inject exceptions by removing pages (SEPT_VE_DISABLE).",
+        ),
+        True,
+    )
+    allow_migratable: bool = optional(
+        allowed_bit("td_attributes", _MIGRATABLE, "MIGRATABLE", "Accept trust domains that can be migrated."), False
+    )
+    allowed_td_attributes: int = optional(
+        within_mask(
+            64,
+            "td_attributes",
+            "Attributes that may be set, besides those with fields of their own; by default LASS, PKS.",
+            judged_elsewhere=_TDX_TUD | 1 << _MIGRATABLE,
+        ),
+        TDX_ATTRIBUTES,
+    )
+    allowed_xfam: int = optional(
+        within_mask(64, "xfam", "Processor features that may be enabled (XFAM); by default not PT and LBR."), TDX_XFAM
+    )
+    mr_config_id: tuple[bytes, ...] | Any = optional(
+        one_of(octets(48), "mr_config_id", "Accepted MRCONFIGID: configuration chosen by the owner."), (bytes(48),)
+    )
+    mr_owner: tuple[bytes, ...] | Any = optional(
+        one_of(octets(48), "mr_owner", "Accepted MROWNER: the owner of the trust domain."), (bytes(48),)
+    )
+    mr_owner_config: tuple[bytes, ...] | Any = optional(
+        one_of(octets(48), "mr_owner_config", "Accepted MROWNERCONFIG: the owner's own configuration."), (bytes(48),)
+    )
+    mr_service_td: tuple[bytes, ...] | Any = optional(
+        one_of_if_present(octets(48), "mr_service_td", "Accepted service trust domains (TD report body 1.5)."),
+        (bytes(48),),
+    )

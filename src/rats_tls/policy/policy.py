@@ -1,0 +1,145 @@
+"""The Appraisal Policy: a list of entries, of which one whole entry must accept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from rats_tls.core.checks import Mismatch
+from rats_tls.core.claims import TeeClaims
+from rats_tls.core.errors import ConfigurationError
+from rats_tls.core.evidence import TeeType
+from rats_tls.policy.entry import Entry, NullEntry
+from rats_tls.policy.file_form import MAX_POLICY_BYTES, entries_from_toml, entries_to_toml, entry_document
+from rats_tls.policy.intel_entry import SgxEntry, TdxEntry
+from rats_tls.policy.rules import Facts
+from rats_tls.policy.snp_entry import SnpEntry
+
+POLICY_VERSION = 1
+ENTRY_CLASSES: tuple[type[Entry], ...] = (SgxEntry, TdxEntry, SnpEntry, NullEntry)
+"""Every kind of entry; the file form, the schema and the documentation are made from their fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Outcome of applying a policy.
+
+    Attributes:
+        accepted: the first entry that holds whole, or None.
+        mismatches: every condition that failed, of every entry for this TEE; empty when one accepted.
+        not_done: fields that could not be applied because claims need missing Endorsements.
+    """
+
+    accepted: Entry | None
+    mismatches: tuple[Mismatch, ...]
+    not_done: tuple[str, ...]
+
+
+@dataclass(frozen=True, init=False)
+class Policy:
+    """An Appraisal Policy.
+
+    Attributes:
+        entries: at least one, with unique names.
+        digest: SHA-256 over `canonical()` (32 bytes); cited by results, part of cache keys.
+    """
+
+    entries: tuple[Entry, ...]
+    digest: bytes
+
+    def __init__(self, entries: tuple[Entry, ...]) -> None:
+        if not entries:
+            raise ConfigurationError("policy: no entries: an empty policy is an error")
+        repeated = [name for name, count in Counter(entry.name for entry in entries).items() if count > 1]
+        if repeated:
+            raise ConfigurationError(f"policy: entry names used twice: {', '.join(repeated)}")
+        object.__setattr__(self, "entries", tuple(entries))
+        object.__setattr__(self, "digest", hashlib.sha256(self.canonical()).digest())
+
+    @classmethod
+    def of(cls, *entries: Entry) -> Policy:
+        """Make a policy of entries. Raises ConfigurationError."""
+        return cls(entries)
+
+    @classmethod
+    def from_toml(cls, text: str | bytes, *, where: str = "policy") -> Policy:
+        """Read the file form.
+
+        Args:
+            text: TOML, UTF-8, at most 1 MiB.
+            where: what to call it in errors.
+
+        Raises:
+            ConfigurationError: every problem of the file, each with entry and field.
+        """
+        entries = entries_from_toml(text, {cls.tee.value: cls for cls in ENTRY_CLASSES}, POLICY_VERSION, where=where)
+        try:
+            return cls(entries)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{where}: {error.message}") from error
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Policy:
+        """Read a policy file. Raises ConfigurationError."""
+        try:
+            with Path(path).open("rb") as file:
+                data = file.read(MAX_POLICY_BYTES + 1)
+        except OSError as error:
+            raise ConfigurationError(f"{path}: {error.strerror or error}") from error
+        return cls.from_toml(data, where=str(path))
+
+    def to_toml(self) -> str:
+        """Give the file form; fields at their default are left out."""
+        return entries_to_toml(self.entries, POLICY_VERSION)
+
+    def canonical(self) -> bytes:
+        """Give the canonical form: JSON of every effective value, defaults too.
+
+        Keys sorted, no white space, UTF-8, hex in lower case; entries in their order.
+        """
+        document = {"version": POLICY_VERSION, "entry": [entry_document(entry) for entry in self.entries]}
+        return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+    @property
+    def tee_types(self) -> frozenset[TeeType]:
+        """TEE types that some entry names."""
+        return frozenset(entry.tee for entry in self.entries)
+
+    def entries_for(self, tee_type: TeeType) -> tuple[Entry, ...]:
+        """Give the entries for one TEE type, in order."""
+        return tuple(entry for entry in self.entries if entry.tee is tee_type)
+
+    def fresh_entries(self, tee_type: TeeType, facts: Facts) -> tuple[Entry, ...]:
+        """Give the entries for one TEE type for which the Evidence is young enough."""
+        return tuple(entry for entry in self.entries_for(tee_type) if entry.fresh(facts))
+
+    def evaluate(self, claims: TeeClaims, facts: Facts, *, verified: bool) -> Evaluation:
+        """Apply the policy.
+
+        Args:
+            claims: what was decoded, and verified where it could be.
+            facts: what is known beside them.
+            verified: whether nothing was missing. If not, no entry can accept: fields whose claims are missing are
+                `not_done`, and an entry without a mismatch only says that nothing speaks against it yet.
+
+        Returns:
+            The accepting entry, or all mismatches of all entries for this TEE.
+        """
+        candidates = self.entries_for(claims.tee_type)
+        if not candidates:
+            named = " or ".join(sorted(str(tee) for tee in self.tee_types))
+            return Evaluation(
+                None, (Mismatch(entry="policy", field="tee", got=str(claims.tee_type), expected=named),), ()
+            )
+        mismatches: list[Mismatch] = []
+        not_done: list[str] = []
+        for entry in candidates:
+            found, skipped = entry.mismatches(claims, facts, verified=verified)
+            if not found:
+                return Evaluation(entry if verified else None, (), skipped)
+            mismatches.extend(found)
+            not_done.extend(name for name in skipped if name not in not_done)
+        return Evaluation(None, tuple(mismatches), tuple(not_done))

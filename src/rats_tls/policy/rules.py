@@ -1,0 +1,192 @@
+"""Rules of policy fields: a form for the value, and the condition that claims or facts must meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field
+from typing import Any as Anything
+from typing import Literal
+
+from rats_tls.core.binding import Binding
+from rats_tls.core.checks import shorten
+from rats_tls.policy.values import ANY, Form, flag, integer, mask, or_any, several
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What an appraisal knows beside the claims.
+
+    Attributes:
+        binding: what ties the Evidence to the peer.
+        preamble: whether the peer spoke the preamble; None outside a channel, where it is not checked.
+        custom_claims: the peer's custom claims.
+        evidence_age: seconds since issued-at; "unknown" without one; "not-applicable" for bare Evidence.
+        spki_sha256: digest of the peer's public key, or None for bare Evidence.
+        revocation_checked: whether every certificate was checked against a list that is in date.
+    """
+
+    binding: Binding
+    preamble: bool | None
+    custom_claims: Mapping[str, bytes]
+    evidence_age: float | Literal["unknown", "not-applicable"]
+    spki_sha256: bytes | None
+    revocation_checked: bool = True
+
+
+class ClaimAbsentError(Exception):
+    """The claim is not there: its Endorsement is missing, or the Evidence has no such field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A condition that does not hold, for people."""
+
+    got: str
+    expected: str
+
+
+Condition = Callable[[Anything, Anything, Facts], Finding | None]
+"""From the field's value, the claims and the facts to a finding, or None when it holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One field's rule.
+
+    Attributes:
+        form: how its value is written and held.
+        condition: what must hold; not asked when the value is ANY.
+        meaning: one sentence for the documentation.
+    """
+
+    form: Form
+    condition: Condition
+    meaning: str
+
+
+def required(rule: Rule) -> Anything:
+    """Declare a field that must be written."""
+    return field(metadata={"rule": rule})
+
+
+def optional(rule: Rule, default: object) -> Anything:
+    """Declare a field with a strict default."""
+    return field(default=default, metadata={"rule": rule})
+
+
+def rule_of(declared: Anything) -> Rule:
+    """Give the rule of a dataclass field."""
+    rule: Rule = declared.metadata["rule"]
+    return rule
+
+
+def is_required(declared: Anything) -> bool:
+    """Whether a dataclass field must be written."""
+    return declared.default is MISSING
+
+
+def _show(value: object) -> str:
+    if isinstance(value, bytes):
+        return shorten(value, 128)
+    if isinstance(value, tuple):
+        return " or ".join(_show(item) for item in value)
+    return str(getattr(value, "value", value))
+
+
+def present(value: Anything) -> Anything:
+    """Give a claim that is there. Raises ClaimAbsentError."""
+    if value is None:
+        raise ClaimAbsentError
+    return value
+
+
+def claim(name: str) -> Callable[[Anything], Anything]:
+    """Give a getter of the claim `name`, dots and all, that fails when any part is absent."""
+    parts = name.split(".")
+
+    def get(claims: Anything) -> Anything:
+        value = claims
+        for part in parts:
+            value = present(getattr(value, part))
+        return value
+
+    return get
+
+
+def one_of(form: Form, name: str, meaning: str) -> Rule:
+    """The claim is one of the listed values; the field also takes "any"."""
+    get = claim(name)
+
+    def condition(value: Anything, claims: Anything, _: Facts) -> Finding | None:
+        got = get(claims)
+        return None if got in value else Finding(_show(got), _show(value))
+
+    return Rule(form=or_any(several(form)), condition=condition, meaning=meaning)
+
+
+def one_of_if_present(form: Form, name: str, meaning: str) -> Rule:
+    """As `one_of`; a field that this version of the Evidence does not have meets it."""
+    rule = one_of(form, name, meaning)
+
+    def condition(value: Anything, claims: Anything, facts: Facts) -> Finding | None:
+        return None if getattr(claims, name) is None else rule.condition(value, claims, facts)
+
+    return Rule(form=rule.form, condition=condition, meaning=meaning)
+
+
+def at_least(bits: int, name: str, meaning: str, *, any_allowed: bool = False) -> Rule:
+    """The claim is not below the value."""
+    get = claim(name)
+
+    def condition(value: Anything, claims: Anything, _: Facts) -> Finding | None:
+        got = get(claims)
+        return None if got >= value else Finding(str(got), f"at least {value}")
+
+    form = integer(bits)
+    return Rule(form=or_any(form) if any_allowed else form, condition=condition, meaning=meaning)
+
+
+def within_mask(bits: int, name: str, meaning: str, *, judged_elsewhere: int = 0) -> Rule:
+    """No bit of the claim is set outside the mask; bits of `judged_elsewhere` have fields of their own."""
+    get = claim(name)
+
+    def condition(value: Anything, claims: Anything, _: Facts) -> Finding | None:
+        got = get(claims)
+        outside = got & ~value & ~judged_elsewhere
+        return Finding(f"{got:#x} (not allowed: {outside:#x})", f"only bits of {value:#x}") if outside else None
+
+    return Rule(form=mask(bits), condition=condition, meaning=meaning)
+
+
+def has_bits(bits: int, name: str, meaning: str) -> Rule:
+    """Every bit of the mask is set in the claim."""
+    get = claim(name)
+
+    def condition(value: Anything, claims: Anything, _: Facts) -> Finding | None:
+        if not value:
+            return None
+        got = get(claims)
+        absent = value & ~got
+        return Finding(f"{got:#x} (not set: {absent:#x})", f"all bits of {value:#x}") if absent else None
+
+    return Rule(form=mask(bits), condition=condition, meaning=meaning)
+
+
+def allowed_bit(name: str, bit: int, what: str, meaning: str) -> Rule:
+    """The bit of the claim is clear unless the field is true."""
+    get = claim(name)
+
+    def condition(value: Anything, claims: Anything, _: Facts) -> Finding | None:
+        return Finding(f"{what} set", f"{what} clear") if not value and get(claims) >> bit & 1 else None
+
+    return Rule(form=flag(), condition=condition, meaning=meaning)
+
+
+def custom(form: Form, condition: Condition, meaning: str) -> Rule:
+    """A rule with a condition of its own."""
+    return Rule(form=form, condition=condition, meaning=meaning)
+
+
+def finding(rule: Rule, value: Anything, claims: Anything, facts: Facts) -> Finding | None:
+    """Apply a rule. Raises ClaimAbsentError."""
+    return None if value is ANY else rule.condition(value, claims, facts)

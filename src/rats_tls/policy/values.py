@@ -1,0 +1,284 @@
+"""Values of policy fields: how each is written in a file, held in Python, and described by the JSON Schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any as Anything
+
+Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
+
+
+class Any(Enum):
+    """The value that accepts everything, always written out."""
+
+    ANY = "any"
+
+    def __repr__(self) -> str:
+        return "ANY"
+
+
+ANY = Any.ANY
+
+
+class ValueProblem(Exception):  # noqa: N818  # caught in this package only: becomes a ConfigurationError
+    """A value that its field does not take; the text says got and expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The form of one field's value.
+
+    Attributes:
+        parse: from a file's or a caller's value to the one held; raises ValueProblem.
+        dump: from the value held to JSON and TOML.
+        schema: JSON Schema of the written form.
+        text: the written form, for people.
+    """
+
+    parse: Callable[[object], Anything]
+    dump: Callable[[Anything], Json]
+    schema: Mapping[str, Json]
+    text: str
+
+
+def _problem(got: object, expected: str) -> ValueProblem:
+    text = got.hex() if isinstance(got, bytes) else repr(got)
+    return ValueProblem(f"got {text[:80]}, expected {expected}")
+
+
+def _is_any(value: object) -> bool:
+    return value is ANY or value == "any"
+
+
+def or_any(form: Form) -> Form:
+    """Give `form`, or "any"."""
+    return Form(
+        parse=lambda value: ANY if _is_any(value) else form.parse(value),
+        dump=lambda value: "any" if value is ANY else form.dump(value),
+        schema={"anyOf": [dict(form.schema), {"const": "any"}]},
+        text=f'{form.text}, or "any"',
+    )
+
+
+def octets(size: int | None) -> Form:
+    """Bytes, written as hex; of exactly `size` bytes unless None."""
+    expected = f"{size} bytes as {2 * size} hex digits" if size is not None else "bytes as hex digits"
+
+    def parse(value: object) -> bytes:
+        data = value
+        if isinstance(value, str):
+            try:
+                data = bytes.fromhex(value)
+            except ValueError:
+                raise _problem(value, expected) from None
+        if not isinstance(data, bytes) or (size is not None and len(data) != size):
+            raise _problem(value, expected)
+        return data
+
+    pattern = f"^[0-9a-fA-F]{{{2 * size}}}$" if size is not None else "^([0-9a-fA-F]{2})+$"
+    return Form(parse=parse, dump=bytes.hex, schema={"type": "string", "pattern": pattern}, text=expected)
+
+
+def integer(bits: int, *, minimum: int = 0, maximum: int | None = None) -> Form:
+    """An unsigned integer of at most `bits` bits."""
+    top = (1 << bits) - 1 if maximum is None else maximum
+    expected = f"an integer from {minimum} to {top}" if bits <= 32 else f"an unsigned {bits}-bit integer"
+
+    def parse(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= top:
+            raise _problem(value, expected)
+        return value
+
+    return Form(parse=parse, dump=int, schema={"type": "integer", "minimum": minimum, "maximum": top}, text=expected)
+
+
+def mask(bits: int) -> Form:
+    """A bit mask, written as an integer or as hex text such as "0x3"."""
+    top = (1 << bits) - 1
+    expected = f'a {bits}-bit mask, as an integer or as "0x..."'
+
+    def parse(value: object) -> int:
+        number = value
+        if isinstance(value, str) and value[:2] in ("0x", "0X"):
+            try:
+                number = int(value, 16)
+            except ValueError:
+                raise _problem(value, expected) from None
+        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= top:
+            raise _problem(value, expected)
+        return number
+
+    return Form(
+        parse=parse,
+        dump=hex,
+        schema={"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^0[xX][0-9a-fA-F]+$"}]},
+        text=expected,
+    )
+
+
+def flag() -> Form:
+    """True or false."""
+
+    def parse(value: object) -> bool:
+        if not isinstance(value, bool):
+            raise _problem(value, "true or false")
+        return value
+
+    return Form(parse=parse, dump=bool, schema={"type": "boolean"}, text="true or false")
+
+
+def text(*, pattern: str | None = None, expected: str = "a text") -> Form:
+    """A non-empty text."""
+
+    def parse(value: object) -> str:
+        if not isinstance(value, str) or not value or len(value) > 256 or not value.isprintable():
+            raise _problem(value, expected)
+        return value
+
+    schema: dict[str, Json] = {"type": "string", "minLength": 1}
+    if pattern is not None:
+        schema["pattern"] = pattern
+    return Form(parse=parse, dump=str, schema=schema, text=expected)
+
+
+def choice(options: type[Enum] | tuple[str, ...], *, excluded: Mapping[str, str] | None = None) -> Form:
+    """One of several words; held as the enum's member when `options` is an enum. `excluded` maps words to reasons."""
+    left_out = excluded or {}
+    words = [str(option.value) for option in options] if isinstance(options, type) else list(options)
+    words = [word for word in words if word not in left_out]
+    expected = "one of " + ", ".join(repr(word) for word in words)
+
+    def parse(value: object) -> object:
+        word = value.value if isinstance(value, Enum) else value
+        if isinstance(word, str) and word in left_out:
+            raise ValueProblem(f"got {word!r}: {left_out[word]}")
+        if word not in words:
+            raise _problem(value, expected)
+        return options(word) if isinstance(options, type) else word
+
+    def dump(value: Anything) -> str:
+        return str(value.value) if isinstance(value, Enum) else str(value)
+
+    return Form(parse=parse, dump=dump, schema={"enum": list(words)}, text=expected)
+
+
+def several(form: Form, *, empty: bool = False) -> Form:
+    """A list of distinct values, or one of them alone. Held as a tuple."""
+    expected = form.text if form.text.startswith("one of") else f"a list of: {form.text}"
+
+    def parse(value: object) -> tuple[Anything, ...]:
+        items = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
+        if not items and not empty:
+            raise ValueProblem("got an empty list, expected at least one value")
+        parsed = [form.parse(item) for item in items]
+        return tuple(dict.fromkeys(parsed))
+
+    schema: dict[str, Json] = {"type": "array", "items": dict(form.schema)}
+    if not empty:
+        schema["minItems"] = 1
+    return Form(
+        parse=parse,
+        dump=lambda value: [form.dump(item) for item in value],
+        schema={"anyOf": [dict(form.schema), schema]},
+        text=expected,
+    )
+
+
+def numbers(count: int, bits: int) -> Form:
+    """Exactly `count` integers. Held as a tuple."""
+    item = integer(bits)
+
+    def parse(value: object) -> tuple[int, ...]:
+        if not isinstance(value, list | tuple) or len(value) != count:
+            raise _problem(value, f"{count} integers")
+        return tuple(item.parse(number) for number in value)
+
+    return Form(
+        parse=parse,
+        dump=list,
+        schema={"type": "array", "items": dict(item.schema), "minItems": count, "maxItems": count},
+        text=f"{count} integers, each {item.text.removeprefix('an integer ')}",
+    )
+
+
+def table(fields: Mapping[str, Form], make: Callable[..., Anything], *, required: tuple[str, ...] = ()) -> Form:
+    """A table with the given keys. Held as what `make` makes of those that are written."""
+    expected = "a table with " + ", ".join(fields)
+
+    def parse(value: object) -> Anything:
+        if isinstance(value, Mapping):
+            given = dict(value)
+        else:
+            given = {name: getattr(value, name) for name in fields if getattr(value, name, None) is not None}
+            if not given:
+                raise _problem(value, expected)
+        unknown = [str(name) for name in given if name not in fields]
+        missing = [name for name in required if name not in given]
+        if unknown or missing or not given:
+            what = f"unknown keys {unknown}" if unknown else f"without {missing}" if missing else "an empty table"
+            raise ValueProblem(f"got {what}, expected {expected}")
+        return make(**{name: _parse_key(fields[name], name, item) for name, item in given.items()})
+
+    def dump(value: Anything) -> Json:
+        return {
+            name: form.dump(getattr(value, name)) for name, form in fields.items() if getattr(value, name) is not None
+        }
+
+    return Form(
+        parse=parse,
+        dump=dump,
+        schema={
+            "type": "object",
+            "properties": {name: dict(form.schema) for name, form in fields.items()},
+            "required": list(required),
+            "additionalProperties": False,
+            "minProperties": 1,
+        },
+        text=expected,
+    )
+
+
+def _parse_key(form: Form, name: str, value: object) -> Anything:
+    try:
+        return form.parse(value)
+    except ValueProblem as problem:
+        raise ValueProblem(f"{name}: {problem}") from problem
+
+
+def claims_table() -> Form:
+    """A table of names and exact values, each hex or `{ text = "..." }`. Held as sorted pairs."""
+    hex_form = octets(None)
+
+    def parse(value: object) -> tuple[tuple[str, bytes], ...]:
+        pairs = dict(value) if isinstance(value, tuple) else value
+        if not isinstance(pairs, Mapping):
+            raise _problem(value, "a table of names and values")
+        parsed: dict[str, bytes] = {}
+        for name, item in pairs.items():
+            if not isinstance(name, str) or not name:
+                raise _problem(name, "the name of a claim")
+            if isinstance(item, Mapping) and set(item) == {"text"} and isinstance(item["text"], str):
+                parsed[name] = item["text"].encode()
+            else:
+                parsed[name] = _parse_key(hex_form, name, item)
+        return tuple(sorted(parsed.items()))
+
+    value_schema: Json = {
+        "anyOf": [
+            dict(hex_form.schema),
+            {
+                "type": "object",
+                "properties": {"text": {"type": "string"}},
+                "required": ["text"],
+                "additionalProperties": False,
+            },
+        ]
+    }
+    return Form(
+        parse=parse,
+        dump=lambda value: {name: item.hex() for name, item in value},
+        schema={"type": "object", "additionalProperties": value_schema},
+        text='a table of claim names, each with hex digits or { text = "..." }',
+    )
