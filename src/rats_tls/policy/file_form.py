@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 
 from rats_tls.core.errors import ConfigurationError
@@ -70,7 +70,8 @@ def _entry_from_table(
     ]
     if not found:
         try:
-            return chosen(**{key: value for key, value in table.items() if key != "tee"})
+            make: Callable[..., Entry] = chosen
+            return make(**{key: value for key, value in table.items() if key != "tee"})
         except ConfigurationError as error:
             found.append(f"{label}: {error.message}")
     problems.extend(found)
