@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Literal
 
 from rats_tls.certificates.binding import verify_certificate_key_binding, verify_peer_certificate
 from rats_tls.certificates.interoperable import AttestedCertificate
@@ -491,7 +492,7 @@ def _raise_first(hard: Sequence[Problem], last: Stage) -> None:
         raise hard[0].error
 
 
-def _evidence_age(subject: _Subject, now: datetime) -> float | str:
+def _evidence_age(subject: _Subject, now: datetime) -> float | Literal["unknown", "not-applicable"]:
     if subject.attested is None or subject.evidence is None:
         return "not-applicable"
     if subject.attested.issued_at is None:

@@ -12,12 +12,15 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rats_tls.channel import Accepted, AppraisalNeeded, Channel, Credentials, EvidenceNeeded
 from rats_tls.core.errors import ConnectionFailedError, HandshakeTimeoutError, RatsTlsError
 from rats_tls.core.limits import Limits
 from rats_tls.core.results import AttestationResult
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
 
 _log = logging.getLogger(__name__)
 
@@ -237,14 +240,14 @@ class Connection:
                 raise ValueError("makefile: text cannot be unbuffered")
             return raw
         size = io.DEFAULT_BUFFER_SIZE if buffering < 0 else buffering
-        buffered: io.BufferedRWPair | io.BufferedReader | io.BufferedWriter
         if reading and writing:
-            buffered = io.BufferedRWPair(raw, raw, size)
-        elif reading:
-            buffered = io.BufferedReader(raw, size)
-        else:
-            buffered = io.BufferedWriter(raw, size)
-        return buffered if binary else io.TextIOWrapper(buffered, encoding=encoding or "utf-8")
+            pair = io.BufferedRWPair(raw, raw, size)
+            return pair if binary else io.TextIOWrapper(pair, encoding=encoding or "utf-8")
+        if reading:
+            reader = io.BufferedReader(raw, size)
+            return reader if binary else io.TextIOWrapper(reader, encoding=encoding or "utf-8")
+        writer = io.BufferedWriter(raw, size)
+        return writer if binary else io.TextIOWrapper(writer, encoding=encoding or "utf-8")
 
     # --- end -----------------------------------------------------------------------------------------------------
     def unwrap(self) -> None:
@@ -369,8 +372,8 @@ class _ConnectionIO(io.RawIOBase):
     def fileno(self) -> int:
         return self._connection.fileno()
 
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # typeshed's WriteableBuffer
-        return self._connection.recv_into(buffer)
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        return self._connection.recv_into(memoryview(buffer))
 
-    def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override]  # typeshed's ReadableBuffer
-        return self._connection.send(data)
+    def write(self, data: ReadableBuffer) -> int:
+        return self._connection.send(memoryview(data))

@@ -27,7 +27,12 @@ def detect_evidence(data: bytes) -> Evidence:
         if tee_type == _TEE_TDX:
             return Evidence.of(TeeType.TDX_ECDSA, data)
         raise UnsupportedError(f"Intel quote header tee_type: got {tee_type:#x}, expected 0 (SGX) or 0x81 (TDX)")
-    if len(data) >= _SNP_REPORT_SIZE and version in range(2, 6) and data[2:4] == b"\0\0":
+    if (
+        len(data) >= _SNP_REPORT_SIZE
+        and data[2:4] == b"\0\0"
+        and version in range(2, 6)
+        and data[0x34:0x38] == b"\1\0\0\0"
+    ):
         return Evidence.of(TeeType.SEV_SNP, data)
     if len(data) == _TDREPORT_SIZE and data[:1] == b"\x81":
         raise UnsupportedError(
