@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 from rats_tls.channel import Accepted, AppraisalNeeded, Channel, Credentials, EvidenceNeeded
 from rats_tls.core.errors import ConnectionFailedError, HandshakeTimeoutError, RatsTlsError
@@ -242,7 +242,8 @@ class Connection:
         size = io.DEFAULT_BUFFER_SIZE if buffering < 0 else buffering
         if reading and writing:
             pair = io.BufferedRWPair(raw, raw, size)
-            return pair if binary else io.TextIOWrapper(pair, encoding=encoding or "utf-8")
+            # typeshed knows no text layer over a pair, which the standard library's own makefile gives.
+            return pair if binary else io.TextIOWrapper(cast("io.BufferedReader", pair), encoding=encoding or "utf-8")
         if reading:
             reader = io.BufferedReader(raw, size)
             return reader if binary else io.TextIOWrapper(reader, encoding=encoding or "utf-8")

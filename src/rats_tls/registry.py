@@ -10,7 +10,6 @@ import importlib
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TypeVar
 
 from rats_tls.core.errors import ConfigurationError, NoInstanceError, RatsTlsError
 from rats_tls.core.evidence import TeeType
@@ -37,8 +36,6 @@ BUILT_IN: dict[str, dict[str, str]] = {
 
 SIMULATED_ATTESTERS = ("simulated_sgx_ecdsa", "simulated_tdx_ecdsa", "simulated_sev_snp")
 
-_T = TypeVar("_T")
-
 
 def attester(name: str) -> Attester:
     """Make the attester `name`; `auto` picks the TEE that this process runs in.
@@ -54,7 +51,10 @@ def attester(name: str) -> Attester:
         )
     if name in SIMULATED_ATTESTERS:
         raise ConfigurationError(f"attester {name} needs a simulated world")
-    return _instance("attesters", name, Attester)
+    made = _load("attesters", name)()
+    if not isinstance(made, Attester):
+        raise _wrong_kind("attesters", name, made, "Attester")
+    return made
 
 
 def simulated_attester(name: str, directory: Path, state: Mapping[str, object]) -> Attester:
@@ -76,29 +76,35 @@ def simulated_attester(name: str, directory: Path, state: Mapping[str, object]) 
 def verifiers(names: Iterable[TeeType] | None = None) -> dict[TeeType, Verifier]:
     """Make the built-in Verifiers of `names`, or all of them, by TEE type. Each has caches of its own."""
     wanted = [TeeType(name) for name in BUILT_IN["verifiers"]] if names is None else list(names)
-    return {tee: _instance("verifiers", tee.value, Verifier) for tee in wanted}
+    return {tee: verifier(tee.value) for tee in wanted}
 
 
 def verifier(name: str) -> Verifier:
     """Make the Verifier `name`. Raises NoInstanceError."""
-    return _instance("verifiers", name, Verifier)
+    made = _load("verifiers", name)()
+    if not isinstance(made, Verifier):
+        raise _wrong_kind("verifiers", name, made, "Verifier")
+    return made
 
 
 def tls_wrapper(name: str) -> TlsWrapper:
     """Make the TLS wrapper `name`. Raises NoInstanceError."""
-    return _instance("tls_wrappers", name, TlsWrapper)
+    made = _load("tls_wrappers", name)()
+    if not isinstance(made, TlsWrapper):
+        raise _wrong_kind("tls_wrappers", name, made, "TlsWrapper")
+    return made
 
 
 def crypto_wrapper(name: str) -> CryptoWrapper:
     """Make the crypto wrapper `name`. Raises NoInstanceError."""
-    return _instance("crypto_wrappers", name, CryptoWrapper)
-
-
-def _instance(kind: str, name: str, protocol: type[_T]) -> _T:
-    made = _load(kind, name)()
-    if not isinstance(made, protocol):
-        raise ConfigurationError(f"{kind} instance {name!r}: {type(made).__name__} is no {protocol.__name__}")
+    made = _load("crypto_wrappers", name)()
+    if not isinstance(made, CryptoWrapper):
+        raise _wrong_kind("crypto_wrappers", name, made, "CryptoWrapper")
     return made
+
+
+def _wrong_kind(kind: str, name: str, made: object, protocol: str) -> ConfigurationError:
+    return ConfigurationError(f"{kind} instance {name!r}: {type(made).__name__} is no {protocol}")
 
 
 def _load(kind: str, name: str) -> Callable[[], object]:
