@@ -334,12 +334,15 @@ def test_without_tls_the_end_of_the_transport_is_the_end(tls: TlsWrapper) -> Non
 
 @over(TLS_WRAPPERS)
 def test_nothing_is_written_after_close(tls: TlsWrapper) -> None:
-    client, _ = connected(tls)
+    client, server = connected(tls)
     client.close()
     client.data_to_send()
     with pytest.raises(TlsError):
         client.write(b"late")
     assert client.data_to_send() == b""
+    server.write(b"still heard")
+    client.receive_from_wire(server.data_to_send())
+    assert client.read(100) == b"still heard"
 
 
 # --- refusals ----------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rats_tls.channel import ALPN, AppraisalNeeded, Channel, EvidenceNeeded
+from rats_tls.channel import ALPN, AppraisalNeeded, Channel, Credentials, EvidenceNeeded
 from rats_tls.core.errors import RatsTlsError
 from rats_tls.core.interfaces import TlsSession, TlsWrapper
 from rats_tls.core.limits import DEFAULT_LIMITS
@@ -22,6 +22,7 @@ class ScriptedPeer:
         tls: wrapper on both ends.
         role: this peer's role; the channel has the other.
         answer: supply results to the channel as soon as it asks.
+        given: the channel's credentials.
         alpn: what it offers or takes.
         channel: changes of the channel's settings.
     """
@@ -34,6 +35,7 @@ class ScriptedPeer:
         answer: bool = True,
         alpn: tuple[str, ...] = (ALPN,),
         present: bool = True,
+        given: Credentials | None = None,
         **channel: object,
     ) -> None:
         self.role = role
@@ -42,6 +44,7 @@ class ScriptedPeer:
         self.session: TlsSession = tls.context(config(role, serial=7, alpn=alpn, present=present)).session()
         self.encrypts = tls.capabilities.encrypts
         self.answer = answer
+        self._given = given or credentials(8)
         self.asked: AppraisalNeeded | None = None
         self.error: RatsTlsError | None = None
         self.own: list[bytes] = []
@@ -67,7 +70,7 @@ class ScriptedPeer:
     def _answer(self) -> None:
         while (event := self.channel.next_event()) is not None:
             if isinstance(event, EvidenceNeeded):
-                self._guard(lambda: self.channel.supply_evidence(credentials(8)))
+                self._guard(lambda: self.channel.supply_evidence(self._given))
             elif isinstance(event, AppraisalNeeded):
                 self.asked = event
                 if self.answer:

@@ -171,10 +171,10 @@ def test_endorsements_are_not_provided_unasked() -> None:
     given = credentials(2, endorsements=(AMD_CRL,))
     client, _ = established(OPENSSL, server_credentials=given)
     assert client.asked.endorsements == ()
-    peer = ScriptedPeer(OPENSSL, "client", provide_endorsements=True)
-    peer.hello(demands=False)
-    assert [frame.type for frame in peer.seen][:1] == [FrameType.HELLO]
-    assert FrameType.ENDORSEMENTS not in [frame.type for frame in peer.seen]
+    for demands in (False, True):
+        peer = ScriptedPeer(OPENSSL, "client", given=given, provide_endorsements=True)
+        peer.hello(demands=demands)
+        assert (FrameType.ENDORSEMENTS in [frame.type for frame in peer.seen]) is demands
 
 
 def test_endorsements_too_large_to_send_are_the_local_users_mistake() -> None:
@@ -557,6 +557,29 @@ def test_an_unknown_critical_key_is_refused_and_an_unknown_one_ignored(role: str
     peer.frame(FrameType.HELLO, bytes([0xA0 + 14]) + plain[1:] + b"\x20\xf5")
     assert isinstance(peer.error, ProtocolError)
     assert peer.refused_with == WireCode.PROFILE
+
+
+@ROLES
+@pytest.mark.parametrize("frame_type", [FrameType.HELLO, FrameType.ENDORSEMENTS, FrameType.ACCEPTED, FrameType.REFUSED])
+def test_a_malformed_message_is_told_as_such(role: str, frame_type: FrameType) -> None:
+    peer = ScriptedPeer(OPENSSL, role, answer=False)
+    if frame_type is not FrameType.HELLO:
+        peer.hello(endorsements=("amd-crl",) if frame_type is FrameType.ENDORSEMENTS else ())
+    peer.frame(frame_type, b"\xa1\x00\xff")
+    assert isinstance(peer.error, ProtocolError)
+    assert peer.error.refusal is Refusal.PROTOCOL_MALFORMED
+    assert peer.refused_with == WireCode.MALFORMED
+
+
+@ROLES
+def test_a_tampered_record_within_the_preamble_is_a_failure_and_no_refusal(role: str) -> None:
+    peer = ScriptedPeer(OPENSSL, role, answer=False)
+    peer.session.write(b"\x01\x00\x00\x01")
+    record = bytearray(peer.session.data_to_send())
+    record[-1] ^= 1
+    with pytest.raises(TlsError) as caught:
+        peer.channel.receive_from_wire(bytes(record))
+    assert peer.channel.error is caught.value
 
 
 # --- answers that do not fit -------------------------------------------------------------------------------------

@@ -225,6 +225,14 @@ def test_alpn_gives_the_application_protocol(role: str) -> None:
     assert both.peer.tls.selected_alpn_protocol() == both.channel.selected_alpn_protocol() is not None
 
 
+def test_the_preamble_is_spoken_wherever_both_know_it() -> None:
+    both = {"preamble_required": False, "application_protocols": ("h2",)}
+    client, server = pair(OPENSSL, client=both, server=both)
+    run(client, server)
+    for side in (client, server):
+        assert side.accepted == Accepted(peer_accepted=True, application_protocol="h2")
+
+
 @ROLES
 def test_no_application_protocol_is_offered_where_the_preamble_is_required(role: str) -> None:
     peer = StdlibPeer(server_side=role == "client", alpn=("h2",))

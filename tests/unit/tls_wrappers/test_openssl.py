@@ -89,6 +89,15 @@ def test_a_resumed_session_shows() -> None:
     assert second.resumed
 
 
+@pytest.mark.parametrize("role", ["client", "server"])
+def test_no_session_is_cached(role: str) -> None:
+    """OP_NO_TICKET alone already leads to full handshakes; a cache would be a second way to resume."""
+    context = TLS.context(config(role))._context
+    assert context.get_session_cache_mode() == SSL.SESS_CACHE_OFF
+    forbidden = SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION
+    assert context.set_options(0) & forbidden == forbidden
+
+
 def test_version_names_both_libraries() -> None:
     assert TLS.version.startswith("pyOpenSSL ")
     assert "OpenSSL" in TLS.version.split(",")[1]
