@@ -254,11 +254,11 @@ def _signature_algorithm(signed: x509.Certificate | x509.CertificateRevocationLi
         return _SIGNATURES.get(oid)
     # RFC 4055 3.1: MGF1 with the same hash and a salt as long as the hash, else it is not one that wrappers verify.
     parameters = signed.signature_algorithm_parameters
-    if not isinstance(parameters, padding.PSS) or not isinstance(parameters._mgf, padding.MGF1):  # noqa: SLF001
+    if not isinstance(parameters, padding.PSS) or not isinstance(parameters._mgf, padding.MGF1):  # noqa: SLF001  # no public name
         return None
     algorithm: hashes.HashAlgorithm | None = signed.signature_hash_algorithm
-    mgf_hash = parameters._mgf._algorithm  # noqa: SLF001
-    if algorithm is None or mgf_hash.name != algorithm.name or parameters._salt_length != algorithm.digest_size:  # noqa: SLF001
+    mgf_hash = parameters._mgf._algorithm  # noqa: SLF001  # no public name
+    if algorithm is None or mgf_hash.name != algorithm.name or parameters._salt_length != algorithm.digest_size:  # noqa: SLF001  # no public name
         return None
     return _PSS.get(algorithm.name)
 
