@@ -245,6 +245,10 @@ def certificates_from_pem(pem: bytes, structure: str = "CertificateChain", *, li
         raise DecodeError(structure, "", None, f"not a PEM certificate bundle: {error}") from error
     if len(found) > limit:
         raise DecodeError(structure, "", None, f"{len(found)} certificates, at most {limit} are read")
+    # A block with a broken frame or another label would else be passed over as text between blocks.
+    blocks = pem.count(b"-----BEGIN")
+    if blocks != len(found):
+        raise DecodeError(structure, "", None, f"{blocks} PEM blocks, {len(found)} of them whole certificates")
     return tuple(certificate.public_bytes(Encoding.DER) for certificate in found)
 
 
