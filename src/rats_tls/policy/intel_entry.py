@@ -19,7 +19,7 @@ from rats_tls.policy.rules import (
     custom,
     has_bits,
     one_of,
-    one_of_if_present,
+    one_of_or_none,
     optional,
     required,
     within_mask,
@@ -30,7 +30,7 @@ from rats_tls.policy.values import ANY, Any, choice, flag, integer, numbers, oct
 # EINITTOKEN_KEY 5, CET 6, KSS 7, AEX_NOTIFY 10. Keys for provisioning and launch are no application's business.
 _SGX_DEBUG = 0x2
 SGX_ATTRIBUTES = 1 << 0 | 1 << 2 | 1 << 6 | 1 << 7 | 1 << 10
-SGX_REQUIRED_ATTRIBUTES = 1 << 0
+SGX_REQUIRED_ATTRIBUTES = 1 << 0 | 1 << 2
 # XFRM: x87, SSE, AVX, MPX, AVX-512, PKRU, AMX.
 SGX_XFRM = 0x602FF
 SGX_MISCSELECT = 1 << 0  # EXINFO
@@ -183,7 +183,8 @@ class SgxEntry(IntelEntry):
         SGX_ATTRIBUTES,
     )
     required_attributes: int = optional(
-        has_bits(64, "attributes", "Attribute flags that must be set; by default INIT."), SGX_REQUIRED_ATTRIBUTES
+        has_bits(64, "attributes", "Attribute flags that must be set; by default INIT, MODE64."),
+        SGX_REQUIRED_ATTRIBUTES,
     )
     allowed_xfrm: int = optional(
         within_mask(64, "xfrm", "Processor state components that may be enabled (XFRM)."), SGX_XFRM
@@ -287,6 +288,6 @@ class TdxEntry(IntelEntry):
         one_of(octets(48), "mr_owner_config", "Accepted MROWNERCONFIG: the owner's own configuration."), (bytes(48),)
     )
     mr_service_td: tuple[bytes, ...] | Any = optional(
-        one_of_if_present(octets(48), "mr_service_td", "Accepted service trust domains (TD report body 1.5)."),
+        one_of_or_none(48, "mr_service_td", "Accepted service trust domains (TD report body 1.5); zeros for none."),
         (bytes(48),),
     )

@@ -9,7 +9,7 @@ from typing import Literal
 
 from rats_tls.core.binding import Binding
 from rats_tls.core.checks import shorten
-from rats_tls.policy.values import ANY, Form, flag, integer, mask, or_any, several
+from rats_tls.policy.values import ANY, Form, flag, integer, mask, octets, or_any, several
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,10 @@ class Facts:
     evidence_age: float | Literal["unknown", "not-applicable"]
     spki_sha256: bytes | None
     revocation_checked: bool = True
+
+
+_LISTED = 8
+"""How many accepted values a mismatch lists."""
 
 
 class ClaimAbsentError(Exception):
@@ -55,13 +59,15 @@ class Rule:
 
     Attributes:
         form: how its value is written and held.
-        condition: what must hold; not asked when the value is ANY.
+        condition: what must hold.
         meaning: one sentence for the documentation.
+        judges_any: whether the condition is asked when the value is ANY too.
     """
 
     form: Form
     condition: Condition
     meaning: str
+    judges_any: bool = False
 
 
 def required(rule: Rule) -> Anything:
@@ -89,7 +95,8 @@ def _show(value: object) -> str:
     if isinstance(value, bytes):
         return shorten(value, 128)
     if isinstance(value, tuple):
-        return " or ".join(_show(item) for item in value)
+        more = len(value) - _LISTED
+        return " or ".join(_show(item) for item in value[:_LISTED]) + (f" or {more} more" if more > 0 else "")
     return str(getattr(value, "value", value))
 
 
@@ -124,12 +131,14 @@ def one_of(form: Form, name: str, meaning: str) -> Rule:
     return Rule(form=or_any(several(form)), condition=condition, meaning=meaning)
 
 
-def one_of_if_present(form: Form, name: str, meaning: str) -> Rule:
-    """As `one_of`; a field that this version of the Evidence does not have meets it."""
-    rule = one_of(form, name, meaning)
+def one_of_or_none(size: int, name: str, meaning: str) -> Rule:
+    """As `one_of` for `size` bytes; where this version of the Evidence has no such field, it counts as zeros."""
+    rule = one_of(octets(size), name, meaning)
 
     def condition(value: Anything, claims: Anything, facts: Facts) -> Finding | None:
-        return None if getattr(claims, name) is None else rule.condition(value, claims, facts)
+        if getattr(claims, name) is not None:
+            return rule.condition(value, claims, facts)
+        return None if bytes(size) in value else Finding("none", _show(value))
 
     return Rule(form=rule.form, condition=condition, meaning=meaning)
 
@@ -182,11 +191,11 @@ def allowed_bit(name: str, bit: int, what: str, meaning: str) -> Rule:
     return Rule(form=flag(), condition=condition, meaning=meaning)
 
 
-def custom(form: Form, condition: Condition, meaning: str) -> Rule:
+def custom(form: Form, condition: Condition, meaning: str, *, judges_any: bool = False) -> Rule:
     """A rule with a condition of its own."""
-    return Rule(form=form, condition=condition, meaning=meaning)
+    return Rule(form=form, condition=condition, meaning=meaning, judges_any=judges_any)
 
 
 def finding(rule: Rule, value: Anything, claims: Anything, facts: Facts) -> Finding | None:
     """Apply a rule. Raises ClaimAbsentError."""
-    return None if value is ANY else rule.condition(value, claims, facts)
+    return None if value is ANY and not rule.judges_any else rule.condition(value, claims, facts)

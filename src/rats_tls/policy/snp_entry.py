@@ -22,7 +22,7 @@ from rats_tls.policy.rules import (
     required,
     within_mask,
 )
-from rats_tls.policy.values import ANY, Any, choice, flag, integer, numbers, octets, or_any, several, table, text
+from rats_tls.policy.values import ANY, Any, choice, flag, integer, mask, numbers, octets, or_any, several, table, text
 
 PRODUCTS = ("Milan", "Genoa", "Turin", "Venice")
 _COMPONENTS = ("fmc", "bootloader", "tee", "snp", "microcode")
@@ -163,6 +163,7 @@ class SnpEntry(Entry):
             or_any(several(choice(PRODUCTS))),
             _products_hold,
             'Accepted processors; Genoa includes Bergamo and Siena. "any" needs a report that names its product.',
+            judges_any=True,
         ),
         ANY,
     )
@@ -219,7 +220,7 @@ class SnpEntry(Entry):
     )
     required_mitigations: int = optional(
         custom(
-            integer(64),
+            mask(64),
             _mitigations_hold,
             "Bits of the mitigation vectors that must be set at launch and now (report version 5).",
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -20,6 +21,10 @@ class Any(Enum):
 
 
 ANY = Any.ANY
+
+_SHOWN = 80
+_LONGEST_TEXT = 256
+_HEX = re.compile("[0-9a-fA-F]*")
 
 
 class ValueProblem(Exception):  # noqa: N818  # caught in this package only: becomes a ConfigurationError
@@ -44,8 +49,16 @@ class Form:
 
 
 def _problem(got: object, expected: str) -> ValueProblem:
-    text = got.hex() if isinstance(got, bytes) else repr(got)
-    return ValueProblem(f"got {text[:80]}, expected {expected}")
+    return ValueProblem(f"got {_shown(got)}, expected {expected}")
+
+
+def _shown(got: object) -> str:
+    """Give `got` for people, on one line. Python refuses to write integers of more than some thousand digits."""
+    try:
+        text = got.hex() if isinstance(got, bytes) else ascii(got)
+    except ValueError:
+        text = "a number too long to show"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _is_any(value: object) -> bool:
@@ -68,12 +81,9 @@ def octets(size: int | None) -> Form:
 
     def parse(value: object) -> bytes:
         data = value
-        if isinstance(value, str):
-            try:
-                data = bytes.fromhex(value)
-            except ValueError:
-                raise _problem(value, expected) from None
-        if not isinstance(data, bytes) or (size is not None and len(data) != size):
+        if isinstance(value, str) and _HEX.fullmatch(value) and len(value) % 2 == 0:
+            data = bytes.fromhex(value)
+        if not isinstance(data, bytes) or (len(data) != size if size is not None else not data):
             raise _problem(value, expected)
         return data
 
@@ -101,11 +111,8 @@ def mask(bits: int) -> Form:
 
     def parse(value: object) -> int:
         number = value
-        if isinstance(value, str) and value[:2] in ("0x", "0X"):
-            try:
-                number = int(value, 16)
-            except ValueError:
-                raise _problem(value, expected) from None
+        if isinstance(value, str) and value[:2] in {"0x", "0X"} and len(value) > 2 and _HEX.fullmatch(value[2:]):
+            number = int(value, 0)
         if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= top:
             raise _problem(value, expected)
         return number
@@ -113,7 +120,12 @@ def mask(bits: int) -> Form:
     return Form(
         parse=parse,
         dump=hex,
-        schema={"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^0[xX][0-9a-fA-F]+$"}]},
+        schema={
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": top},
+                {"type": "string", "pattern": f"^0[xX]0*[0-9a-fA-F]{{1,{bits // 4}}}$"},
+            ]
+        },
         text=expected,
     )
 
@@ -129,17 +141,15 @@ def flag() -> Form:
     return Form(parse=parse, dump=bool, schema={"type": "boolean"}, text="true or false")
 
 
-def text(*, pattern: str | None = None, expected: str = "a text") -> Form:
-    """A non-empty text."""
+def text(*, expected: str = "a text") -> Form:
+    """A text of 1 to 256 printable characters."""
 
     def parse(value: object) -> str:
-        if not isinstance(value, str) or not value or len(value) > 256 or not value.isprintable():
-            raise _problem(value, expected)
+        if not isinstance(value, str) or not 1 <= len(value) <= _LONGEST_TEXT or not value.isprintable():
+            raise _problem(value, f"{expected} (1 to {_LONGEST_TEXT} printable characters)")
         return value
 
-    schema: dict[str, Json] = {"type": "string", "minLength": 1}
-    if pattern is not None:
-        schema["pattern"] = pattern
+    schema: dict[str, Json] = {"type": "string", "minLength": 1, "maxLength": _LONGEST_TEXT}
     return Form(parse=parse, dump=str, schema=schema, text=expected)
 
 
@@ -165,11 +175,11 @@ def choice(options: type[Enum] | tuple[str, ...], *, excluded: Mapping[str, str]
 
 
 def several(form: Form, *, empty: bool = False) -> Form:
-    """A list of distinct values, or one of them alone. Held as a tuple."""
+    """A list of values, or one of them alone. Held as a tuple in that order, each value once."""
     expected = form.text if form.text.startswith("one of") else f"a list of: {form.text}"
 
     def parse(value: object) -> tuple[Anything, ...]:
-        items = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
+        items = list(value) if isinstance(value, list | tuple) else [value]
         if not items and not empty:
             raise ValueProblem("got an empty list, expected at least one value")
         parsed = [form.parse(item) for item in items]
@@ -250,19 +260,20 @@ def _parse_key(form: Form, name: str, value: object) -> Anything:
 def claims_table() -> Form:
     """A table of names and exact values, each hex or `{ text = "..." }`. Held as sorted pairs."""
     hex_form = octets(None)
+    name_form = text(expected="the name of a claim")
+    text_form = text()
 
     def parse(value: object) -> tuple[tuple[str, bytes], ...]:
-        pairs = dict(value) if isinstance(value, tuple) else value
-        if not isinstance(pairs, Mapping):
+        pairs = list(value.items()) if isinstance(value, Mapping) else value
+        if not isinstance(pairs, list | tuple) or not all(isinstance(p, tuple) and len(p) == 2 for p in pairs):
             raise _problem(value, "a table of names and values")
         parsed: dict[str, bytes] = {}
-        for name, item in pairs.items():
-            if not isinstance(name, str) or not name:
-                raise _problem(name, "the name of a claim")
-            if isinstance(item, Mapping) and set(item) == {"text"} and isinstance(item["text"], str):
-                parsed[name] = item["text"].encode()
+        for name, item in pairs:
+            claim_name = name_form.parse(name)
+            if isinstance(item, Mapping) and set(item) == {"text"}:
+                parsed[claim_name] = _parse_key(text_form, claim_name, item["text"]).encode()
             else:
-                parsed[name] = _parse_key(hex_form, name, item)
+                parsed[claim_name] = _parse_key(hex_form, claim_name, item)
         return tuple(sorted(parsed.items()))
 
     value_schema: Json = {
@@ -270,7 +281,7 @@ def claims_table() -> Form:
             dict(hex_form.schema),
             {
                 "type": "object",
-                "properties": {"text": {"type": "string"}},
+                "properties": {"text": dict(text_form.schema)},
                 "required": ["text"],
                 "additionalProperties": False,
             },
