@@ -131,6 +131,11 @@ def _write_policies(directory: Path) -> None:
         identity="measurement-only",
         measurement=(guest.measurement,),
         host_data=(guest.host_data,),
+        id_key_digest=(guest.id_key_digest,),
+        author_key_digest=(guest.author_key_digest,),
+        family_id=(guest.family_id,),
+        image_id=(guest.image_id,),
+        min_guest_svn=guest.guest_svn,
         min_tcb=ANY,
     )
     other = replace(server_entry, mr_enclave=(bytes(reversed(enclave.mr_enclave)),))

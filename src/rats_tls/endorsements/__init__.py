@@ -1,1 +1,1 @@
-"""endorsements."""
+"""Where Endorsements come from."""
