@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
+from rats_tls.certificates.endorsement_documents import endorsements_to_documents
 from rats_tls.core.binding import Binding
 from rats_tls.core.endorsements import Endorsement
 from rats_tls.core.errors import ConfigurationError
@@ -135,9 +136,10 @@ class ChannelSettings:
         return self._contexts.get(self, credentials)
 
     def offer(self, credentials: Credentials) -> Offer:
-        """Give what this side says in its preamble."""
+        """Give what this side says in its preamble. Raises ConfigurationError, DecodeError for own Endorsements."""
         evidence = credentials.evidence
         accepted = self.accepted_tee_types if self.demands_evidence else ()
+        documents = endorsements_to_documents(credentials.endorsements if self.provide_endorsements else ())
         return Offer(
             hello=Hello(
                 bindings=tuple(binding.value for binding in self.usable_bindings),
@@ -149,5 +151,5 @@ class ChannelSettings:
                 application_protocols=self.application_protocols,
             ),
             certificate=None if self.tls.capabilities.encrypts else credentials.certificate,
-            endorsements=credentials.endorsements if self.provide_endorsements else (),
+            documents={kind.value: data for kind, data in documents.items()},
         )

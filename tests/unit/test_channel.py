@@ -21,7 +21,9 @@ from rats_tls.core.errors import (
 from rats_tls.core.evidence import TeeType
 from rats_tls.core.limits import Limits
 from rats_tls.core.refusals import Refusal, WireCode
-from rats_tls.preamble.endorsements import encode_endorsements
+from rats_tls.formats.amd.certificate_table import endorsements_to_table
+from rats_tls.formats.intel.collateral import endorsements_to_json
+from rats_tls.preamble.endorsements import EndorsementsMessage
 from rats_tls.preamble.frames import Frame, FrameType
 from rats_tls.preamble.hello import Hello
 from rats_tls.tls_wrappers.null import NullTlsWrapper
@@ -47,9 +49,14 @@ BOTH = pytest.mark.parametrize("tls", [OPENSSL, NULL], ids=lambda tls: tls.name)
 ROLES = pytest.mark.parametrize("role", ["client", "server"])
 REFUSED_BY_POLICY = AppraisalError("measurement is not in the policy", mismatches=())
 TCB_INFO = Endorsement(
-    kind=EndorsementKind.INTEL_TCB_INFO, data=b'{"tcbInfo": 1}', signature=b"s" * 64, issuer_chain=(b"a", b"b")
+    kind=EndorsementKind.INTEL_TCB_INFO,
+    data=b'{"id":  "TDX"}',
+    signature=b"s" * 64,
+    issuer_chain=(certificate(size=400, serial=31), certificate(size=400, serial=32)),
 )
 AMD_CRL = Endorsement(kind=EndorsementKind.AMD_CRL, data=b"crl")
+INTEL_MESSAGE = EndorsementsMessage({"intel-json": endorsements_to_json((TCB_INFO,))}).to_bytes()
+AMD_MESSAGE = EndorsementsMessage({"amd-certificate-table": endorsements_to_table((AMD_CRL,))}).to_bytes()
 
 
 def established(tls, **more: object) -> tuple[Side, Side]:
@@ -151,6 +158,34 @@ def test_application_protocol_is_none_before_acceptance() -> None:
     assert client.channel.selected_alpn_protocol() is None
 
 
+def test_endorsements_of_an_unknown_kind_are_left_out() -> None:
+    peer = ScriptedPeer(OPENSSL, "client", answer=False)
+    peer.hello(endorsements=("future-kind",))
+    peer.frame(FrameType.ENDORSEMENTS, EndorsementsMessage({"future-kind": b"x"}).to_bytes())
+    assert peer.asked.endorsements == ()
+
+
+@ROLES
+@pytest.mark.parametrize(
+    ("kind", "document"),
+    [
+        ("intel-json", b"not json"),
+        ("intel-json", b"{}"),
+        ("intel-json", b"[" * 10_000),
+        ("intel-json", b'{"root_ca_crl": 1}'),
+        ("amd-certificate-table", b""),
+        ("amd-certificate-table", b"\x01" * 24),
+    ],
+)
+def test_malformed_endorsements_are_told_as_a_malformed_message(role: str, kind: str, document: bytes) -> None:
+    peer = ScriptedPeer(OPENSSL, role, answer=False)
+    peer.hello(endorsements=(kind,))
+    peer.frame(FrameType.ENDORSEMENTS, EndorsementsMessage({kind: document}).to_bytes())
+    assert isinstance(peer.error, ProtocolError)
+    assert peer.refused_with == WireCode.MALFORMED
+    assert peer.asked is None
+
+
 @BOTH
 def test_endorsements_come_with_the_appraisal(tls) -> None:
     client, server = established(
@@ -179,10 +214,10 @@ def test_endorsements_are_not_provided_unasked() -> None:
 
 def test_endorsements_too_large_to_send_are_the_local_users_mistake() -> None:
     large = Endorsement(kind=EndorsementKind.AMD_CRL, data=bytes(300_000))
-    client, _ = pair(
+    client, server = pair(
         OPENSSL, client={"provide_endorsements": True}, client_credentials=credentials(1, endorsements=(large,))
     )
-    run(client, _)
+    run(client, server)
     assert isinstance(client.error, ConfigurationError)
 
 
@@ -464,25 +499,25 @@ def test_hello_comes_once(role: str) -> None:
 def test_what_was_not_announced_is_refused(role: str, frame_type: FrameType) -> None:
     peer = ScriptedPeer(OPENSSL, role, answer=False)
     peer.hello()
-    peer.frame(frame_type, encode_endorsements(()))
+    peer.frame(frame_type, EndorsementsMessage({}).to_bytes())
     assert isinstance(peer.error, ProtocolError)
 
 
 @ROLES
 def test_what_was_announced_is_waited_for(role: str) -> None:
     peer = ScriptedPeer(OPENSSL, role, answer=False)
-    peer.hello(endorsements=("amd-crl",))
+    peer.hello(endorsements=("amd-certificate-table",))
     assert peer.asked is None
-    peer.frame(FrameType.ENDORSEMENTS, encode_endorsements((AMD_CRL,)))
+    peer.frame(FrameType.ENDORSEMENTS, AMD_MESSAGE)
     assert peer.asked.endorsements[0].data == b"crl"
-    peer.frame(FrameType.ENDORSEMENTS, encode_endorsements((AMD_CRL,)))
+    peer.frame(FrameType.ENDORSEMENTS, AMD_MESSAGE)
     assert isinstance(peer.error, ProtocolError)
 
 
 @ROLES
 def test_accepted_does_not_replace_what_was_announced(role: str) -> None:
     peer = ScriptedPeer(OPENSSL, role, answer=False)
-    peer.hello(endorsements=("amd-crl",))
+    peer.hello(endorsements=("amd-certificate-table",))
     peer.accepted()
     assert isinstance(peer.error, ProtocolError)
     assert "expected endorsements" in str(peer.error)
@@ -491,8 +526,8 @@ def test_accepted_does_not_replace_what_was_announced(role: str) -> None:
 @ROLES
 def test_endorsements_hold_only_what_was_announced(role: str) -> None:
     peer = ScriptedPeer(OPENSSL, role, answer=False)
-    peer.hello(endorsements=("amd-crl",))
-    peer.frame(FrameType.ENDORSEMENTS, encode_endorsements((TCB_INFO,)))
+    peer.hello(endorsements=("amd-certificate-table",))
+    peer.frame(FrameType.ENDORSEMENTS, INTEL_MESSAGE)
     assert isinstance(peer.error, ProtocolError)
     assert "did not announce" in str(peer.error)
 
@@ -539,7 +574,7 @@ def test_a_message_above_the_limit_is_refused_at_its_header(role: str) -> None:
 @ROLES
 def test_messages_above_the_total_limit_are_refused(role: str) -> None:
     peer = ScriptedPeer(OPENSSL, role, answer=False, limits=Limits(preamble_message=900, preamble_total=950))
-    peer.hello(endorsements=("amd-crl",))
+    peer.hello(endorsements=("amd-certificate-table",))
     assert peer.error is None
     peer.raw(b"\x03" + (900).to_bytes(3, "big"))
     assert isinstance(peer.error, ProtocolError)
@@ -564,7 +599,7 @@ def test_an_unknown_critical_key_is_refused_and_an_unknown_one_ignored(role: str
 def test_a_malformed_message_is_told_as_such(role: str, frame_type: FrameType) -> None:
     peer = ScriptedPeer(OPENSSL, role, answer=False)
     if frame_type is not FrameType.HELLO:
-        peer.hello(endorsements=("amd-crl",) if frame_type is FrameType.ENDORSEMENTS else ())
+        peer.hello(endorsements=("amd-certificate-table",) if frame_type is FrameType.ENDORSEMENTS else ())
     peer.frame(frame_type, b"\xa1\x00\xff")
     assert isinstance(peer.error, ProtocolError)
     assert peer.error.refusal is Refusal.PROTOCOL_MALFORMED

@@ -2,62 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from rats_tls.core.endorsements import Endorsement, EndorsementKind, Origin
+from rats_tls.certificates.endorsement_documents import DocumentKind, endorsements_from_document
+from rats_tls.core.endorsements import Endorsement
 from rats_tls.core.errors import DecodeError
 from rats_tls.core.limits import Limits
-from rats_tls.preamble.cbor import Cbor, encode_message
+from rats_tls.preamble.cbor import encode_message
 from rats_tls.preamble.fields import Fields
 
 _STRUCTURE = "endorsements"
-_ITEM_FIELDS = 4
 
 
-def encode_endorsements(endorsements: Iterable[Endorsement]) -> bytes:
-    """Encode the payload: key 0, an array of [kind, data, signature, [issuer chain]]."""
-    return encode_message(
-        {0: [[item.kind.value, item.data, item.signature, list(item.issuer_chain)] for item in endorsements]}
-    )
+@dataclass(frozen=True, slots=True)
+class EndorsementsMessage:
+    """Documents by kind.
 
-
-def decode_endorsements(data: bytes, limits: Limits) -> tuple[Endorsement, ...]:
-    """Decode the payload. Items of a kind that is not known here are left out: nothing here can rest on them.
-
-    Raises:
-        DecodeError: malformed, or beyond `limits`.
-        ProtocolError: an unknown critical key.
+    Attributes:
+        documents: (key 0) name of the kind and bytes of the document, one of each kind.
     """
-    items = Fields(data, _STRUCTURE, limits).array(0, "items")
-    if len(items) > limits.peer_endorsements:
-        raise DecodeError(_STRUCTURE, "items", None, f"got {len(items)}, expected at most {limits.peer_endorsements}")
-    decoded = (_item(item, limits) for item in items)
-    return tuple(item for item in decoded if item is not None)
 
+    documents: Mapping[str, bytes]
 
-def _item(item: Cbor, limits: Limits) -> Endorsement | None:
-    match item:
-        case [str(kind), bytes(data), bytes(signature), list(chain)] if all(type(der) is bytes for der in chain):
-            pass
-        case _:
-            raise DecodeError(_STRUCTURE, "item", None, f"expected {_ITEM_FIELDS} fields: text, bytes, bytes, array")
-    if len(data) > limits.endorsement_document:
-        raise DecodeError(
-            _STRUCTURE, "data", None, f"got {len(data)} bytes, expected at most {limits.endorsement_document}"
-        )
-    if len(chain) > limits.certificate_chain:
-        raise DecodeError(
-            _STRUCTURE, "issuer_chain", None, f"got {len(chain)}, expected at most {limits.certificate_chain}"
-        )
-    if kind not in _KINDS:
-        return None
-    return Endorsement(
-        kind=_KINDS[kind],
-        data=data,
-        signature=signature,
-        issuer_chain=tuple(der for der in chain if isinstance(der, bytes)),
-        origin=Origin.PEER,
-    )
+    @classmethod
+    def from_bytes(cls, data: bytes, limits: Limits) -> EndorsementsMessage:
+        """Decode the payload. Raises DecodeError, and ProtocolError for an unknown critical key."""
+        return cls(Fields(data, _STRUCTURE, limits).octets_by_name(0, "documents"))
 
+    def to_bytes(self) -> bytes:
+        """Encode the payload."""
+        return encode_message({0: dict(self.documents)})
 
-_KINDS = {kind.value: kind for kind in EndorsementKind}
+    def items(self, limits: Limits) -> tuple[Endorsement, ...]:
+        """Read the documents. Those of a kind that is not known here are left out: nothing here can rest on them.
+
+        Raises:
+            DecodeError: a malformed document, or more than `limits.peer_endorsements` items.
+        """
+        items: list[Endorsement] = []
+        for kind in DocumentKind:
+            if kind.value in self.documents:
+                items += endorsements_from_document(kind, self.documents[kind.value], limits)
+        if len(items) > limits.peer_endorsements:
+            raise DecodeError(
+                _STRUCTURE, "documents", None, f"got {len(items)} items, expected at most {limits.peer_endorsements}"
+            )
+        return tuple(items)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rats_tls.core.binding import Binding
@@ -22,7 +22,7 @@ from rats_tls.core.limits import Limits
 from rats_tls.core.refusals import WireCode
 from rats_tls.preamble.accepted import AcceptedMessage, transcript_digest
 from rats_tls.preamble.agreement import Agreement, agree
-from rats_tls.preamble.endorsements import decode_endorsements, encode_endorsements
+from rats_tls.preamble.endorsements import EndorsementsMessage
 from rats_tls.preamble.evidence import CertificateEvidence
 from rats_tls.preamble.frames import Frame, FrameType
 from rats_tls.preamble.hello import Hello
@@ -36,12 +36,12 @@ class Offer:
     Attributes:
         hello: its hello; `endorsements` in it is filled in by the exchange.
         certificate: the certificate for the evidence message; None where TLS has carried it.
-        endorsements: Endorsements that it provides where the peer judges it.
+        documents: documents with Endorsements that it provides where the peer judges it, by kind.
     """
 
     hello: Hello
     certificate: bytes | None
-    endorsements: tuple[Endorsement, ...]
+    documents: Mapping[str, bytes]
 
 
 class Exchange:
@@ -72,7 +72,7 @@ class Exchange:
     def start(self) -> None:
         """Begin: the client speaks first."""
         if self._role == "client":
-            self._send_opening(provide=bool(self._offer.endorsements))
+            self._send_opening(provide=True)
 
     def data_to_send(self) -> bytes:
         """Give and forget the bytes for the peer."""
@@ -137,10 +137,11 @@ class Exchange:
 
     def _receive_endorsements(self, payload: bytes) -> None:
         announced = self._peer_hello.endorsements if self._peer_hello else ()
-        self.peer_endorsements = decode_endorsements(payload, self._limits)
-        for item in self.peer_endorsements:
-            if item.kind.value not in announced:
-                raise ProtocolError(f"preamble: endorsements hold {item.kind.value}, which hello did not announce")
+        message = EndorsementsMessage.from_bytes(payload, self._limits)
+        for kind in message.documents:
+            if kind not in announced:
+                raise ProtocolError(f"preamble: endorsements hold {kind[:64]!r}, which hello did not announce")
+        self.peer_endorsements = message.items(self._limits)
 
     def _receive_accepted(self, message: AcceptedMessage) -> None:
         # (5) Both sides saw the same preamble. Own messages still unsent make the digests differ, as they must.
@@ -165,14 +166,13 @@ class Exchange:
             self._out.append(Frame(FrameType.REFUSED, RefusedMessage(code).to_bytes()).to_bytes())
 
     def _send_opening(self, *, provide: bool) -> None:
-        endorsements = self._offer.endorsements if provide else ()
-        kinds = tuple(sorted({item.kind.value for item in endorsements}))
-        self._hello = replace(self._hello, endorsements=kinds)
+        documents = self._offer.documents if provide else {}
+        self._hello = replace(self._hello, endorsements=tuple(documents))
         self._send(FrameType.HELLO, self._hello.to_bytes())
         if self._offer.certificate is not None:
             self._send(FrameType.EVIDENCE, CertificateEvidence(certificate=self._offer.certificate).to_bytes())
-        if endorsements:
-            self._send(FrameType.ENDORSEMENTS, encode_endorsements(endorsements))
+        if documents:
+            self._send(FrameType.ENDORSEMENTS, EndorsementsMessage(documents).to_bytes())
 
     def _send(self, frame_type: FrameType, payload: bytes) -> None:
         largest = self._limits.preamble_message

@@ -31,7 +31,7 @@ class Hello:
         accepted_tee_types: (6) TEE types that it can accept; empty when it does not tell.
         accepted_media_types: (7) media types that it can accept; empty when it does not tell.
         application_protocols: (8) the application's protocols, best first.
-        endorsements: (9) kinds of Endorsement in the message that follows; empty when none follows.
+        endorsements: (9) kinds of document in the endorsements message that follows; empty when none follows.
         attester_input: (10) per TEE type, input for the peer's Attester.
         batch: (11) most sessions that may share one piece of Evidence.
         framing: (12) framing of application data; 0 is none.

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rats_tls.certificates.endorsement_documents import endorsements_to_documents
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Origin
 from rats_tls.core.errors import DecodeError, ProtocolError
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.core.refusals import Refusal, WireCode
 from rats_tls.preamble.accepted import AcceptedMessage, transcript_digest
 from rats_tls.preamble.cbor import encode_message
-from rats_tls.preamble.endorsements import decode_endorsements, encode_endorsements
+from rats_tls.preamble.endorsements import EndorsementsMessage
 from rats_tls.preamble.evidence import CertificateEvidence
 from rats_tls.preamble.hello import Hello
 from rats_tls.preamble.refused import RefusedMessage
@@ -28,7 +28,7 @@ HELLO = Hello(
     accepted_tee_types=("sev_snp",),
     accepted_media_types=("c/d",),
     application_protocols=("h2",),
-    endorsements=("amd-crl",),
+    endorsements=("intel-json",),
     attester_input={"tdx_ecdsa": b"\x01"},
     batch=1,
 )
@@ -43,7 +43,7 @@ HELLO_BYTES = (
     "06 81 67 7365765f736e70"
     "07 81 63 632f64"
     "08 81 62 6832"
-    "09 81 67 616d642d63726c"
+    "09 81 6a 696e74656c2d6a736f6e"
     "0a a1 69 7464785f6563647361 41 01"
     "0b 01"
     "0c 00"
@@ -51,7 +51,7 @@ HELLO_BYTES = (
 DECODERS = [
     lambda data: Hello.from_bytes(data, DEFAULT_LIMITS),
     lambda data: CertificateEvidence.from_bytes(data, DEFAULT_LIMITS),
-    lambda data: decode_endorsements(data, DEFAULT_LIMITS),
+    lambda data: EndorsementsMessage.from_bytes(data, DEFAULT_LIMITS).items(DEFAULT_LIMITS),
     lambda data: AcceptedMessage.from_bytes(data, DEFAULT_LIMITS),
     lambda data: RefusedMessage.from_bytes(data, DEFAULT_LIMITS),
 ]
@@ -146,50 +146,19 @@ def test_refused() -> None:
     assert "unknown" in str(unknown)
 
 
-# --- endorsements ------------------------------------------------------------------------------------------------
-ITEM = Endorsement(
-    kind=EndorsementKind.INTEL_QE_IDENTITY, data=b"{}", signature=b"\x01" * 64, issuer_chain=(b"ca", b"root")
-)
+def test_endorsements_have_these_bytes() -> None:
+    message = EndorsementsMessage({"intel-json": b"{}"})
+    assert message.to_bytes() == bytes.fromhex("a1 00 a1 6a 696e74656c2d6a736f6e 42 7b7d")
+    assert EndorsementsMessage.from_bytes(message.to_bytes(), DEFAULT_LIMITS) == message
 
 
-def test_endorsements_come_back_as_the_peers() -> None:
-    items = (ITEM, *(Endorsement(kind=kind, data=kind.value.encode()) for kind in EndorsementKind))
-    decoded = decode_endorsements(encode_endorsements(items), DEFAULT_LIMITS)
-    assert decoded == tuple(replace(item, origin=Origin.PEER) for item in items)
-
-
-def test_endorsements_of_an_unknown_kind_are_left_out() -> None:
-    data = encode_message({0: [["future-kind", b"x", b"", []], ["amd-crl", b"y", b"", []]]})
-    assert [item.kind for item in decode_endorsements(data, DEFAULT_LIMITS)] == [EndorsementKind.AMD_CRL]
-
-
-@pytest.mark.parametrize(
-    "item",
-    [
-        None,
-        [],
-        ["amd-crl", b"x", b""],
-        ["amd-crl", b"x", b"", [], 0],
-        [1, b"x", b"", []],
-        ["amd-crl", "x", b"", []],
-        ["amd-crl", b"x", None, []],
-        ["amd-crl", b"x", b"", [1]],
-        ["amd-crl", b"x", b"", {}],
-    ],
-)
-def test_malformed_items_are_refused(item: object) -> None:
-    with pytest.raises(DecodeError, match="expected 4 fields"):
-        decode_endorsements(encode_message({0: [item]}), DEFAULT_LIMITS)
-
-
-@pytest.mark.parametrize(
-    ("limits", "problem"),
-    [
-        (Limits(peer_endorsements=1), "got 2, expected at most 1"),
-        (Limits(endorsement_document=1), "got 2 bytes, expected at most 1"),
-        (Limits(certificate_chain=1), "got 2, expected at most 1"),
-    ],
-)
-def test_endorsements_are_bounded(limits: Limits, problem: str) -> None:
-    with pytest.raises(DecodeError, match=problem):
-        decode_endorsements(encode_endorsements((ITEM, ITEM)), limits)
+def test_endorsements_are_counted_over_all_documents() -> None:
+    crls = tuple(Endorsement(kind=EndorsementKind.AMD_CRL, data=bytes([n])) for n in range(3))
+    root = Endorsement(kind=EndorsementKind.INTEL_ROOT_CRL, data=b"\x30\x01\x00")
+    documents = {kind.value: data for kind, data in endorsements_to_documents((*crls, root)).items()}
+    message = EndorsementsMessage.from_bytes(EndorsementsMessage(documents).to_bytes(), DEFAULT_LIMITS)
+    found = message.items(Limits(peer_endorsements=4))
+    assert {item.data for item in found} == {b"\x00", b"\x01", b"\x02", b"\x30\x01\x00"}
+    assert {item.origin for item in found} == {Origin.PEER}
+    with pytest.raises(DecodeError, match="got 4 items, expected at most 3"):
+        message.items(Limits(peer_endorsements=3))

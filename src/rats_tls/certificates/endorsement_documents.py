@@ -1,0 +1,63 @@
+"""Endorsements in the forms in which one peer provides them to another, beside its certificate.
+
+Intel: the JSON bundle `QuoteCollateralV3`. AMD: the certificate table of the GHCB specification, with the revocation
+list under its GUID. Nothing here is verified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+
+from rats_tls.core.endorsements import Endorsement, EndorsementKind, Origin
+from rats_tls.core.limits import Limits
+from rats_tls.formats.amd.certificate_table import endorsements_from_table, endorsements_to_table
+from rats_tls.formats.intel.collateral import endorsements_from_json, endorsements_to_json
+
+
+class DocumentKind(str, Enum):
+    """Forms in which Endorsements are provided."""
+
+    INTEL_JSON = "intel-json"
+    AMD_TABLE = "amd-certificate-table"
+
+
+_DOCUMENT_OF: dict[EndorsementKind, DocumentKind] = {
+    EndorsementKind.INTEL_PCK_CHAIN: DocumentKind.INTEL_JSON,
+    EndorsementKind.INTEL_ROOT_CRL: DocumentKind.INTEL_JSON,
+    EndorsementKind.INTEL_PCK_CRL: DocumentKind.INTEL_JSON,
+    EndorsementKind.INTEL_TCB_INFO: DocumentKind.INTEL_JSON,
+    EndorsementKind.INTEL_QE_IDENTITY: DocumentKind.INTEL_JSON,
+    EndorsementKind.AMD_VEK: DocumentKind.AMD_TABLE,
+    EndorsementKind.AMD_SIGNER: DocumentKind.AMD_TABLE,
+    EndorsementKind.AMD_ROOT: DocumentKind.AMD_TABLE,
+    EndorsementKind.AMD_CRL: DocumentKind.AMD_TABLE,
+}
+
+
+def endorsements_to_documents(items: Iterable[Endorsement]) -> dict[DocumentKind, bytes]:
+    """Write `items`, each vendor's into one document; in the order of `DocumentKind`.
+
+    Raises:
+        ConfigurationError: two Intel items of one kind, or more AMD items than a table is read with.
+        DecodeError: a document that is not UTF-8, or a VEK that is not a certificate.
+    """
+    items = tuple(items)
+    wanted = {_DOCUMENT_OF[item.kind] for item in items}
+    documents: dict[DocumentKind, bytes] = {}
+    if DocumentKind.INTEL_JSON in wanted:
+        documents[DocumentKind.INTEL_JSON] = endorsements_to_json(items)
+    if DocumentKind.AMD_TABLE in wanted:
+        documents[DocumentKind.AMD_TABLE] = endorsements_to_table(items)
+    return documents
+
+
+def endorsements_from_document(kind: DocumentKind, data: bytes, limits: Limits) -> tuple[Endorsement, ...]:
+    """Read a peer's document.
+
+    Raises:
+        DecodeError: not of that form, or beyond `limits`.
+    """
+    if kind is DocumentKind.INTEL_JSON:
+        return endorsements_from_json(data, origin=Origin.PEER, limits=limits)
+    return endorsements_from_table(data, origin=Origin.PEER, limits=limits)
