@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rats_tls.policy.entry import MEASUREMENT_ONLY, Entry, Identity, NullEntry
 from rats_tls.policy.intel_entry import IntelMinimumTcb, SgxEntry, TdxEntry
-from rats_tls.policy.policy import Evaluation, Policy
+from rats_tls.policy.policy import JUDGED_TEE_TYPES, Evaluation, Policy
 from rats_tls.policy.rules import Facts
 from rats_tls.policy.schema import policy_schema
 from rats_tls.policy.snp_entry import SnpEntry, SnpMinimumTcb
@@ -12,6 +12,7 @@ from rats_tls.policy.values import ANY
 
 __all__ = [
     "ANY",
+    "JUDGED_TEE_TYPES",
     "MEASUREMENT_ONLY",
     "Entry",
     "Evaluation",

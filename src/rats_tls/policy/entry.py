@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import Field, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any as Anything
 from typing import ClassVar
 
@@ -23,6 +23,7 @@ from rats_tls.policy.values import (
     octets,
     or_any,
     several,
+    shown,
     table,
     text,
 )
@@ -142,6 +143,8 @@ class Entry:
     """
 
     tee: ClassVar[TeeType]
+    hardware_id_size: ClassVar[int | None]
+    """Bytes of what identifies a machine of this TEE; None where nothing does."""
 
     name: str = required(
         custom(
@@ -206,13 +209,26 @@ class Entry:
             except ValueProblem as problem:
                 problems.append(f"{declared.name}: {problem}")
         if not problems:
-            problems.extend(self.contradictions())
+            problems = [*self._identity_problems(), *self.contradictions()]
         if problems:
             raise ConfigurationError("; ".join(problems))
 
     def contradictions(self) -> list[str]:
         """Name fields that do not go together."""
         return []
+
+    def _identity_problems(self) -> list[str]:
+        """Name hardware ids that no machine of this TEE has."""
+        ids = self.identity.hardware_ids if isinstance(self.identity, Identity) else None
+        if not ids:
+            return []
+        if self.hardware_id_size is None:
+            return [f"identity: hardware_ids: got {len(ids)}, expected none: {self.tee} has no machine to identify"]
+        return [
+            f"identity: hardware_ids: got {shown(item)}, expected {self.hardware_id_size} bytes that are not all zero"
+            for item in ids
+            if len(item) != self.hardware_id_size or not any(item)
+        ]
 
     def mismatches(
         self, claims: TeeClaims, facts: Facts, *, verified: bool
@@ -246,13 +262,9 @@ class Entry:
         return self.max_evidence_age is ANY or _age_holds(self.max_evidence_age, None, facts) is None
 
 
-def entry_fields(entry: type[Entry]) -> tuple[Field[Anything], ...]:
-    """Give the declared fields of an entry class, in order."""
-    return fields(entry)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NullEntry(Entry):
     """Accepts a peer without Evidence: nothing about it is proved."""
 
     tee: ClassVar[TeeType] = TeeType.NULL
+    hardware_id_size: ClassVar[int | None] = None

@@ -5,16 +5,18 @@ from __future__ import annotations
 import difflib
 import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 
 from rats_tls.core.errors import ConfigurationError
 from rats_tls.policy.entry import Entry
 from rats_tls.policy.rules import is_required, rule_of
-from rats_tls.policy.values import ANY, Json
+from rats_tls.policy.values import ANY, Json, ValueProblem, shown
 
 MAX_POLICY_BYTES = 1_048_576
 _MAX_ENTRIES = 256
+_LONGEST_KEY = 64
 
 
 def entries_from_toml(
@@ -29,11 +31,11 @@ def entries_from_toml(
         raise ConfigurationError(f"{where}: larger than {MAX_POLICY_BYTES} bytes")
     try:
         document = tomllib.loads(text if isinstance(text, str) else text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: not UTF-8, not TOML, or a number of absurd length
         raise ConfigurationError(f"{where}: not TOML: {error}") from error
     problems = [_unknown(key, ("version", "entry"), "") for key in document if key not in ("version", "entry")]
-    if document.get("version") != version or isinstance(document.get("version"), bool):
-        problems.append(f"version: got {document.get('version')!r}, expected {version}")
+    if type(document.get("version")) is not int or document["version"] != version:
+        problems.append(f"version: got {shown(document.get('version'))}, expected {version}")
     tables = document.get("entry", [])
     if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
         problems.append("entry: got none, expected at least one [[entry]] table")
@@ -46,6 +48,7 @@ def entries_from_toml(
         made = _entry_from_table(table, classes, index, problems)
         if made is not None:
             entries.append(made)
+    problems += repeated_names(table["name"] for table in tables if isinstance(table.get("name"), str))
     if problems:
         raise ConfigurationError(f"{where}: " + "; ".join(problems))
     return tuple(entries)
@@ -55,11 +58,11 @@ def _entry_from_table(
     table: Mapping[str, object], classes: Mapping[str, type[Entry]], index: int, problems: list[str]
 ) -> Entry | None:
     given = table.get("name")
-    label = f"entry {given!r}" if isinstance(given, str) else f"entry {index + 1}"
+    label = f"entry {shown(given)}" if isinstance(given, str) else f"entry {index + 1}"
     tee = table.get("tee")
     chosen = classes.get(tee) if isinstance(tee, str) else None
     if chosen is None:
-        problems.append(f"{label}.tee: got {tee!r}, expected one of {', '.join(repr(name) for name in classes)}")
+        problems.append(f"{label}.tee: got {shown(tee)}, expected one of {', '.join(repr(name) for name in classes)}")
         return None
     known = [declared.name for declared in fields(chosen)]
     found = [_unknown(key, (*known, "tee"), f"{label}.") for key in table if key not in (*known, "tee")]
@@ -68,19 +71,36 @@ def _entry_from_table(
         for declared in fields(chosen)
         if is_required(declared) and declared.name not in table
     ]
+    for declared in fields(chosen):
+        if declared.name in table:
+            try:
+                rule_of(declared).form.parse(table[declared.name])
+            except ValueProblem as problem:
+                found.append(f"{label}.{declared.name}: {problem}")
     if not found:
         try:
             make: Callable[..., Entry] = chosen
             return make(**{key: value for key, value in table.items() if key != "tee"})
         except ConfigurationError as error:
-            found.append(f"{label}: {error.message}")
+            found.append(f"{label}.{error.message}")
     problems.extend(found)
     return None
 
 
 def _unknown(key: str, known: tuple[str, ...], prefix: str) -> str:
-    close = difflib.get_close_matches(key, known, n=1)
-    return f"{prefix}{key}: unknown key" + (f"; did you mean {close[0]}?" if close else "")
+    close = difflib.get_close_matches(key[:_LONGEST_KEY], known, n=1)
+    name = key if key.isidentifier() and len(key) <= _LONGEST_KEY else shown(key)
+    return f"{prefix}{name}: unknown key" + (f", did you mean {close[0]!r}?" if close else "")
+
+
+def repeated_names(names: Iterable[str]) -> list[str]:
+    """Give a problem for each entry name that is used more than once."""
+    counts = Counter(names)
+    return [
+        f"entry {shown(name)}: name used by {count} entries, expected one"
+        for name, count in counts.items()
+        if count > 1
+    ]
 
 
 def entry_document(entry: Entry, *, defaults: bool = True) -> dict[str, Json]:

@@ -84,7 +84,8 @@ def _min_tcb_rule(*, tdx: bool) -> Rule:
             return None
         return Finding("; ".join(f.got for f in below), "; ".join(f.expected for f in below))
 
-    return custom(or_any(table(forms, IntelMinimumTcb)), condition, "Lowest accepted security versions, by component.")
+    form = table(forms, IntelMinimumTcb, required=tuple(forms))
+    return custom(or_any(form), condition, "Lowest accepted security versions, by component.")
 
 
 def _status_holds(value: Anything, claims: Anything, _: Facts) -> Finding | None:
@@ -111,6 +112,8 @@ def _advisories_hold(value: Anything, claims: Anything, _: Facts) -> Finding | N
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntelEntry(Entry):
     """What SGX and TDX entries share: the platform and its TCB."""
+
+    hardware_id_size: ClassVar[int | None] = 16
 
     tcb_statuses: tuple[TcbStatus, ...] = optional(
         custom(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,13 @@ from rats_tls.core.claims import TeeClaims
 from rats_tls.core.errors import ConfigurationError
 from rats_tls.core.evidence import TeeType
 from rats_tls.policy.entry import Entry, NullEntry
-from rats_tls.policy.file_form import MAX_POLICY_BYTES, entries_from_toml, entries_to_toml, entry_document
+from rats_tls.policy.file_form import (
+    MAX_POLICY_BYTES,
+    entries_from_toml,
+    entries_to_toml,
+    entry_document,
+    repeated_names,
+)
 from rats_tls.policy.intel_entry import SgxEntry, TdxEntry
 from rats_tls.policy.rules import Facts
 from rats_tls.policy.snp_entry import SnpEntry
@@ -21,6 +26,9 @@ from rats_tls.policy.snp_entry import SnpEntry
 POLICY_VERSION = 1
 ENTRY_CLASSES: tuple[type[Entry], ...] = (SgxEntry, TdxEntry, SnpEntry, NullEntry)
 """Every kind of entry; the file form, the schema and the documentation are made from their fields."""
+
+JUDGED_TEE_TYPES = frozenset(entry.tee for entry in ENTRY_CLASSES)
+"""TEE types that a policy can name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +61,9 @@ class Policy:
     def __init__(self, entries: tuple[Entry, ...]) -> None:
         if not entries:
             raise ConfigurationError("policy: no entries: an empty policy is an error")
-        repeated = [name for name, count in Counter(entry.name for entry in entries).items() if count > 1]
+        repeated = repeated_names(entry.name for entry in entries)
         if repeated:
-            raise ConfigurationError(f"policy: entry names used twice: {', '.join(repeated)}")
+            raise ConfigurationError("policy: " + "; ".join(repeated))
         object.__setattr__(self, "entries", tuple(entries))
         object.__setattr__(self, "digest", hashlib.sha256(self.canonical()).digest())
 
@@ -75,11 +83,8 @@ class Policy:
         Raises:
             ConfigurationError: every problem of the file, each with entry and field.
         """
-        entries = entries_from_toml(text, {cls.tee.value: cls for cls in ENTRY_CLASSES}, POLICY_VERSION, where=where)
-        try:
-            return cls(entries)
-        except ConfigurationError as error:
-            raise ConfigurationError(f"{where}: {error.message}") from error
+        classes = {entry.tee.value: entry for entry in ENTRY_CLASSES}
+        return cls(entries_from_toml(text, classes, POLICY_VERSION, where=where))
 
     @classmethod
     def from_file(cls, path: str | Path) -> Policy:

@@ -38,7 +38,7 @@ PLATFORM_INFO_BITS = 0b1011_1111
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnpMinimumTcb:
-    """Lowest accepted security versions, by component; `fmc` exists from Turin on."""
+    """Lowest accepted security versions, by component; `fmc` exists from Turin on, and may be left out."""
 
     fmc: int | None = None
     bootloader: int | None = None
@@ -128,6 +128,7 @@ class SnpEntry(Entry):
     """Accepts SEV-SNP guests."""
 
     tee: ClassVar[TeeType] = TeeType.SEV_SNP
+    hardware_id_size: ClassVar[int | None] = 64
 
     measurement: tuple[bytes, ...] | Any = required(
         one_of(octets(48), "measurement", "Accepted MEASUREMENT: the guest's initial memory.")
@@ -150,7 +151,7 @@ class SnpEntry(Entry):
     )
     min_tcb: SnpMinimumTcb | Any = required(
         custom(
-            or_any(table({name: integer(8) for name in _COMPONENTS}, SnpMinimumTcb)),
+            or_any(table({name: integer(8) for name in _COMPONENTS}, SnpMinimumTcb, required=_COMPONENTS[1:])),
             _min_tcb_holds,
             "Lowest accepted security versions, by component, of the reported and the launch TCB.",
         )

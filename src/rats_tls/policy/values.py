@@ -49,15 +49,17 @@ class Form:
 
 
 def _problem(got: object, expected: str) -> ValueProblem:
-    return ValueProblem(f"got {_shown(got)}, expected {expected}")
+    return ValueProblem(f"got {shown(got)}, expected {expected}")
 
 
-def _shown(got: object) -> str:
+def shown(got: object) -> str:
     """Give `got` for people, on one line. Python refuses to write integers of more than some thousand digits."""
     try:
         text = got.hex() if isinstance(got, bytes) else ascii(got)
     except ValueError:
         text = "a number too long to show"
+    except RecursionError:
+        text = "a value nested too deeply to show"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
