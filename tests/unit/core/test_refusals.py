@@ -1,0 +1,146 @@
+"""The table of refusals: numbers, labels and codes that logs, metrics, peers and scripts rely on."""
+
+from __future__ import annotations
+
+import pytest
+
+from rats_tls.core import errors
+from rats_tls.core.errors import RatsTlsError
+from rats_tls.core.refusals import ExitCode, Refusal, WireCode
+
+# Append-only. A line here never changes; a new refusal gets the next number at the end.
+GOLDEN = """
+ 1 configuration             9  1
+ 2 malformed_evidence        1  2
+ 3 unsupported_evidence      1  6
+ 4 no_evidence               1  3
+ 5 evidence_signature        1  3
+ 6 key_binding               1  3
+ 7 certificate_chain         1  3
+ 8 revoked                   1  3
+ 9 freshness                 1  3
+10 endorsements_missing      1  4
+11 endorsements_expired      1  4
+12 certificate_not_in_date   1  4
+13 tcb_no_level              1  5
+14 policy                    1  5
+15 verifier_failed           1 70
+16 no_instance               9  6
+17 collection                9  6
+18 tls                       9  7
+19 connection                9  7
+20 timeout                   7  7
+21 protocol_version          2  7
+22 protocol_profile          3  7
+23 protocol_binding          4  7
+24 protocol_attests_first    5  7
+25 protocol_malformed        6  7
+26 preamble_required         2  7
+27 early_data                6  7
+28 closed_before_accepted    9  8
+29 refused_by_peer           9  8
+30 busy                      8  7
+31 internal                  9 70
+"""
+ROWS = [tuple(line.split()) for line in GOLDEN.strip().splitlines()]
+
+
+def test_the_table_is_append_only() -> None:
+    table = [
+        (str(row.value.number), row.label, str(int(row.wire_code)), str(int(row.exit_code)))
+        for row in sorted(Refusal, key=lambda refusal: refusal.value.number)
+    ]
+    assert table[: len(ROWS)] == ROWS
+    assert len(table) == len(ROWS), "a new refusal: add its line at the end of GOLDEN"
+
+
+def test_numbers_and_labels_are_unique() -> None:
+    assert len({refusal.value.number for refusal in Refusal}) == len(Refusal)
+    assert len({refusal.label for refusal in Refusal}) == len(Refusal)
+    assert [refusal.value.number for refusal in Refusal] == list(range(1, len(Refusal) + 1))
+    assert [refusal.label for refusal in Refusal] == [refusal.name.lower() for refusal in Refusal]
+
+
+def test_codes_of_the_wire_and_of_the_command_line() -> None:
+    assert {code.name: int(code) for code in WireCode} == {
+        "APPRAISAL": 1,
+        "VERSION": 2,
+        "PROFILE": 3,
+        "BINDING": 4,
+        "ATTESTS_FIRST": 5,
+        "MALFORMED": 6,
+        "TIMEOUT": 7,
+        "BUSY": 8,
+        "INTERNAL": 9,
+    }
+    assert {code.name: int(code) for code in ExitCode} == {
+        "OK": 0,
+        "USAGE": 1,
+        "MALFORMED": 2,
+        "NOT_AUTHENTIC": 3,
+        "ENDORSEMENTS": 4,
+        "POLICY": 5,
+        "NO_INSTANCE": 6,
+        "CONNECTION": 7,
+        "REFUSED_BY_PEER": 8,
+        "INTERNAL": 70,
+    }
+
+
+def test_a_peer_cannot_tell_why_its_evidence_was_refused() -> None:
+    """Everything that a judgement can end with has one wire code (attacks 4.8)."""
+    judgements = {
+        *(Refusal.MALFORMED_EVIDENCE, Refusal.UNSUPPORTED_EVIDENCE, Refusal.NO_EVIDENCE, Refusal.EVIDENCE_SIGNATURE),
+        *(Refusal.KEY_BINDING, Refusal.CERTIFICATE_CHAIN, Refusal.REVOKED, Refusal.FRESHNESS),
+        *(Refusal.ENDORSEMENTS_MISSING, Refusal.ENDORSEMENTS_EXPIRED, Refusal.CERTIFICATE_NOT_IN_DATE),
+        *(Refusal.TCB_NO_LEVEL, Refusal.POLICY, Refusal.VERIFIER_FAILED),
+    }
+    assert {refusal for refusal in Refusal if refusal.wire_code is WireCode.APPRAISAL} == judgements
+
+
+def test_no_refusal_exits_as_success() -> None:
+    assert all(refusal.exit_code is not ExitCode.OK for refusal in Refusal)
+
+
+CLASSES = sorted(
+    (
+        item
+        for item in vars(errors).values()
+        if isinstance(item, type) and issubclass(item, RatsTlsError) and item is not RatsTlsError
+    ),
+    key=lambda item: item.__name__,
+)
+
+
+@pytest.mark.parametrize("error", CLASSES)
+def test_every_error_has_a_row(error: type[RatsTlsError]) -> None:
+    assert isinstance(error.default_refusal, Refusal)
+    assert error.__doc__
+
+
+def test_exit_codes_by_error_class() -> None:
+    """What a script sees for each class, where the class is raised without another refusal."""
+    assert {error.__name__: int(error.default_refusal.exit_code) for error in CLASSES} == {
+        "AppraisalError": 5,
+        "AuthenticityError": 3,
+        "BindingError": 3,
+        "CertificateChainError": 3,
+        "CollectionError": 6,
+        "ConfigurationError": 1,
+        "ConnectionFailedError": 7,
+        "DecodeError": 2,
+        "EndorsementMissingError": 4,
+        "ExpiredError": 4,
+        "FreshnessError": 3,
+        "HandshakeTimeoutError": 7,
+        "InternalError": 70,
+        "NoEvidenceError": 3,
+        "NoInstanceError": 6,
+        "PeerRefusedError": 8,
+        "ProtocolError": 7,
+        "RevokedError": 3,
+        "SignatureError": 3,
+        "TcbLevelError": 5,
+        "TlsError": 7,
+        "UnsupportedError": 6,
+    }
