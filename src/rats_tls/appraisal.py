@@ -40,7 +40,7 @@ from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.core.refusals import Refusal
 from rats_tls.core.results import _APPRAISAL_SEAL, AttestationResult, ConnectionFacts
 from rats_tls.core.verification import DecodedEvidence, Problem, Verification
-from rats_tls.policy import Entry, Evaluation, Facts, Policy
+from rats_tls.policy import JUDGED_TEE_TYPES, Entry, Evaluation, Facts, Policy
 
 _BINDING_NOTES = {
     Binding.CERTIFICATE: "bound to the TLS key, not to this connection: whoever holds a stolen TLS key can relay it",
@@ -229,6 +229,8 @@ class Appraiser:
         verifier = self._verifier_for(tee_type, subject.evidence)
         decoded, verification = self._verify(verifier, subject.evidence, endorsements, now)
         checks.extend(verification.checks)
+        if decoded is not None and decoded.not_covered:
+            checks.append(_uncovered(decoded.not_covered))
         hard = sorted(
             (p for p in verification.problems if p.missing is None and not p.waived_by_revocation),
             key=lambda problem: problem.stage,
@@ -280,13 +282,13 @@ class Appraiser:
         """Choose the Verifier by the type of the Evidence, among those that the policy names. Never replaced."""
         if evidence is None and TeeType.NULL not in self._policy.tee_types:
             raise NoEvidenceError("peer certificate carries no Evidence: got none, expected an Evidence extension")
-        verifier = self._verifiers.get(tee_type)
-        if verifier is None:
-            raise UnsupportedError(f"no Verifier for Evidence of type {tee_type}")
         if tee_type not in self._policy.tee_types:
-            evaluation = self._policy.evaluate(_decode(verifier, evidence).claims, _NO_FACTS, verified=False)
-            raise _policy_error(evaluation.mismatches, authenticated=False)
-        return verifier
+            if tee_type not in JUDGED_TEE_TYPES:
+                raise UnsupportedError(f"no Verifier for Evidence of type {tee_type}")
+            named = " or ".join(sorted(str(tee) for tee in self._policy.tee_types))
+            mismatch = Mismatch(entry="policy", field="tee", got=str(tee_type), expected=named)
+            raise _policy_error((mismatch,), authenticated=False)
+        return self._verifiers[tee_type]
 
     def _verify(
         self, verifier: Verifier, evidence: Evidence | None, endorsements: Endorsements, now: datetime
@@ -378,7 +380,9 @@ class Appraiser:
         missing = tuple(p.missing for p in problems if p.missing is not None)
         listed = "; ".join(str(item) for item in missing)
         not_done = tuple(check.id for check in verification.checks if check.verdict is Verdict.NOT_CHECKED)
-        evaluation: Evaluation = self._policy.evaluate(verification.claims, facts, verified=False)
+        # A revocation list that is missing is listed as missing, not as a mismatch besides.
+        known = replace(facts, revocation_checked=True)
+        evaluation: Evaluation = self._policy.evaluate(verification.claims, known, verified=False)
         if evaluation.accepted is None and evaluation.mismatches:
             raise _policy_error(
                 evaluation.mismatches,
@@ -454,16 +458,6 @@ class Appraiser:
                 self._remembered.popitem(last=False)
 
 
-_NO_FACTS = Facts(
-    binding=Binding.NONE,
-    preamble=None,
-    custom_claims={},
-    evidence_age="not-applicable",
-    spki_sha256=None,
-    revocation_checked=True,
-)
-
-
 def _tee_type(evidence: Evidence | None) -> TeeType:
     if evidence is None:
         return TeeType.NULL
@@ -498,6 +492,16 @@ def _evidence_age(subject: _Subject, now: datetime) -> float | Literal["unknown"
     if subject.attested.issued_at is None:
         return "unknown"
     return (now - subject.attested.issued_at).total_seconds()
+
+
+def _uncovered(size: int) -> Check:
+    return Check(
+        id="evidence.trailing_bytes",
+        stage=Stage.DECODE,
+        source="Intel QVL Quote.cpp: bytes behind the signature data are ignored",
+        verdict=Verdict.NOT_CHECKED,
+        note=f"{size} bytes behind the Evidence are not covered by its signature, and no part of it",
+    )
 
 
 def _not_bound(reason: str) -> Check:

@@ -8,7 +8,7 @@ from rats_tls import registry
 from rats_tls.appraisal import Appraiser
 from rats_tls.core.claims import TeeClaims
 from rats_tls.core.endorsements import Endorsements
-from rats_tls.core.evidence import Evidence
+from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE, Evidence
 from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.formats.detect import detect_evidence
@@ -20,7 +20,7 @@ def make_appraiser(policy: Policy, endorsements: Endorsements | None = None, **c
     """Make an appraiser with verifiers of its own, so that nothing is remembered from another test."""
     crypto: CryptoWrapper = OpensslCryptoWrapper()
     settings: dict[str, Any] = {
-        "verifiers": registry.verifiers(),
+        "verifiers": registry.verifiers(policy.tee_types),
         "anchors": VENDOR_ROOTS,
         "crypto": crypto,
         "endorsements": endorsements,
@@ -31,7 +31,4 @@ def make_appraiser(policy: Policy, endorsements: Endorsements | None = None, **c
 def claims_of(data: bytes) -> TeeClaims:
     """Give the claims that Evidence shows, unverified."""
     evidence: Evidence = detect_evidence(data)
-    verifiers = {verifier.tee_type: verifier for verifier in registry.verifiers().values()}
-    from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE
-
-    return verifiers[NAMES_BY_MEDIA_TYPE[evidence.media_type].tee_type].decode(evidence).claims
+    return registry.verifier(NAMES_BY_MEDIA_TYPE[evidence.media_type].tee_type.value).decode(evidence).claims

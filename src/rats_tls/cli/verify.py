@@ -50,7 +50,7 @@ def verify(
     expected = _report_data(report_data)
     appraiser = Appraiser(
         policy,
-        verifiers=registry.verifiers(),
+        verifiers=registry.verifiers(policy.tee_types),
         anchors=(*VENDOR_ROOTS, *load_anchors(trust_anchors)),
         crypto=registry.crypto_wrapper("openssl"),
         endorsements=load_endorsements(endorsements_files),

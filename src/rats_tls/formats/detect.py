@@ -34,9 +34,9 @@ def detect_evidence(data: bytes) -> Evidence:
         and data[0x34:0x38] == b"\1\0\0\0"
     ):
         return Evidence.of(TeeType.SEV_SNP, data)
-    if len(data) == _TDREPORT_SIZE and data[:1] == b"\x81":
+    if len(data) == _TDREPORT_SIZE:
         raise UnsupportedError(
-            "this is a TDREPORT: a MAC for its own platform, which cannot be verified remotely; a quote made of it can"
+            "this looks like a TDREPORT: a MAC for its own platform, which cannot be verified remotely; a quote made of it can"
         )
     if len(data) == 432:
         raise UnsupportedError("this looks like an SGX local report: it can be verified only inside its target enclave")
