@@ -51,7 +51,7 @@ def attester(name: str) -> Attester:
         )
     if name in SIMULATED_ATTESTERS:
         raise ConfigurationError(f"attester {name} needs a simulated world")
-    made = _load("attesters", name)()
+    made = _make("attesters", name)
     if not isinstance(made, Attester):
         raise _wrong_kind("attesters", name, made, "Attester")
     return made
@@ -81,7 +81,7 @@ def verifiers(names: Iterable[TeeType] | None = None) -> dict[TeeType, Verifier]
 
 def verifier(name: str) -> Verifier:
     """Make the Verifier `name`. Raises NoInstanceError."""
-    made = _load("verifiers", name)()
+    made = _make("verifiers", name)
     if not isinstance(made, Verifier):
         raise _wrong_kind("verifiers", name, made, "Verifier")
     return made
@@ -89,7 +89,7 @@ def verifier(name: str) -> Verifier:
 
 def tls_wrapper(name: str) -> TlsWrapper:
     """Make the TLS wrapper `name`. Raises NoInstanceError."""
-    made = _load("tls_wrappers", name)()
+    made = _make("tls_wrappers", name)
     if not isinstance(made, TlsWrapper):
         raise _wrong_kind("tls_wrappers", name, made, "TlsWrapper")
     return made
@@ -97,7 +97,7 @@ def tls_wrapper(name: str) -> TlsWrapper:
 
 def crypto_wrapper(name: str) -> CryptoWrapper:
     """Make the crypto wrapper `name`. Raises NoInstanceError."""
-    made = _load("crypto_wrappers", name)()
+    made = _make("crypto_wrappers", name)
     if not isinstance(made, CryptoWrapper):
         raise _wrong_kind("crypto_wrappers", name, made, "CryptoWrapper")
     return made
@@ -105,6 +105,16 @@ def crypto_wrapper(name: str) -> CryptoWrapper:
 
 def _wrong_kind(kind: str, name: str, made: object, protocol: str) -> ConfigurationError:
     return ConfigurationError(f"{kind} instance {name!r}: {type(made).__name__} is no {protocol}")
+
+
+def _make(kind: str, name: str) -> object:
+    factory = _load(kind, name)
+    try:
+        return factory()
+    except RatsTlsError:
+        raise
+    except Exception as error:
+        raise NoInstanceError(f"{kind} instance {name!r} cannot be made: {type(error).__name__}: {error}") from error
 
 
 def _load(kind: str, name: str) -> Callable[[], object]:
