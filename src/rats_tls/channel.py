@@ -17,7 +17,6 @@ from rats_tls.channel_exporter import require_public_export
 from rats_tls.channel_settings import ALPN, NO_CREDENTIALS, ChannelSettings, Credentials
 from rats_tls.core.binding import Binding
 from rats_tls.core.errors import (
-    ConfigurationError,
     ConnectionFailedError,
     DecodeError,
     HandshakeTimeoutError,
@@ -281,8 +280,7 @@ class Channel:
     # --- progress ------------------------------------------------------------------------------------------------
     def _begin(self, credentials: Credentials) -> None:
         """Start TLS with `credentials`."""
-        if self._settings.attests and credentials.evidence is None:
-            raise ConfigurationError("channel: this side attests, and the credentials hold no Evidence")
+        self._settings.require_credentials(credentials)
         self._tls = self._settings.tls_context(credentials).session(self._server_hostname)
         self._credentials = credentials
         self._phase = _Phase.HANDSHAKE
@@ -427,12 +425,16 @@ class Channel:
 
     @contextlib.contextmanager
     def _fatal(self) -> Iterator[None]:
-        """End the connection by whatever error of ours is raised within."""
+        """End the connection by whatever error is raised within; one that is not ours comes from a plug-in."""
         try:
             yield
         except RatsTlsError as error:
             self._fail(error)
             raise
+        except Exception as error:
+            wrapped = InternalError(f"TLS wrapper {self._settings.tls.name} failed: {type(error).__name__}: {error}")
+            self._fail(wrapped)
+            raise wrapped from error
 
     def _fail(self, error: RatsTlsError) -> None:
         if self.error is not None:

@@ -13,6 +13,7 @@ from rats_tls.core.errors import ConfigurationError
 from rats_tls.core.evidence import NAMES_BY_TEE, Evidence, TeeType
 from rats_tls.core.interfaces import Role, TlsConfig, TlsContext, TlsWrapper
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
+from rats_tls.preamble.evidence import CertificateEvidence
 from rats_tls.preamble.exchange import Offer
 from rats_tls.preamble.hello import PROFILE, Hello
 
@@ -71,6 +72,8 @@ class ChannelSettings:
         preamble_required: refuse a peer that does not speak the preamble.
         accepted_tee_types: TEE types that the policy names, told to the peer.
         application_protocols: the application's protocols, best first.
+        presents_certificate: a client presents a certificate though it does not attest, to a peer whose policy names
+            `null`.
         provide_endorsements: send the Endorsements of the credentials to a peer that judges them.
         allow_tls12: also accept TLS 1.2 with extended master secret.
         limits: bounds on what the peer may send.
@@ -87,6 +90,7 @@ class ChannelSettings:
     preamble_required: bool = True
     accepted_tee_types: tuple[TeeType, ...] = ()
     application_protocols: tuple[str, ...] = ()
+    presents_certificate: bool = False
     provide_endorsements: bool = False
     allow_tls12: bool = False
     limits: Limits = DEFAULT_LIMITS
@@ -113,10 +117,17 @@ class ChannelSettings:
         possible = Binding.CERTIFICATE if self.tls.capabilities.encrypts else Binding.NONE
         return (possible,) if possible in self.bindings else ()
 
+    def require_credentials(self, credentials: Credentials) -> None:
+        """Require that `credentials` hold what this side presents. Raises ConfigurationError."""
+        if self.attests and credentials.evidence is None:
+            raise ConfigurationError("channel: this side attests, and the credentials hold no Evidence")
+        if self.needs_credentials and credentials.certificate is None:
+            raise ConfigurationError("channel: this side presents a certificate, and the credentials hold none")
+
     @property
     def needs_credentials(self) -> bool:
-        """Whether a certificate is presented: by every server, and by a client that attests."""
-        return self.attests or self.role == "server"
+        """Whether a certificate is presented: by every server, and by a client that attests or says so."""
+        return self.attests or self.presents_certificate or self.role == "server"
 
     def tls_config(self, credentials: Credentials) -> TlsConfig:
         """Give the TLS settings that go with `credentials`."""
@@ -150,6 +161,8 @@ class ChannelSettings:
                 accepted_media_types=tuple(NAMES_BY_TEE[tee].media_type for tee in accepted if tee in NAMES_BY_TEE),
                 application_protocols=self.application_protocols,
             ),
-            certificate=None if self.tls.capabilities.encrypts else credentials.certificate,
+            evidence=None
+            if self.tls.capabilities.encrypts
+            else CertificateEvidence(certificate=credentials.certificate),
             documents={kind.value: data for kind, data in documents.items()},
         )

@@ -113,12 +113,13 @@ class ScriptedPeer:
         self.own.append(data)
         self.raw(data)
 
-    def hello(self, **changes: object) -> None:
+    def hello(self, *, present: bool = True, **changes: object) -> None:
         binding = "certificate" if self.encrypts else "none"
         values: dict[str, object] = {"bindings": (binding,), "attests": True, "demands": True, **changes}
         self.frame(FrameType.HELLO, Hello(**values).to_bytes())
         if not self.encrypts:
-            self.frame(FrameType.EVIDENCE, CertificateEvidence(certificate=certificate(serial=7)).to_bytes())
+            der = certificate(serial=7) if present else None
+            self.frame(FrameType.EVIDENCE, CertificateEvidence(certificate=der).to_bytes())
 
     @property
     def transcript(self) -> bytes:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from rats_tls.channel import ALPN, Accepted, AppraisalNeeded, Channel, EvidenceNeeded
+from rats_tls.channel import ALPN, Accepted, AppraisalNeeded, Channel, Credentials, EvidenceNeeded
 from rats_tls.core.binding import Binding
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Origin
 from rats_tls.core.errors import (
@@ -24,7 +24,7 @@ from rats_tls.core.refusals import Refusal, WireCode
 from rats_tls.formats.amd.certificate_table import endorsements_to_table
 from rats_tls.formats.intel.collateral import endorsements_to_json
 from rats_tls.preamble.endorsements import EndorsementsMessage
-from rats_tls.preamble.frames import Frame, FrameType
+from rats_tls.preamble.frames import FrameType
 from rats_tls.preamble.hello import Hello
 from rats_tls.tls_wrappers.null import NullTlsWrapper
 from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
@@ -468,10 +468,23 @@ def test_a_certificate_that_is_too_large_is_not_handed_on(role: str) -> None:
     assert peer.asked is None
 
 
-def test_without_tls_a_client_without_certificate_has_no_evidence() -> None:
-    peer = ScriptedPeer(NULL, "client", accepted_tee_types=(TeeType.NULL,))
-    peer.raw(Frame(FrameType.HELLO, Hello(bindings=("none",), attests=False, demands=True).to_bytes()).to_bytes())
+@ROLES
+def test_without_tls_no_certificate_is_no_evidence(role: str) -> None:
+    peer = ScriptedPeer(NULL, role, accepted_tee_types=(TeeType.NULL,))
+    peer.hello(present=False, attests=False)
     assert isinstance(peer.error, NoEvidenceError)
+
+
+@BOTH
+def test_a_client_may_present_a_certificate_without_evidence(tls) -> None:
+    client, server = established(
+        tls,
+        client={"attests": False, "presents_certificate": True},
+        server={"accepted_tee_types": (TeeType.NULL,)},
+        client_credentials=credentials(1, attested=False),
+    )
+    assert server.asked.certificate == certificate(serial=1)
+    assert [type(event) for event in client.events] == [EvidenceNeeded, AppraisalNeeded, Accepted]
 
 
 # --- order, transcript, limits -----------------------------------------------------------------------------------
@@ -662,6 +675,12 @@ def test_a_side_that_attests_needs_evidence() -> None:
     assert channel.data_to_send() == b""
     with pytest.raises(ConfigurationError, match="no Evidence"):
         Channel(settings("client", OPENSSL), credentials(attested=False))
+
+
+@BOTH
+def test_a_server_needs_a_certificate(tls) -> None:
+    with pytest.raises(ConfigurationError, match="certificate"):
+        Channel(settings("server", tls, attests=False), Credentials(certificate=None, private_key=None))
 
 
 # --- settings ----------------------------------------------------------------------------------------------------

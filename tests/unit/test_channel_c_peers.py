@@ -9,7 +9,7 @@ import pytest
 from rats_tls.channel import Accepted, AppraisalNeeded, Channel
 from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.binding import Binding
-from rats_tls.core.errors import AppraisalError, PeerRefusedError, ProtocolError, RatsTlsError, TlsError
+from rats_tls.core.errors import AppraisalError, InternalError, PeerRefusedError, ProtocolError, RatsTlsError, TlsError
 from rats_tls.core.interfaces import TlsFacts
 from rats_tls.core.limits import Limits
 from rats_tls.core.refusals import Refusal
@@ -254,6 +254,13 @@ class _Tls12(OpensslTlsSession):
         return TlsFacts(version="TLSv1.2", cipher="ECDHE", group="", hash=HashAlgorithm.SHA256)
 
 
+class _Broken(OpensslTlsSession):
+    __slots__ = ()
+
+    def handshake(self) -> bool:
+        raise ValueError("a defect of the plug-in")
+
+
 class _Wrapper(OpensslTlsWrapper):
     def __init__(self, session: type[OpensslTlsSession]) -> None:
         self._session = session
@@ -278,3 +285,11 @@ def test_resumed_sessions_and_old_versions_are_refused(session: type[OpensslTlsS
         assert side.accepted is None
     assert isinstance(client.error, TlsError)
     assert problem in str(client.error)
+
+
+def test_a_wrapper_that_breaks_ends_the_connection() -> None:
+    channel = Channel(settings("server", _Wrapper(_Broken)))
+    with pytest.raises(InternalError, match=r"openssl failed: ValueError: a defect") as caught:
+        channel.supply_evidence(credentials())
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert channel.error is caught.value

@@ -18,10 +18,11 @@ class CertificateEvidence:
     """Over `null` TLS: the certificate that carries the Evidence. Keys in parentheses.
 
     Attributes:
-        certificate: (1) DER. Key (0) holds the binding's name, `none`.
+        certificate: (1) DER; None, and no key, where a side would present no certificate in TLS either. Key (0) holds
+            the binding's name, `none`.
     """
 
-    certificate: bytes
+    certificate: bytes | None
 
     @classmethod
     def from_bytes(cls, data: bytes, limits: Limits) -> CertificateEvidence:
@@ -35,8 +36,11 @@ class CertificateEvidence:
         binding = fields.one(0, "binding", str)
         if binding != Binding.NONE.value:
             raise DecodeError(_STRUCTURE, "binding", None, f"got {binding!r}, expected {Binding.NONE.value!r}")
-        return cls(certificate=fields.one(1, "certificate", bytes))
+        return cls(certificate=fields.perhaps(1, "certificate", bytes))
 
     def to_bytes(self) -> bytes:
         """Encode the payload."""
-        return encode_message({0: Binding.NONE.value, 1: self.certificate})
+        items: dict[int, object] = {0: Binding.NONE.value}
+        if self.certificate is not None:
+            items[1] = self.certificate
+        return encode_message(items)

@@ -35,12 +35,12 @@ class Offer:
 
     Attributes:
         hello: its hello; `endorsements` in it is filled in by the exchange.
-        certificate: the certificate for the evidence message; None where TLS has carried it.
+        evidence: the evidence message; None where TLS carries the certificate.
         documents: documents with Endorsements that it provides where the peer judges it, by kind.
     """
 
     hello: Hello
-    certificate: bytes | None
+    evidence: CertificateEvidence | None
     documents: Mapping[str, bytes]
 
 
@@ -125,9 +125,8 @@ class Exchange:
         # (3) Evidence where it is demanded; a policy that names `null` judges its absence itself.
         if self._hello.demands and not hello.attests and TeeType.NULL.value not in self._hello.accepted_tee_types:
             raise NoEvidenceError("hello: the peer does not attest, and this side demands Evidence")
-        # (4) What follows. Without TLS the certificate does, from whoever would have presented it in TLS.
-        peer_presents = hello.attests or self._role == "client"
-        if self.agreement.binding is Binding.NONE and peer_presents:
+        # (4) What follows. Without TLS the certificate does.
+        if self.agreement.binding is Binding.NONE:
             self._expected.append(FrameType.EVIDENCE)
         if hello.endorsements:
             self._expected.append(FrameType.ENDORSEMENTS)
@@ -169,8 +168,8 @@ class Exchange:
         documents = self._offer.documents if provide else {}
         self._hello = replace(self._hello, endorsements=tuple(documents))
         self._send(FrameType.HELLO, self._hello.to_bytes())
-        if self._offer.certificate is not None:
-            self._send(FrameType.EVIDENCE, CertificateEvidence(certificate=self._offer.certificate).to_bytes())
+        if self._offer.evidence is not None:
+            self._send(FrameType.EVIDENCE, self._offer.evidence.to_bytes())
         if documents:
             self._send(FrameType.ENDORSEMENTS, EndorsementsMessage(documents).to_bytes())
 

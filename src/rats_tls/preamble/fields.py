@@ -40,6 +40,10 @@ class Fields:
             raise DecodeError(self._structure, name, None, f"key {key} is missing")
         return self._checked(self._items[key], name, kind)
 
+    def perhaps(self, key: int, name: str, kind: type[_T]) -> _T | None:
+        """Give a field of exactly type `kind`, or None when it is not there. Raises DecodeError."""
+        return self.one(key, name, kind) if key in self._items else None
+
     def many(self, key: int, name: str, kind: type[_T]) -> tuple[_T, ...]:
         """Give an array field, empty when it is not there. Raises DecodeError."""
         return tuple(self._checked(item, name, kind) for item in self.array(key, name))

@@ -12,7 +12,7 @@ from rats_tls.preamble.hello import Hello
 
 def exchange(role: str) -> Exchange:
     hello = Hello(bindings=("certificate",), attests=True, demands=True)
-    return Exchange(role, Offer(hello=hello, certificate=None, documents={}), DEFAULT_LIMITS)
+    return Exchange(role, Offer(hello=hello, evidence=None, documents={}), DEFAULT_LIMITS)
 
 
 def frames(data: bytes) -> list[Frame]:

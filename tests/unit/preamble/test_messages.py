@@ -118,6 +118,11 @@ def test_evidence_over_null_tls() -> None:
     message = CertificateEvidence(certificate=b"der")
     assert message.to_bytes() == bytes.fromhex("a2 00 64 6e6f6e65 01 43 646572")
     assert CertificateEvidence.from_bytes(message.to_bytes(), DEFAULT_LIMITS) == message
+    none = CertificateEvidence(certificate=None)
+    assert none.to_bytes() == bytes.fromhex("a1 00 64 6e6f6e65")
+    assert CertificateEvidence.from_bytes(none.to_bytes(), DEFAULT_LIMITS) == none
+    with pytest.raises(DecodeError, match="expected bytes"):
+        CertificateEvidence.from_bytes(encode_message({0: "none", 1: None}), DEFAULT_LIMITS)
     with pytest.raises(DecodeError, match="expected 'none'"):
         CertificateEvidence.from_bytes(encode_message({0: "certificate", 1: b"der"}), DEFAULT_LIMITS)
 
