@@ -24,7 +24,8 @@ from rats_tls.core.interfaces import TlsCapabilities, TlsConfig, TlsFacts
 from rats_tls.core.limits import DEFAULT_LIMITS
 
 _RECORD = 16_384  # largest plaintext of one record, RFC 8446 5.1
-_DRAIN = 262_144  # bytes taken from the outgoing BIO at once
+_WRITE = 6 * _RECORD  # plaintext encrypted before its records are taken out of the BIO
+_DRAIN = 7 * _RECORD  # bytes taken out at once; from 128 KiB on, glibc maps fresh pages for every buffer
 
 # OpenSSL's reasons for alerts that it received: "tlsv13 alert certificate required", "ssl/tls alert bad certificate",
 # "tls alert bad record mac"; for a few older ones the word is left out.
@@ -107,9 +108,9 @@ class OpensslTlsSession:
         if self._closed:
             raise TlsError("TLS write: this side has sent close_notify")
         view = memoryview(data).cast("B")
-        for start in range(0, len(view), _DRAIN):
+        for start in range(0, len(view), _WRITE):
             try:
-                self._connection.sendall(view[start : start + _DRAIN])
+                self._connection.sendall(view[start : start + _WRITE])
             except SSL.Error as error:
                 raise self._failed("write", error) from error
             self._drain()
