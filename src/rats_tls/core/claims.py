@@ -184,6 +184,7 @@ class SnpClaims:
     launch_tcb_raw: bytes  # 8
     current_version: tuple[int, int, int]  # major, minor, build
     committed_version: tuple[int, int, int]  # major, minor, build
+    key_info: int = 0  # 32 bits; author_key_enabled, mask_chip_key and signing_key are bits of it
     launch_mit_vector: int | None = None  # report version 5
     current_mit_vector: int | None = None  # report version 5
     cpuid_family: int | None = None  # report version 3 and later

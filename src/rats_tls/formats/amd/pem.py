@@ -1,0 +1,55 @@
+"""PEM blocks of certificates and revocation lists (RFC 7468), in the order in which they stand."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+
+from rats_tls.core.errors import DecodeError
+
+CERTIFICATE = "CERTIFICATE"
+CRL = "X509 CRL"
+
+_BEGIN = b"-----BEGIN "
+_BLOCK = re.compile(
+    rb"-----BEGIN (?P<label>[A-Z0-9 ]{1,40})-----(?P<body>[^-]*)-----END (?P=label)-----", re.ASCII | re.DOTALL
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PemBlock:
+    """One block: its label and its content."""
+
+    label: str
+    der: bytes
+
+
+def is_pem(data: bytes) -> bool:
+    """Tell PEM from DER, which begins with a SEQUENCE."""
+    return data[:1] != b"\x30" and _BEGIN in data
+
+
+def split_pem(data: bytes, structure: str, *, limit: int = 64) -> tuple[PemBlock, ...]:
+    """Split PEM into its blocks. Text between blocks is ignored.
+
+    Raises:
+        DecodeError: no whole block, one that is cut short or no base64, a label other than CERTIFICATE and X509 CRL,
+            or more than `limit` blocks.
+    """
+    blocks: list[PemBlock] = []
+    for match in _BLOCK.finditer(data):
+        label = match["label"].decode("ascii")
+        if label not in {CERTIFICATE, CRL}:
+            raise DecodeError(structure, "PEM", match.start(), f"label is {label!r}, expected {CERTIFICATE} or {CRL}")
+        if len(blocks) == limit:
+            raise DecodeError(structure, "PEM", match.start(), f"more than {limit} blocks")
+        try:
+            der = base64.b64decode(b"".join(match["body"].split()), validate=True)
+        except binascii.Error as error:
+            raise DecodeError(structure, "PEM", match.start(), f"not base64: {error}") from error
+        blocks.append(PemBlock(label, der))
+    if len(blocks) != data.count(_BEGIN) or not blocks:
+        raise DecodeError(structure, "PEM", None, "a block is cut short, or there is none")
+    return tuple(blocks)

@@ -1,0 +1,364 @@
+"""Verification of one SEV-SNP report, step by step.
+
+Sources of the steps: AMD SEV-SNP ABI specification; AMD VCEK Certificate and KDS Interface Specification ("VCEK
+specification"); RFC 5280. How the report's TCB values and versions stand to each other and to minimums, and all bits
+of its words but the reserved ones of key_info, are the policy's to judge.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from rats_tls.core.anchors import TrustAnchor
+from rats_tls.core.checks import Stage
+from rats_tls.core.claims import SnpClaims
+from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
+from rats_tls.core.errors import (
+    CertificateChainError,
+    RatsTlsError,
+    RevokedError,
+    SignatureError,
+    UnsupportedError,
+)
+from rats_tls.core.verification import EndorsementUse, Verification
+from rats_tls.formats.amd.report import SIGNING_KEY_VCEK, AttestationReport
+from rats_tls.formats.amd.tcb import decode_tcb_version, has_fmc, tcb_text
+from rats_tls.formats.amd.vek import VCEK_NAME, VekCertificate
+from rats_tls.formats.x509 import Certificate
+from rats_tls.verifiers.amd_chain import anchors_of_product, signer_name, verify_root
+from rats_tls.verifiers.amd_endorsements import Held, Judge, Pool, choose_signer, choose_vek, product_for
+from rats_tls.verifiers.amd_report import VEK_NAMES, require_identity, require_name, require_tcb, with_product
+from rats_tls.verifiers.amd_revocation import find_lists, validity
+from rats_tls.verifiers.chain import require_in_date
+from rats_tls.verifiers.intel_collateral import time_text
+from rats_tls.verifiers.intel_log import CheckLog
+
+_KEY_INFO_DEFINED = 0x1F  # author_key_en, mask_chip_key, signing_key
+
+_ABI = "AMD SEV-SNP ABI, ATTESTATION_REPORT"
+_KEY_INFO_SOURCE = "AMD SEV-SNP ABI, KEY_INFO"
+_CERTIFICATES = "AMD VCEK specification, certificate profiles"
+_SIGNATURE = ("snp.report_signature", Stage.EVIDENCE_SIGNATURE, _ABI)
+_SIGNER = ("amd.signer", Stage.VENDOR_CHAIN, _CERTIFICATES)
+_VEK_CHAIN = ("amd.vek_chain", Stage.VENDOR_CHAIN, _CERTIFICATES)
+_PRODUCT = ("snp.product", Stage.VENDOR_CHAIN, "AMD SEV-SNP ABI, ATTESTATION_REPORT CPUID fields")
+_IDENTITY = ("snp.vek_identity", Stage.VENDOR_CHAIN, "AMD VCEK specification, hwID and CSP_ID")
+_VEK_TCB = ("snp.vek_tcb", Stage.VENDOR_CHAIN, "AMD VCEK specification, SPLs; AMD SEV-SNP ABI, REPORTED_TCB")
+_CRL = ("amd.crl", Stage.REVOCATION, "RFC 5280 6.3.3")
+_NOT_REVOKED = ("amd.not_revoked", Stage.REVOCATION, "RFC 5280 6.3.3")
+
+
+@dataclass(slots=True, kw_only=True)
+class SnpRun:
+    """One verification.
+
+    Attributes:
+        report: the decoded report.
+        claims: its claims, completed on the way.
+        judge: anchors, crypto wrapper, time, memory.
+        pool: Endorsements at hand.
+        log: checks and problems so far.
+        vek: the VEK certificate, once its key verified the report's signature.
+        signer: the ASK or ASVK certificate, once an anchor was found to have issued it.
+        root: the ARK certificate, if one is at hand.
+        anchor: the anchor to which the chain led.
+        used: Endorsements on which the verdict rests.
+    """
+
+    report: AttestationReport
+    claims: SnpClaims
+    judge: Judge
+    pool: Pool
+    log: CheckLog = field(default_factory=CheckLog)
+    vek: Held[VekCertificate] | None = None
+    signer: Held[Certificate] | None = None
+    root: Held[Certificate] | None = None
+    anchor: TrustAnchor | None = None
+    used: list[EndorsementUse] = field(default_factory=list)
+
+    def verify(self) -> None:
+        """Take the steps. Raises Stop at the first problem that is neither a missing Endorsement nor a stale list."""
+        # (1) Length, version, reserved bytes, signature algorithm: done when the report was decoded.
+        self.log.passed("snp.report", Stage.DECODE, _ABI, got=f"version {self.report.version}")
+        name = self._verify_signing_key()
+        self._verify_signature(name)
+        product = self._find_product()
+        self._verify_chip_id()
+        if product is None:
+            self._skip_chain()
+            return
+        anchors = self._verify_chain(name, product)
+        self._verify_root(anchors)
+        self._verify_dates()
+        self._verify_product(product)
+        self._verify_vek(product)
+        self._verify_revocation(name, product, anchors)
+
+    def verification(self) -> Verification:
+        """Give what was found."""
+        return Verification(
+            claims=self.claims,
+            checks=tuple(self.log.checks),
+            problems=tuple(self.log.problems),
+            anchor=self.anchor,
+            endorsements_used=tuple(self.used),
+            valid_from=max((use.issued for use in self.used), default=None),
+            valid_until=min((use.expires for use in self.used), default=None),
+        )
+
+    # --- the report itself ---------------------------------------------------------------------------------------
+    def _verify_signing_key(self) -> str:
+        """Give the common name that the VEK certificate must have."""
+        # (2) A VCEK or a VLEK signed. Value 7 is an unsigned report; the others are reserved.
+        step = ("snp.signing_key", Stage.EVIDENCE_SIGNATURE, _KEY_INFO_SOURCE)
+        report = self.report
+        name = VEK_NAMES.get(report.signing_key)
+        if name is None:
+            error = SignatureError(f"key_info signing_key: got {report.signing_key}, expected 0 (VCEK) or 1 (VLEK)")
+            raise self.log.failed(*step, error)
+        # No policy has a field for the reserved bits 5 to 31, so there is nobody who could allow them.
+        if report.key_info & ~_KEY_INFO_DEFINED:
+            reserved = UnsupportedError(f"key_info: got {report.key_info:#x}, expected bits 5 to 31 to be zero")
+            raise self.log.failed(*step, reserved)
+        self.log.passed(*step, got=name)
+        return name
+
+    def _verify_signature(self, name: str) -> None:
+        # (3) ECDSA P-384 with SHA-384 over the first 0x2A0 bytes as received, by the VEK. Never remembered.
+        chosen, why = choose_vek(self.judge, self.pool, self.report)
+        if chosen is None:
+            item = MissingEndorsement(kind=EndorsementKind.AMD_VEK, key=_vek_key(self.report, name))
+            self.log.missing(*_SIGNATURE, item, why=why)
+            return
+        if chosen.error is not None:
+            raise self.log.failed(*_SIGNATURE, chosen.error)
+        self.log.passed(*_SIGNATURE)
+        self.vek = chosen.held
+
+    def _find_product(self) -> str | None:
+        """Give the product, by whose root the chain is judged."""
+        # (4) From version 3 on the report names its processor. Before, the product is that of the chain, see (9).
+        product = product_for(self.report, self.vek.value if self.vek is not None else None)
+        if product is not None:
+            return product
+        if self.report.cpuid is not None:
+            family, model, _ = self.report.cpuid
+            unknown = UnsupportedError(f"CPUID family {family:#x}, model {model:#x}: no product that is known here")
+            raise self.log.failed(*_PRODUCT, unknown)
+        if self.vek is not None:
+            issuer = self.vek.value.certificate.issuer.common_name
+            error = CertificateChainError(f"VEK certificate issuer: got {issuer!r}, expected that of an AMD product")
+            raise self.log.failed(*_PRODUCT, error)
+        return None
+
+    def _verify_chip_id(self) -> None:
+        # (5) A VCEK is a chip's, so a report with a masked chip_id cannot be told to be of it.
+        if self.report.signing_key != SIGNING_KEY_VCEK:
+            return
+        step = ("snp.chip_id", Stage.VENDOR_CHAIN, "AMD SEV-SNP ABI, CHIP_ID and MASK_CHIP_ID")
+        if not any(self.report.chip_id):
+            error = CertificateChainError("chip_id: got zeros (masked), expected the chip's id, which a VCEK needs")
+            raise self.log.failed(*step, error)
+        self.log.passed(*step)
+
+    # --- the chain -----------------------------------------------------------------------------------------------
+    def _verify_chain(self, name: str, product: str) -> tuple[TrustAnchor, ...]:
+        """Verify VEK and signer; give the anchors that come into question for the product, or the one reached."""
+        # (6) The root is the pinned one of the product; nothing that came with the evidence has a say in it.
+        try:
+            anchors = anchors_of_product(self.judge.anchors, product)
+            vek = self.vek.value if self.vek is not None else None
+            if vek is not None:
+                require_name(self.report, vek, product)
+        except RatsTlsError as error:
+            raise self.log.failed(*_VEK_CHAIN, error) from error
+        # (7) ARK issued the ASK or ASVK, which issued the VEK certificate.
+        wanted = signer_name(name, product)
+        chosen = choose_signer(self.judge, self.pool, wanted, product, vek)
+        if chosen is None:
+            why = self.pool.unreadable.get(EndorsementKind.AMD_SIGNER, "")
+            key = (("product", product), ("name", wanted))
+            self.log.missing(*_SIGNER, MissingEndorsement(kind=EndorsementKind.AMD_SIGNER, key=key), why=why)
+            self.log.not_checked(*_VEK_CHAIN, f"the certificate of {wanted} is not at hand")
+            return anchors
+        if chosen.anchor is None:
+            raise self.log.failed(*_SIGNER, chosen.error or CertificateChainError(f"{wanted}: no trust anchor"))
+        self.log.passed(*_SIGNER, got=f"anchor {chosen.anchor.name} ({chosen.anchor.kind.value})")
+        self.signer = chosen.held
+        if chosen.error is not None:
+            raise self.log.failed(*_VEK_CHAIN, chosen.error)
+        if vek is None:
+            self.log.not_checked(*_VEK_CHAIN, "the VEK certificate is not at hand")
+        else:
+            self.log.passed(*_VEK_CHAIN, got=f"{name} issued by {wanted}")
+            self.anchor = chosen.anchor
+        return (chosen.anchor,)
+
+    def _verify_root(self, anchors: Sequence[TrustAnchor]) -> None:
+        # (8) No ARK certificate is needed, the anchor gives name and key. One that claims to be it must be it.
+        step = ("amd.root", Stage.VENDOR_CHAIN, "RFC 5280 6.1.1 (d)")
+        first_error: RatsTlsError | None = None
+        for held in self.pool.roots:
+            for anchor in anchors:
+                if held.value.subject.der != anchor.subject:
+                    continue
+                try:
+                    self._require_root(held.value, anchor)
+                except RatsTlsError as error:
+                    first_error = first_error or error
+                else:
+                    self.log.passed(*step, got=f"{anchor.name}, SHA-256 {held.value.sha256.hex()}")
+                    self.root = held
+                    return
+        if first_error is not None:
+            raise self.log.failed(*step, first_error)
+
+    def _require_root(self, root: Certificate, anchor: TrustAnchor) -> None:
+        def verify() -> bool:
+            verify_root(root, anchor, self.judge.crypto)
+            return True
+
+        self.judge.memory.verified.get(("root", self.judge.trust, anchor.fingerprint, root.der), verify)
+        require_in_date(root, self.judge.now, role=f"{anchor.name} certificate")
+
+    def _verify_dates(self) -> None:
+        # (9) Certificates are in date.
+        step = ("amd.dates", Stage.VENDOR_CHAIN, "RFC 5280 6.1.3 (a)(2)")
+        try:
+            if self.vek is not None:
+                require_in_date(self.vek.value.certificate, self.judge.now, role="VEK certificate")
+            if self.signer is not None:
+                require_in_date(self.signer.value, self.judge.now, role=self.signer.value.subject.common_name)
+        except RatsTlsError as error:
+            raise self.log.failed(*step, error) from error
+        if self.vek is not None or self.signer is not None:
+            self.log.passed(*step, got=time_text(self.judge.now))
+        if self.vek is not None:
+            certificate = self.vek.value.certificate
+            text = f"{certificate.subject.common_name}, {tcb_text(self.vek.value.extensions.tcb)}"
+            self._use(self.vek.item, certificate, text)
+        for held in (self.signer, self.root):
+            if held is not None:
+                self._use(held.item, held.value, held.value.subject.common_name)
+
+    def _use(self, item: Endorsement, certificate: Certificate, description: str) -> None:
+        self.used.append(
+            EndorsementUse(
+                kind=item.kind,
+                sha256=certificate.sha256,
+                origin=item.origin.value,
+                issued=certificate.not_before,
+                expires=certificate.not_after,
+                description=description,
+            )
+        )
+
+    # --- report and VEK ------------------------------------------------------------------------------------------
+    def _verify_product(self, product: str) -> None:
+        # (10) A report of version 2 names no product: it is the one whose root the chain led to.
+        if self.report.cpuid is not None:
+            self.log.passed(*_PRODUCT, got=f"{product}, by the report's CPUID")
+            return
+        if self.anchor is None or self.vek is None:
+            self.log.not_checked(*_PRODUCT, "the report is of version 2, and its chain is not verified")
+            return
+        # The extension is known to be wrong on some chips, so it counts only where the report is silent.
+        stepping = self.vek.value.extensions.product_name
+        if stepping.partition("-")[0] != product:
+            error = CertificateChainError(f"VEK productName: got {stepping!r}, expected {product}, as the chain has it")
+            raise self.log.failed(*_PRODUCT, error)
+        try:
+            self.claims = with_product(self.claims, self.report, product)
+        except RatsTlsError as error:
+            raise self.log.failed(*_PRODUCT, error) from error
+        self.log.passed(*_PRODUCT, got=f"{product}, by the anchor {self.anchor.name}: the report names none")
+
+    def _verify_vek(self, product: str) -> None:
+        if self.vek is None or (self.report.cpuid is None and self.anchor is None):
+            note = "the VEK certificate is not at hand" if self.vek is None else "the product is not known for certain"
+            self.log.not_checked(*_IDENTITY, note)
+            self.log.not_checked(*_VEK_TCB, note)
+            return
+        vek = self.vek.value
+        # (11) The VEK is of this chip (VCEK: hwID, no CSP_ID), or on loan to a provider (VLEK: the other way round).
+        try:
+            identity = require_identity(self.report, vek, product)
+        except RatsTlsError as error:
+            raise self.log.failed(*_IDENTITY, error) from error
+        self.log.passed(*_IDENTITY, got=identity)
+        # (12) The VEK was derived for the reported TCB, component by component.
+        try:
+            tcb = require_tcb(self.report, vek, product)
+        except RatsTlsError as error:
+            raise self.log.failed(*_VEK_TCB, error) from error
+        self.log.passed(*_VEK_TCB, got=tcb)
+        if self.anchor is not None:
+            vek_type = vek.certificate.subject.common_name.removeprefix("SEV-")
+            self.claims = replace(self.claims, vek_type=vek_type, csp_id=vek.extensions.csp_id)
+
+    # --- revocation ----------------------------------------------------------------------------------------------
+    def _verify_revocation(self, name: str, product: str, anchors: Sequence[TrustAnchor]) -> None:
+        lists = find_lists(self.judge, self.pool, anchors)
+        # (13) No certificate of the chain is on any list that the ARK signed, however old the list is.
+        chain = [held.value for held in (self.signer, self.root) if held is not None]
+        if self.vek is not None:
+            chain.append(self.vek.value.certificate)
+        for certificate in chain:
+            if certificate.serial in lists.revoked:
+                revoked = RevokedError(
+                    f"{certificate.subject.common_name} {certificate.serial:x} is on the revocation list of "
+                    f"{anchors[0].name}"
+                )
+                raise self.log.failed(*_NOT_REVOKED, revoked)
+        # (14) A list of the ARK is there and in date.
+        if lists.current is not None:
+            crl = lists.current.value
+            self.log.passed(*_CRL, expected=validity(crl), got=time_text(self.judge.now))
+            self.used.append(
+                EndorsementUse(
+                    kind=EndorsementKind.AMD_CRL,
+                    sha256=hashlib.sha256(crl.der).digest(),
+                    origin=lists.current.item.origin.value,
+                    issued=crl.this_update,
+                    expires=crl.next_update,
+                    description=f"revocation list of {crl.issuer.common_name}",
+                )
+            )
+        elif lists.error is not None:
+            stop = self.log.failed(*_CRL, lists.error, waived_by_revocation=lists.stale)
+            if not lists.stale:
+                raise stop
+        else:
+            key = (("product", product), ("type", name.removeprefix("SEV-")))
+            item = MissingEndorsement(kind=EndorsementKind.AMD_CRL, key=key)
+            self.log.missing(*_CRL, item, why=lists.why, waived_by_revocation=True)
+        if lists.current is None:
+            self.log.not_checked(*_NOT_REVOKED, f"no revocation list of {anchors[0].name} that is in date")
+        elif self.signer is None:
+            self.log.not_checked(*_NOT_REVOKED, "the signer's certificate is not at hand")
+        else:
+            self.log.passed(*_NOT_REVOKED, got=f"serial {self.signer.value.serial:x}")
+
+    def _skip_chain(self) -> None:
+        note = "the product is not known: the report is of version 2, and its VEK certificate is not at hand"
+        for step in (_SIGNER, _VEK_CHAIN, _PRODUCT, _IDENTITY, _VEK_TCB, _CRL, _NOT_REVOKED):
+            self.log.not_checked(*step, note)
+
+
+def _vek_key(report: AttestationReport, name: str) -> tuple[tuple[str, str], ...]:
+    """Give what a VEK certificate is looked up by: the parameters of AMD's Key Distribution Service."""
+    product = report.product
+    key = [("type", name.removeprefix("SEV-"))]
+    if product is None:
+        key += [("hwid", report.chip_id.hex())] if name == VCEK_NAME else []
+        return (*key, ("reported_tcb", report.reported_tcb.hex()))
+    key.insert(0, ("product", product))
+    if name == VCEK_NAME:
+        key.append(("hwid", (report.chip_id[:8] if has_fmc(product) else report.chip_id).hex()))
+    tcb = decode_tcb_version(report.reported_tcb, product, "reported_tcb")
+    if tcb.fmc is not None:
+        key.append(("fmcSPL", str(tcb.fmc)))
+    spls = (("blSPL", tcb.bootloader), ("teeSPL", tcb.tee), ("snpSPL", tcb.snp), ("ucodeSPL", tcb.microcode))
+    return (*key, *((spl, str(value)) for spl, value in spls))
