@@ -7,7 +7,6 @@ so by an event, and is answered by `supply_evidence`, `supply_result` or `refuse
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections import deque
 from collections.abc import Iterator
 from enum import Enum, auto
@@ -172,7 +171,7 @@ class Channel:
         if self._needed is None:
             raise InternalError("channel: a result was supplied, none is needed")
         with self._fatal():
-            _require_result_for(self._needed, result)
+            self._needed.require_answer(result)
             self._needed = None
             self._accept()
         self._advance()
@@ -309,17 +308,10 @@ class Channel:
         if not complete:
             self._undelivered = 0
             return
-        # (1) A resumed session carries no certificate and so no Evidence (attacks 1.7).
-        if tls.resumed:
-            raise TlsError("TLS: the session was resumed, its Evidence would not be judged")
-        # (2) TLS 1.3, whatever the wrapper would have accepted.
-        expected = {"TLSv1.3"} | ({"TLSv1.2"} if self._settings.allow_tls12 else set())
-        encrypts = self._settings.tls.capabilities.encrypts
-        version = tls.facts().version
-        if version not in (expected if encrypts else {"none"}):
-            raise TlsError(f"TLS version: got {version}, expected {' or '.join(sorted(expected))}")
-        # (3) The preamble is spoken where ALPN chose it, and always without TLS.
-        if not encrypts or tls.alpn == ALPN:
+        # (1) Neither resumed nor of another version than this side's settings allow.
+        self._settings.require_session(tls)
+        # (2) The preamble is spoken where ALPN chose it, and always without TLS.
+        if not self._settings.tls.capabilities.encrypts or tls.alpn == ALPN:
             self._exchange = Exchange(self._settings.role, self._settings.offer(self._credentials), self._limits)
             self._phase = _Phase.PREAMBLE
             self._exchange.start()
@@ -341,7 +333,7 @@ class Channel:
             if data is None:
                 self._undelivered = 0
                 return
-            # (4) Application data before this side accepted (attacks 1.8, 1.9): the peer cannot have been told.
+            # (3) Application data before this side accepted: the peer cannot have been told.
             if exchange.peer_accepted:
                 raise ProtocolError("application data before this side accepted", refusal=Refusal.EARLY_DATA)
             frame = self._frames.feed(data)
@@ -453,13 +445,3 @@ class Channel:
     def _raise_error(self) -> None:
         if self.error is not None:
             raise self.error
-
-
-def _require_result_for(needed: AppraisalNeeded, result: AttestationResult) -> None:
-    """Require that `result` judged what was asked. Raises InternalError."""
-    if not isinstance(result, AttestationResult):
-        raise InternalError(f"channel: got {type(result).__name__}, expected an AttestationResult")
-    if result.certificate_sha256 != hashlib.sha256(needed.certificate).digest():
-        raise InternalError("channel: the result is of another certificate")
-    if result.binding is not needed.binding:
-        raise InternalError(f"channel: the result's binding is {result.binding}, expected {needed.binding}")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from rats_tls.core.binding import Binding
 from rats_tls.core.endorsements import Endorsement
+from rats_tls.core.errors import InternalError
 from rats_tls.core.interfaces import TlsFacts
+from rats_tls.core.results import AttestationResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,19 @@ class AppraisalNeeded:
     endorsements: tuple[Endorsement, ...]
     preamble: bool
     facts: TlsFacts
+
+    def require_answer(self, result: AttestationResult) -> None:
+        """Require that `result` judged what is asked here.
+
+        Raises:
+            InternalError: no AttestationResult, or one of another certificate or binding.
+        """
+        if not isinstance(result, AttestationResult):
+            raise InternalError(f"channel: got {type(result).__name__}, expected an AttestationResult")
+        if result.certificate_sha256 != hashlib.sha256(self.certificate).digest():
+            raise InternalError("channel: the result is of another certificate")
+        if result.binding is not self.binding:
+            raise InternalError(f"channel: the result's binding is {result.binding}, expected {self.binding}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,9 @@ from weakref import WeakKeyDictionary
 from rats_tls.certificates.endorsement_documents import endorsements_to_documents
 from rats_tls.core.binding import Binding
 from rats_tls.core.endorsements import Endorsement
-from rats_tls.core.errors import ConfigurationError
+from rats_tls.core.errors import ConfigurationError, TlsError
 from rats_tls.core.evidence import NAMES_BY_TEE, Evidence, TeeType
-from rats_tls.core.interfaces import Role, TlsConfig, TlsContext, TlsWrapper
+from rats_tls.core.interfaces import Role, TlsConfig, TlsContext, TlsSession, TlsWrapper
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.preamble.evidence import CertificateEvidence
 from rats_tls.preamble.exchange import Offer
@@ -145,6 +145,22 @@ class ChannelSettings:
     def tls_context(self, credentials: Credentials) -> TlsContext:
         """Give the TLS context for `credentials`, made once. Raises ConfigurationError."""
         return self._contexts.get(self, credentials)
+
+    def require_session(self, session: TlsSession) -> None:
+        """Require of a complete handshake what holds whatever the TLS wrapper let through.
+
+        Raises:
+            TlsError: a resumed session, which carries no certificate and so no Evidence; or another TLS version than
+                1.3, and 1.2 where it is allowed.
+        """
+        if session.resumed:
+            raise TlsError("TLS: the session was resumed, its Evidence would not be judged")
+        expected = ("TLSv1.3", "TLSv1.2") if self.allow_tls12 else ("TLSv1.3",)
+        if not self.tls.capabilities.encrypts:
+            expected = ("none",)
+        version = session.facts().version
+        if version not in expected:
+            raise TlsError(f"TLS version: got {version}, expected {' or '.join(expected)}")
 
     def offer(self, credentials: Credentials) -> Offer:
         """Give what this side says in its preamble. Raises ConfigurationError, DecodeError for own Endorsements."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from rats_tls.channel import ALPN, Accepted, AppraisalNeeded, Channel, Credentials, EvidenceNeeded
@@ -133,6 +135,15 @@ def test_a_tls_context_is_made_once_for_settings_and_credentials() -> None:
     shared, given = settings("client", OPENSSL), credentials()
     assert shared.tls_context(given) is shared.tls_context(given)
     assert shared.tls_context(given) is not shared.tls_context(credentials())
+
+
+def test_a_tls_context_goes_with_its_credentials() -> None:
+    shared, given = settings("client", OPENSSL), credentials()
+    shared.tls_context(given)
+    assert len(shared._contexts._made) == 1
+    del given
+    gc.collect()
+    assert len(shared._contexts._made) == 0
 
 
 @BOTH
