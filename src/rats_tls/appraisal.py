@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+from rats_tls.certificates.attested import AttestedCertificate
 from rats_tls.certificates.binding import verify_certificate_key_binding, verify_peer_certificate
-from rats_tls.certificates.interoperable import AttestedCertificate
 from rats_tls.certificates.registry import read_attested_certificate
 from rats_tls.core.anchors import TrustAnchor, anchors_digest
 from rats_tls.core.binding import REPORT_DATA_SIZE, Binding, equal_report_data

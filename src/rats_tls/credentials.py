@@ -97,6 +97,7 @@ class CredentialSource:
         key = self._crypto.generate_key(self._key_algorithm)
         claims_buffer = make_claims_buffer(
             key.public_key.spki,
+            self._crypto,
             hash_algorithm=HashAlgorithm.SHA256,
             custom_claims=self._custom_claims,
             issued_at=now,
