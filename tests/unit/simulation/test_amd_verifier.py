@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from rats_tls.verifiers.sev_snp import SevSnpVerifier
 
 from rats_tls.core.anchors import AnchorKind, TrustAnchor
 from rats_tls.core.claims import SnpClaims, SnpTcb
@@ -15,6 +14,7 @@ from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.simulation.amd_report import TCB
 from rats_tls.simulation.states import PRODUCTS, Product
 from rats_tls.simulation.vendor_state import SignedItem
+from rats_tls.verifiers.sev_snp import SevSnpVerifier
 from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
 from support.simulated import NOW, REPORT_DATA, world
 
