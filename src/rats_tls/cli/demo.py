@@ -158,10 +158,13 @@ def _run(console: Console, directory: Path, anchors: Path, scenario: _Scenario) 
     lines: queue.Queue[str | None] = queue.Queue()
     reader = threading.Thread(target=_read_lines, args=(server, lines), daemon=True)
     reader.start()
+    said: list[str] = []
     try:
-        first = lines.get(timeout=_STEP_SECONDS)
-        if first is None or not first.startswith("listening on "):
-            raise InternalError(f"demo: the server did not start: {first or 'no output'}")
+        # The warning that the TEE is simulated comes before.
+        while (first := lines.get(timeout=_STEP_SECONDS)) is not None and not first.startswith("listening on "):
+            said.append(first)
+        if first is None:
+            raise InternalError(f"demo: the server did not start: {' '.join(said) or 'no output'}")
         port = first.rpartition(":")[2].strip()
         client = _start(
             console, "client", "--port", port, "--message", _MESSAGE, "--policy",
@@ -179,10 +182,9 @@ def _run(console: Console, directory: Path, anchors: Path, scenario: _Scenario) 
     finally:
         _end(server)
     _show(console, "client", "cyan", printed.splitlines())
-    rest = []
     while not lines.empty():
-        rest.append(lines.get() or "")
-    _show(console, "server", "magenta", rest)
+        said.append(lines.get() or "")
+    _show(console, "server", "magenta", said)
     if client.returncode != scenario.client_exit:
         raise InternalError(
             f"demo: {scenario.title!r}: client exit code: got {client.returncode}, expected {scenario.client_exit}"
