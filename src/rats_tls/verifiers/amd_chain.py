@@ -28,10 +28,12 @@ def signer_name(vek_name: str, product: str) -> str:
 
 
 def product_of_signer(vek_name: str, name: str) -> str | None:
-    """Give the product in a signer's common name; None when it is not the name of such a signer."""
-    prefix = _SIGNER_PREFIXES[vek_name]
+    """Give the product in a signer's common name; None when no signer of VEKs named `vek_name` is called so."""
+    prefix = _SIGNER_PREFIXES.get(vek_name)
+    if prefix is None or not name.startswith(prefix):
+        return None
     product = name.removeprefix(prefix)
-    return product if name.startswith(prefix) and product and "-" not in product else None
+    return product if product and "-" not in product else None
 
 
 def anchors_of_product(anchors: Sequence[TrustAnchor], product: str) -> tuple[TrustAnchor, ...]:
@@ -97,16 +99,20 @@ def verify_vek(vek: VekCertificate, signer: Certificate, crypto: CryptoWrapper) 
     verify_issued_by(certificate, signer, crypto, child_role="VEK certificate")
 
 
-def verify_root(root: Certificate, anchor: TrustAnchor, crypto: CryptoWrapper) -> None:
-    """Verify that an ARK certificate is the anchor: subject, key and its own signature.
+def verify_root(root: Certificate, anchors: Sequence[TrustAnchor], crypto: CryptoWrapper) -> TrustAnchor:
+    """Verify that an ARK certificate is one of `anchors`: subject, key and its own signature.
+
+    Returns:
+        The anchor.
 
     Raises:
-        CertificateChainError: it is not.
+        CertificateChainError: it is none.
     """
+    role = f"root {root.subject.common_name}"
     if not root.is_ca:
-        raise CertificateChainError(f"{anchor.name}: basicConstraints has no CA flag")
-    _require_form(root, anchor.name)
-    match_anchor(root, (anchor,), Vendor.AMD, crypto)
+        raise CertificateChainError(f"{role}: basicConstraints has no CA flag")
+    _require_form(root, role)
+    return match_anchor(root, anchors, Vendor.AMD, crypto)
 
 
 def verify_revocation_list(crl: RevocationList, anchor: TrustAnchor, crypto: CryptoWrapper) -> None:

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 from rats_tls.core.algorithms import SignatureAlgorithm
 from rats_tls.core.anchors import TrustAnchor
-from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements
+from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, Origin
 from rats_tls.core.errors import CertificateChainError, DecodeError, RatsTlsError, SignatureError
 from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.limits import Limits
@@ -25,7 +25,6 @@ from rats_tls.verifiers.amd_chain import (
     anchors_of_product,
     load_p384,
     product_of_signer,
-    signer_name,
     verify_signer,
     verify_vek,
 )
@@ -46,6 +45,26 @@ class Held(Generic[T]):
     value: T
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An Endorsement that does not decode. One of this side is an error, one of the peer counts as absent."""
+
+    origin: Origin
+    error: DecodeError
+
+    @property
+    def refusal(self) -> RatsTlsError | None:
+        """The error of one of this side, with the refusal of a broken chain; None for one of the peer."""
+        if self.origin is Origin.PEER:
+            return None
+        renamed = CertificateChainError(f"Endorsement is malformed: {self.error.message}")
+        renamed.__cause__ = self.error
+        return renamed
+
+    def __str__(self) -> str:
+        return f"{self.origin.value} copy: {self.error.message}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
     """AMD's Endorsements at hand that can be read, each once, this side's first.
@@ -55,19 +74,19 @@ class Pool:
         signers: ASK and ASVK certificates.
         roots: ARK certificates.
         crls: revocation lists.
-        unreadable: what is wrong with the others, which count as absent.
+        unreadable: of the others, what is wrong with the first one of each kind.
     """
 
     veks: tuple[Held[VekCertificate], ...]
     signers: tuple[Held[Certificate], ...]
     roots: tuple[Held[Certificate], ...]
     crls: tuple[Held[RevocationList], ...]
-    unreadable: dict[EndorsementKind, str]
+    unreadable: dict[EndorsementKind, Unreadable]
 
     @classmethod
     def read(cls, endorsements: Endorsements, memory: Memory) -> Pool:
         """Decode the items of AMD's kinds."""
-        unreadable: dict[EndorsementKind, str] = {}
+        unreadable: dict[EndorsementKind, Unreadable] = {}
 
         def held(kind: EndorsementKind, decode: Callable[[bytes], T]) -> tuple[Held[T], ...]:
             found: dict[bytes, Held[T]] = {}
@@ -77,7 +96,7 @@ class Pool:
                 try:
                     value = memory.decoded.get((kind, item.data), partial(decode, item.data))
                 except DecodeError as error:
-                    unreadable.setdefault(kind, f"{item.origin.value} copy: {error.message}")
+                    unreadable.setdefault(kind, Unreadable(item.origin, error))
                 else:
                     found[item.data] = Held(item, value)
             return tuple(found.values())
@@ -146,15 +165,19 @@ class ChosenSigner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChosenVek:
-    """The VEK of a report.
+    """The VEK of a report, or why there is none.
 
     Attributes:
-        held: its certificate.
-        error: why its key does not verify the report's signature; None when it does.
+        held: its certificate; None when it is not at hand.
+        signature_error: why its key does not verify the report's signature; None when it does.
+        error: `held` is None: what is wrong with those at hand, when that is more than that they are of other reports.
+        why: `held` is None: why those at hand are not of this report.
     """
 
-    held: Held[VekCertificate]
-    error: RatsTlsError | None
+    held: Held[VekCertificate] | None = None
+    signature_error: RatsTlsError | None = None
+    error: RatsTlsError | None = None
+    why: str = ""
 
 
 def choose_signer(judge: Judge, pool: Pool, name: str, product: str, vek: VekCertificate | None) -> ChosenSigner | None:
@@ -200,14 +223,11 @@ def _require_issued(judge: Judge, vek: VekCertificate, signer: Certificate) -> N
     judge.memory.verified.get(("vek", judge.trust, signer.der, vek.certificate.der), verify)
 
 
-def choose_vek(judge: Judge, pool: Pool, report: AttestationReport) -> tuple[ChosenVek | None, str]:
-    """Choose the VEK whose key verifies the report's signature.
+def choose_vek(judge: Judge, pool: Pool, report: AttestationReport) -> ChosenVek:
+    """Choose the VEK whose key verifies the report's signature; of several, the one with the best chain.
 
-    Of several, the one with the best chain counts. When none verifies it, the first one that fits chip and TCB is the
-    VEK, and the report is not authentic; when none fits either, the VEK is not at hand.
-
-    Returns:
-        The VEK or None, and why those at hand do not fit.
+    When none does, the first one that fits chip and TCB is the VEK, and the report is not authentic. When none fits
+    either, the VEK is not at hand; certificates that are not genuine at all are an error even so.
     """
     fitting: list[Held[VekCertificate]] = []
     others: list[Held[VekCertificate]] = []
@@ -218,24 +238,38 @@ def choose_vek(judge: Judge, pool: Pool, report: AttestationReport) -> tuple[Cho
             fitting.append(held)
         else:
             reasons.append("; ".join(error.message for error in errors))
-            # One difference may be the only thing wrong with the report that this VEK signed; more is another VEK.
+            # One difference may be all that is wrong with a report that this VEK signed; more is another VEK.
             if len(errors) == 1:
                 others.append(held)
-    verified: list[ChosenVek] = []
+    verified: list[Held[VekCertificate]] = []
     failed: list[ChosenVek] = []
     for held in (*fitting, *others)[:_MAX_TRIALS]:
         try:
             verify_report_signature(judge, report, held.value)
         except RatsTlsError as error:
-            failed.append(ChosenVek(held=held, error=error))
+            failed.append(ChosenVek(held=held, signature_error=error))
         else:
-            verified.append(ChosenVek(held=held, error=None))
+            verified.append(held)
     if verified:
-        return max(verified, key=lambda chosen: _chain_rank(judge, pool, report, chosen.held.value)), ""
+        best = verified[0] if len(verified) == 1 else max(verified, key=lambda held: _chain(judge, pool, held.value)[0])
+        return ChosenVek(held=best)
     if fitting:
-        return failed[0], ""
+        return failed[0]
+    return _none_at_hand(judge, pool, reasons)
+
+
+def _none_at_hand(judge: Judge, pool: Pool, reasons: list[str]) -> ChosenVek:
+    """Tell why no VEK at hand is of the report."""
+    unreadable = pool.unreadable.get(EndorsementKind.AMD_VEK)
+    if not pool.veks:
+        return ChosenVek(error=unreadable.refusal, why=str(unreadable)) if unreadable is not None else ChosenVek()
     more = f" (the first of {len(reasons)})" if len(reasons) > 1 else ""
-    return None, f"VEK at hand{more}: {reasons[0]}" if reasons else pool.unreadable.get(EndorsementKind.AMD_VEK, "")
+    why = f"VEK at hand{more}: {reasons[0]}"
+    errors = [_chain(judge, pool, held.value)[1] for held in pool.veks[:_MAX_TRIALS]]
+    first = errors[0]
+    if first is None or not all(errors):
+        return ChosenVek(why=why)
+    return ChosenVek(error=CertificateChainError(f"{first.message}; {why}"), why=why)
 
 
 def product_for(report: AttestationReport, vek: VekCertificate | None) -> str | None:
@@ -274,14 +308,15 @@ def _mismatch(report: AttestationReport, vek: VekCertificate) -> tuple[RatsTlsEr
     return mismatch(report, vek, product)
 
 
-def _chain_rank(judge: Judge, pool: Pool, report: AttestationReport, vek: VekCertificate) -> int:
-    """Rank a VEK by its chain: 3 good, 2 not in date, 1 no signer at hand, 0 not authentic."""
-    product, name = product_for(report, vek), VEK_NAMES.get(report.signing_key)
-    if product is None or name is None:
-        return 0
-    signer = choose_signer(judge, pool, signer_name(name, product), product, vek)
+def _chain(judge: Judge, pool: Pool, vek: VekCertificate) -> tuple[int, RatsTlsError | None]:
+    """Rank a VEK by its own chain: 3 good, 2 not in date, 1 no signer at hand, 0 not genuine, with the error."""
+    name, issuer = vek.certificate.subject.common_name, vek.certificate.issuer.common_name
+    product = product_of_signer(name, issuer)
+    if product is None:
+        return 0, CertificateChainError(f"VEK certificate: got {name!r} issued by {issuer!r}, which is no VEK of AMD's")
+    signer = choose_signer(judge, pool, issuer, product, vek)
     if signer is None:
-        return 1
+        return 1, None
     if signer.error is not None:
-        return 0
-    return 3 if judge.in_date(vek.certificate) and judge.in_date(signer.held.value) else 2
+        return 0, signer.error
+    return 3 if judge.in_date(vek.certificate) and judge.in_date(signer.held.value) else 2, None

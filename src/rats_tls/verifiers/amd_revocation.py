@@ -41,8 +41,10 @@ def find_lists(judge: Judge, pool: Pool, anchors: Sequence[TrustAnchor]) -> List
     good: list[Held[RevocationList]] = []
     forged: RatsTlsError | None = None
     why: list[str] = []
-    if EndorsementKind.AMD_CRL in pool.unreadable:
-        why.append(pool.unreadable[EndorsementKind.AMD_CRL])
+    unreadable = pool.unreadable.get(EndorsementKind.AMD_CRL)
+    if unreadable is not None:
+        forged = unreadable.refusal
+        why.append(str(unreadable))
     for held in pool.crls:
         issuers = [anchor for anchor in anchors if anchor.subject == held.value.issuer.der]
         if not issuers:

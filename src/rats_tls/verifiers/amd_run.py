@@ -127,13 +127,16 @@ class SnpRun:
 
     def _verify_signature(self, name: str) -> None:
         # (3) ECDSA P-384 with SHA-384 over the first 0x2A0 bytes as received, by the VEK. Never remembered.
-        chosen, why = choose_vek(self.judge, self.pool, self.report)
-        if chosen is None:
+        chosen = choose_vek(self.judge, self.pool, self.report)
+        if chosen.held is None and chosen.error is not None:
+            self.log.not_checked(*_SIGNATURE, "no VEK certificate of this report is at hand")
+            raise self.log.failed(*_VEK_CHAIN, chosen.error)
+        if chosen.held is None:
             item = MissingEndorsement(kind=EndorsementKind.AMD_VEK, key=_vek_key(self.report, name))
-            self.log.missing(*_SIGNATURE, item, why=why)
+            self.log.missing(*_SIGNATURE, item, why=chosen.why)
             return
-        if chosen.error is not None:
-            raise self.log.failed(*_SIGNATURE, chosen.error)
+        if chosen.signature_error is not None:
+            raise self.log.failed(*_SIGNATURE, chosen.signature_error)
         self.log.passed(*_SIGNATURE)
         self.vek = chosen.held
 
@@ -178,9 +181,11 @@ class SnpRun:
         wanted = signer_name(name, product)
         chosen = choose_signer(self.judge, self.pool, wanted, product, vek)
         if chosen is None:
-            why = self.pool.unreadable.get(EndorsementKind.AMD_SIGNER, "")
-            key = (("product", product), ("name", wanted))
-            self.log.missing(*_SIGNER, MissingEndorsement(kind=EndorsementKind.AMD_SIGNER, key=key), why=why)
+            unreadable = self.pool.unreadable.get(EndorsementKind.AMD_SIGNER)
+            if unreadable is not None and unreadable.refusal is not None:
+                raise self.log.failed(*_SIGNER, unreadable.refusal)
+            item = MissingEndorsement(kind=EndorsementKind.AMD_SIGNER, key=(("product", product), ("name", wanted)))
+            self.log.missing(*_SIGNER, item, why=str(unreadable) if unreadable is not None else "")
             self.log.not_checked(*_VEK_CHAIN, f"the certificate of {wanted} is not at hand")
             return anchors
         if chosen.anchor is None:
@@ -197,31 +202,39 @@ class SnpRun:
         return (chosen.anchor,)
 
     def _verify_root(self, anchors: Sequence[TrustAnchor]) -> None:
-        # (8) No ARK certificate is needed, the anchor gives name and key. One that claims to be it must be it.
+        # (8) No ARK certificate is needed: the anchor gives name and key. One that is at hand must be the anchor, or
+        # that of another product.
         step = ("amd.root", Stage.VENDOR_CHAIN, "RFC 5280 6.1.1 (d)")
-        first_error: RatsTlsError | None = None
+        unreadable = self.pool.unreadable.get(EndorsementKind.AMD_ROOT)
+        first_error = unreadable.refusal if unreadable is not None else None
         for held in self.pool.roots:
-            for anchor in anchors:
-                if held.value.subject.der != anchor.subject:
-                    continue
-                try:
-                    self._require_root(held.value, anchor)
-                except RatsTlsError as error:
-                    first_error = first_error or error
-                else:
-                    self.log.passed(*step, got=f"{anchor.name}, SHA-256 {held.value.sha256.hex()}")
-                    self.root = held
-                    return
+            if self._is_of_another_product(held.value, anchors):
+                continue
+            try:
+                anchor = self._require_root(held.value, anchors)
+            except RatsTlsError as error:
+                first_error = first_error or error
+            else:
+                self.log.passed(*step, got=f"{anchor.name}, SHA-256 {held.value.sha256.hex()}")
+                self.root = held
+                return
         if first_error is not None:
             raise self.log.failed(*step, first_error)
 
-    def _require_root(self, root: Certificate, anchor: TrustAnchor) -> None:
-        def verify() -> bool:
-            verify_root(root, anchor, self.judge.crypto)
-            return True
+    def _is_of_another_product(self, root: Certificate, anchors: Sequence[TrustAnchor]) -> bool:
+        return any(
+            (root.subject.der, root.spki) == (anchor.subject, anchor.spki)
+            for anchor in self.judge.anchors
+            if anchor not in anchors
+        )
 
-        self.judge.memory.verified.get(("root", self.judge.trust, anchor.fingerprint, root.der), verify)
+    def _require_root(self, root: Certificate, anchors: Sequence[TrustAnchor]) -> TrustAnchor:
+        anchor = self.judge.memory.verified.get(
+            ("root", self.judge.trust, tuple(anchor.fingerprint for anchor in anchors), root.der),
+            lambda: verify_root(root, anchors, self.judge.crypto),
+        )
         require_in_date(root, self.judge.now, role=f"{anchor.name} certificate")
+        return anchor
 
     def _verify_dates(self) -> None:
         # (9) Certificates are in date.
