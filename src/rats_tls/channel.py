@@ -434,7 +434,7 @@ class Channel:
         self.error = error
         self._events.clear()
         self._needed = None
-        if self._tls is None or self._eof:
+        if self._tls is None:
             return
         with contextlib.suppress(TlsError):  # a connection that already broke cannot carry a refusal
             if self._exchange is not None and not isinstance(error, PeerRefusedError):

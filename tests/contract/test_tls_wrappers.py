@@ -391,7 +391,7 @@ def test_garbage_raises_tls_errors_only(tls: TlsWrapper, role: str, data: bytes,
         session.receive_eof()
         session.handshake()
     except TlsError as error:
-        assert error.message  # noqa: PT017 -- any TlsError will do, nothing else
+        assert error.message  # noqa: PT017  # any TlsError will do, nothing else
     else:
         raise AssertionError("garbage completes a handshake")
     session.data_to_send()

@@ -47,7 +47,7 @@ def test_any_preamble_bytes_are_survived(data: bytes, cuts: list[int]) -> None:
         for piece in pieces(data, cuts):
             channel.receive_from_wire(piece)
     except RatsTlsError as error:
-        assert channel.error is error  # noqa: PT017 -- any error of ours will do
+        assert channel.error is error  # noqa: PT017  # any error of ours will do
     assert not channel.accepted
 
 

@@ -86,7 +86,7 @@ class NullTlsContext:
 
     __slots__ = ()
 
-    def session(self, server_hostname: str | None = None) -> NullTlsSession:  # noqa: ARG002 -- the Protocol's argument
+    def session(self, server_hostname: str | None = None) -> NullTlsSession:  # noqa: ARG002  # the Protocol's argument
         """Start a connection in memory."""
         return NullTlsSession()
 
@@ -106,6 +106,6 @@ class NullTlsWrapper:
         key_algorithms=frozenset({KeyAlgorithm.EC_P256, KeyAlgorithm.EC_P384, KeyAlgorithm.RSA_3072}),
     )
 
-    def context(self, config: TlsConfig) -> NullTlsContext:  # noqa: ARG002 -- the Protocol's argument
+    def context(self, config: TlsConfig) -> NullTlsContext:  # noqa: ARG002  # the Protocol's argument
         """Load nothing."""
         return NullTlsContext()

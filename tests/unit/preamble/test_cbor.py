@@ -28,7 +28,7 @@ def test_what_is_encoded_is_decoded(message: dict[int, object]) -> None:
     try:
         assert decode(encode_message(message)) == message
     except DecodeError as error:
-        assert "nested deeper" in str(error)  # noqa: PT017 -- the only reason there may be
+        assert "nested deeper" in str(error)  # noqa: PT017  # the only reason there may be
 
 
 @given(messages, st.data())
