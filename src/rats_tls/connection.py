@@ -151,14 +151,29 @@ class Connection:
 
     def _flush(self, deadline: float | None = None) -> None:
         with self._send_lock:
-            while True:
-                with self._state_lock:
-                    data = self._channel.data_to_send()
-                if not data:
-                    return
-                if deadline is not None:
-                    self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
-                self._socket.sendall(data)
+            self._send_due(deadline)
+
+    def _flush_unless_sending(self) -> None:
+        """Send what the channel answers to what it received (key updates, alerts).
+
+        Never waits for a thread that is sending: that one may wait for the peer to read, and the peer for this side.
+        It sends these bytes too.
+        """
+        if self._send_lock.acquire(blocking=False):
+            try:
+                self._send_due(None)
+            finally:
+                self._send_lock.release()
+
+    def _send_due(self, deadline: float | None) -> None:
+        while True:
+            with self._state_lock:
+                data = self._channel.data_to_send()
+            if not data:
+                return
+            if deadline is not None:
+                self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
+            self._socket.sendall(data)
 
     # --- data ----------------------------------------------------------------------------------------------------
     def recv(self, size: int = 65_536) -> bytes:
@@ -184,7 +199,7 @@ class Connection:
                     raise
                 except OSError as error:
                     raise ConnectionFailedError(f"connection failed while receiving: {error}") from error
-                self._flush()
+                self._flush_unless_sending()
 
     def recv_into(self, buffer: bytearray | memoryview, nbytes: int = 0) -> int:
         """Receive into `buffer`; gives the number of bytes, 0 after the peer's close_notify. Raises as `recv`."""

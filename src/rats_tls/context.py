@@ -54,6 +54,8 @@ class Context:
         custom_claims: names and values bound to this side's Evidence and delivered to the peer.
         key_algorithm: of the TLS key.
         application_protocols: the application's protocols, best first.
+        serves_without_preamble: a server without a policy also serves clients that do not speak the preamble, such as
+            C rats-tls; with a policy, its entries say so.
         max_evidence_age: seconds; key and Evidence are renewed together before it.
         allow_tls12: accept TLS 1.2 with extended master secret too.
         limits: sizes and times.
@@ -81,6 +83,7 @@ class Context:
         custom_claims: Mapping[str, bytes] | None = None,
         key_algorithm: KeyAlgorithm = KeyAlgorithm.EC_P256,
         application_protocols: Sequence[str] = (),
+        serves_without_preamble: bool = False,
         max_evidence_age: float = DEFAULT_MAX_EVIDENCE_AGE,
         allow_tls12: bool = False,
         limits: Limits = DEFAULT_LIMITS,
@@ -93,6 +96,7 @@ class Context:
         self._crypto = registry.crypto_wrapper(crypto) if isinstance(crypto, str) else crypto
         self._provide_endorsements = provide_endorsements
         self._application_protocols = tuple(application_protocols)
+        self._serves_without_preamble = serves_without_preamble
         self._allow_tls12 = allow_tls12
         self._limits = limits
         self._clock = clock
@@ -237,9 +241,12 @@ class Context:
             bindings=frozenset(binding for entry in entries for binding in entry.bindings)
             if policy is not None
             else frozenset(Binding),
-            preamble_required=policy is None or all(entry.preamble == "required" for entry in entries),
+            preamble_required=all(entry.preamble == "required" for entry in entries)
+            if policy is not None
+            else not self._serves_without_preamble,
             accepted_tee_types=tuple(sorted(policy.tee_types, key=str)) if policy is not None else (),
             application_protocols=self._application_protocols,
+            presents_certificate=self._attester is not None,
             provide_endorsements=self._provide_endorsements,
             allow_tls12=self._allow_tls12,
             limits=self._limits,
