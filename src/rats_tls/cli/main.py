@@ -43,10 +43,8 @@ def main() -> NoReturn:
     debug = "--debug" in sys.argv
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
-        cli.main(standalone_mode=False)
-        code = ExitCode.OK
-    except click.exceptions.Exit as end:
-        sys.exit(end.exit_code)
+        # Outside its standalone mode click returns the code of an Exit; what commands return is None.
+        code = ExitCode(cli.main(standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
         code = ExitCode.USAGE

@@ -82,10 +82,16 @@ def _appraise(appraiser: Appraiser, data: bytes, expected: bytes | None, *, now:
 
 
 def _certificate(data: bytes) -> bytes | None:
-    """Give the leaf's DER when `data` is a certificate: PEM, or a DER sequence of about its own length."""
-    if b"-----BEGIN CERTIFICATE-----" in data[:65_536]:
+    """Give the leaf's DER when `data` is a certificate: a DER sequence, or PEM with nothing but text before it.
+
+    Quotes hold a PEM chain too, behind binary.
+    """
+    if data[:2] in (b"\x30\x82", b"\x30\x83"):
+        return data
+    before, found, _ = data.partition(b"-----BEGIN CERTIFICATE-----")
+    if found and before.isascii() and "".join(before.decode().split()).isprintable():
         return certificates_from_pem(data, "certificate file")[0]
-    return data if data[:2] in (b"\x30\x82", b"\x30\x83") else None
+    return None
 
 
 def _report_data(text: str | None) -> bytes | None:

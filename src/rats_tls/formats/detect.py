@@ -36,7 +36,7 @@ def detect_evidence(data: bytes) -> Evidence:
         return Evidence.of(TeeType.SEV_SNP, data)
     if len(data) == _TDREPORT_SIZE:
         raise UnsupportedError(
-            "this looks like a TDREPORT: a MAC for its own platform, which cannot be verified remotely; a quote made of it can"
+            "this looks like a TDREPORT: a MAC for its own platform, not verifiable remotely; a quote made of it is"
         )
     if len(data) == 432:
         raise UnsupportedError("this looks like an SGX local report: it can be verified only inside its target enclave")

@@ -1,0 +1,169 @@
+"""What the manifest asserts of real certificates that carry evidence, through the whole appraisal."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rats_tls.certificates.attested import AttestedCertificate
+from rats_tls.certificates.binding import verify_certificate_key_binding
+from rats_tls.certificates.registry import read_attested_certificate
+from rats_tls.core.errors import (
+    AppraisalError,
+    EndorsementMissingError,
+    NoEvidenceError,
+    RatsTlsError,
+    SignatureError,
+    UnsupportedError,
+)
+from rats_tls.core.evidence import Evidence
+from rats_tls.core.refusals import ExitCode
+from rats_tls.core.results import AttestationResult
+from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
+from rats_tls.formats.x509 import certificates_from_pem
+from rats_tls.policy import Policy
+from support.appraisals import claims_of, make_appraiser
+from support.paths import VECTORS
+from support.policies import default_policy, null_policy
+
+FOLDER = VECTORS / "ra_tls_cert"
+CAPTURED = FOLDER / "c-rats-tls-0.6.4"
+CAPTURED_AT = datetime(2026, 12, 1, tzinfo=UTC)
+INTEROP_AT = datetime(2023, 6, 1, tzinfo=UTC)
+BOUND = ["cert-tdx_ecdsa", "cert-sgx_ecdsa", "cert-tdx_ecdsa-libcbor010"]
+
+
+def der_of(path: Path) -> bytes:
+    data = path.read_bytes()
+    if not data.lstrip().startswith(b"-----BEGIN"):
+        return data
+    body = data.split(b"-----BEGIN CERTIFICATE-----")[1].split(b"-----END")[0]
+    return base64.b64decode(body)
+
+
+def evidence_of(attested: AttestedCertificate) -> Evidence:
+    if attested.evidence is None:
+        raise AssertionError("no evidence")
+    return attested.evidence
+
+
+def policy_of(attested: AttestedCertificate, **changes: Any) -> Policy:
+    """C peers send no issued-at and speak no preamble: a policy for them says so."""
+    common: dict[str, Any] = {"max_evidence_age": "any", "preamble": "optional"}
+    return default_policy(claims_of(evidence_of(attested).data), **{**common, **changes})
+
+
+def appraise(der: bytes, policy: Policy, now: datetime) -> AttestationResult:
+    return make_appraiser(policy).appraise_certificate(der, now=now, possession_proved=True, preamble=False)
+
+
+@pytest.mark.parametrize("name", BOUND)
+class TestCapturedFromC:
+    def test_envelope_and_binding(self, name: str) -> None:
+        attested = read_attested_certificate((CAPTURED / f"{name}.der").read_bytes())
+        evidence = evidence_of(attested)
+        report_data = claims_of(evidence.data).report_data  # type: ignore[union-attr]
+        checks = verify_certificate_key_binding(attested, report_data, OpensslCryptoWrapper())
+        assert [check.id for check in checks] == ["binding.pubkey_hash", "binding.report_data"]
+        assert attested.custom_claims == {"key_0": b"value_0\0", "key_1": b"value_1\0"}
+        assert (sum(attested.trailing_bytes) == 0) is name.endswith("libcbor010")
+        assert name.startswith(f"cert-{evidence.media_type.rpartition('.')[2].replace('-', '_')}")
+
+    def test_signature_error_before_missing_endorsements(self, name: str) -> None:
+        der = (CAPTURED / f"{name}.der").read_bytes()
+        with pytest.raises(SignatureError) as caught:
+            appraise(der, policy_of(read_attested_certificate(der), allow_debug=True), CAPTURED_AT)
+        assert caught.value.refusal.exit_code is ExitCode.NOT_AUTHENTIC
+
+
+def test_captured_csv_is_unsupported_by_name() -> None:
+    der = (CAPTURED / "cert-csv.der").read_bytes()
+    attested = read_attested_certificate(der)
+    assert evidence_of(attested).media_type.endswith("csv")
+    with pytest.raises(UnsupportedError, match="csv"):
+        appraise(der, null_policy(preamble="optional"), CAPTURED_AT)
+
+
+def test_captured_null_certificate_only_where_null_is_named() -> None:
+    der = (CAPTURED / "null-server-cert.der").read_bytes()
+    captured = read_attested_certificate((CAPTURED / "cert-sgx_ecdsa.der").read_bytes())
+    with pytest.raises(NoEvidenceError):
+        appraise(der, policy_of(captured), CAPTURED_AT)
+    result = appraise(der, null_policy(preamble="optional"), CAPTURED_AT)
+    assert result.tee_type.value == "null"
+    assert result.anchor is None
+
+
+def test_interop_rats_tls() -> None:
+    (der,) = certificates_from_pem((FOLDER / "interop-rats-tls/rats-tls-cert.pem").read_bytes())
+    attested = read_attested_certificate(der)
+    assert attested.custom_claims == {"key_0": b"value_0\0", "key_1": b"value_1\0"}
+    with pytest.raises(EndorsementMissingError) as caught:
+        appraise(der, policy_of(attested, allow_debug=True), INTEROP_AT)
+    passed = {check.id for check in caught.value.checks if check.verdict.value == "passed"}
+    assert {"binding.pubkey_hash", "binding.report_data", "sgx.quote_signature", "intel.pck_chain"} <= passed
+    with pytest.raises(AppraisalError) as refused:
+        appraise(der, policy_of(attested), INTEROP_AT)
+    assert {mismatch.field for mismatch in refused.value.mismatches} == {"allow_debug"}
+    assert not refused.value.authenticated
+
+
+def test_interop_gramine() -> None:
+    der = der_of(FOLDER / "interop-gramine/gramine-cert.pem")
+    attested = read_attested_certificate(der)
+    assert attested.format == "interoperable-ra-tls"
+    assert "0.6.9.42.840.113741.1337.6" in attested.certificate.extensions
+    with pytest.raises(EndorsementMissingError) as caught:
+        appraise(der, policy_of(attested, allow_debug=True), INTEROP_AT)
+    passed = {check.id for check in caught.value.checks if check.verdict.value == "passed"}
+    assert {"binding.pubkey_hash", "binding.report_data", "certificate.self_signature"} <= passed
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("rats-tls-old-openssl/rats-tls-cert-openssl-sample.pem", "rats-tls before"),
+        ("rats-tls-old-wolfcrypt/rats-tls-cert-sample.pem", "rats-tls before"),
+        ("openenclave-ec-bad/sgx_cert_ec_bad.der", "Open Enclave"),
+        ("openenclave-rsa-bad/sgx_cert_rsa_bad.der", "Open Enclave"),
+    ],
+)
+def test_other_formats_are_unsupported_by_name(file: str, name: str) -> None:
+    with pytest.raises(UnsupportedError, match=name) as caught:
+        appraise(der_of(FOLDER / file), null_policy(preamble="optional"), INTEROP_AT)
+    assert caught.value.refusal.exit_code is ExitCode.NO_INSTANCE
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "debug-mode-cert-containing-attestation-doc-18-1-23.pem",
+        "non-debug-cert-containing-attestation-document-18-1-23-der.crt",
+        "non-debug-cert-containing-attestation-document-18-1-23.pem",
+    ],
+)
+def test_nitro_in_a_subject_alternative_name_is_no_evidence_extension(file: str) -> None:
+    der = der_of(FOLDER / "evervault-nitro-in-san" / file)
+    captured = read_attested_certificate((CAPTURED / "cert-sgx_ecdsa.der").read_bytes())
+    with pytest.raises(NoEvidenceError):
+        appraise(der, policy_of(captured), datetime(2023, 1, 18, 15, 15, 14, tzinfo=UTC))
+
+
+def test_every_byte_of_a_real_certificate_may_change() -> None:
+    """Any single changed byte gives our error, and never an accepted certificate."""
+    (der,) = certificates_from_pem((FOLDER / "interop-rats-tls/rats-tls-cert.pem").read_bytes())
+    policy = policy_of(read_attested_certificate(der), allow_debug=True)
+    appraiser = make_appraiser(policy)
+    outcomes: dict[str, int] = {}
+    for offset in range(0, len(der), 3):
+        changed = der[:offset] + bytes([der[offset] ^ 0x55]) + der[offset + 1 :]
+        with pytest.raises(RatsTlsError) as caught:
+            appraiser.appraise_certificate(changed, now=INTEROP_AT, possession_proved=True, preamble=False)
+        label = caught.value.refusal.label
+        outcomes[label] = outcomes.get(label, 0) + 1
+    assert outcomes.get("endorsements_missing", 0) == 0
+    assert outcomes["evidence_signature"] > 100
