@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from rats_tls.core.interfaces import TlsWrapper
+from rats_tls.core.interfaces import CryptoWrapper, TlsWrapper
+from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.tls_wrappers.null import NullTlsWrapper
 from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
 
 TLS_WRAPPERS: tuple[TlsWrapper, ...] = (OpensslTlsWrapper(), NullTlsWrapper())
+CRYPTO_WRAPPERS: tuple[CryptoWrapper, ...] = (OpensslCryptoWrapper(),)
+"""Those that verify; `null` has expectations of its own."""

@@ -81,6 +81,8 @@ class OpensslPublicKey:
 
     def verify_ecdsa(self, algorithm: SignatureAlgorithm, r: int, s: int, data: bytes) -> None:
         """Verify an ECDSA signature given as two integers. Raises SignatureError."""
+        if r <= 0 or s <= 0:
+            raise SignatureError(f"{algorithm.value} signature: r and s must be positive")
         self.verify(algorithm, encode_dss_signature(r, s), data)
 
 

@@ -1,0 +1,38 @@
+"""The `null` crypto wrapper: hashes, and nothing else. It has no verification, so nothing passes through it."""
+
+from __future__ import annotations
+
+import hashlib
+
+from rats_tls.core.algorithms import HashAlgorithm, KeyAlgorithm
+from rats_tls.core.errors import UnsupportedError
+from rats_tls.core.interfaces import CertificateRequest, PrivateKey, PublicKey
+
+_NAME = "crypto wrapper null"
+
+
+class NullCryptoWrapper:
+    """Makes no keys, signs nothing, and refuses to verify."""
+
+    name = "null"
+    version = "none"
+
+    def digest(self, algorithm: HashAlgorithm, data: bytes) -> bytes:
+        """Hash `data`."""
+        return hashlib.new(algorithm.value, data).digest()
+
+    def generate_key(self, algorithm: KeyAlgorithm) -> PrivateKey:
+        """Raise UnsupportedError: it makes no keys."""
+        raise UnsupportedError(f"{_NAME}: makes no {algorithm.value} keys")
+
+    def load_public_key(self, spki: bytes) -> PublicKey:
+        """Raise UnsupportedError: a key is loaded to verify with it."""
+        raise UnsupportedError(f"{_NAME}: cannot verify; a key of {len(spki)} bytes was to be loaded")
+
+    def load_ec_point(self, algorithm: KeyAlgorithm, point: bytes) -> PublicKey:
+        """Raise UnsupportedError: a key is loaded to verify with it."""
+        raise UnsupportedError(f"{_NAME}: cannot verify; an {algorithm.value} point of {len(point)} bytes was given")
+
+    def self_signed_certificate(self, key: PrivateKey, request: CertificateRequest) -> bytes:
+        """Raise UnsupportedError: it signs nothing."""
+        raise UnsupportedError(f"{_NAME}: signs no certificate for {request.common_name} ({key.algorithm.value})")
