@@ -46,7 +46,8 @@ def main() -> NoReturn:
         # Outside its standalone mode click returns the code of an Exit; what commands return is None.
         code = ExitCode(cli.main(standalone_mode=False) or 0)
     except click.ClickException as error:
-        error.show()
+        errors.print("[red]error[/]: usage: ", end="")
+        errors.print(f"{error.format_message()} (--help tells more)", markup=False)
         code = ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
         code = ExitCode.USAGE

@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
 
+from rats_tls.core.checks import Stage
 from rats_tls.core.errors import AppraisalError, EndorsementMissingError, RatsTlsError
 from rats_tls.core.results import RESULT_SCHEMA, AttestationResult
 
@@ -19,6 +20,10 @@ def to_json(value: object) -> Json:
     Raises:
         TypeError: a value that no dataclass of this package holds.
     """
+    if isinstance(value, Stage):
+        return value.name.lower()
+    if isinstance(value, Stage):
+        return value.name.lower()
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Enum):
