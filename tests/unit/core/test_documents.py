@@ -32,7 +32,7 @@ class Inner:
         ("text", "text"),
         (b"\x00\xff", "00ff"),
         (Binding.REPORT_DATA, "report-data"),
-        (Stage.TCB, 6),
+        (Stage.TCB, "tcb"),
         (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "2026-01-02T03:04:05Z"),
         ({Binding.NONE: b"\x01", 2: None}, {"none": "01", "2": None}),
         ((b"\x01", [b"\x02"]), ["01", ["02"]]),
@@ -77,7 +77,7 @@ def test_a_refusal_as_json() -> None:
         "checks": [
             {
                 "id": "sgx.quote_signature",
-                "stage": 2,
+                "stage": "evidence_signature",
                 "source": "s",
                 "verdict": "failed",
                 "expected": None,
