@@ -40,6 +40,7 @@ class Layer:
 
 
 CHANNEL = ("channel", "channel_events", "channel_exporter", "channel_settings", "preamble")
+APPRAISAL = ("appraisal", "appraisal_checks", "appraisal_memory")
 SHELLS = ("context", "connection", "credentials")
 
 LAYERS = (
@@ -58,7 +59,7 @@ LAYERS = (
     Layer(name="verifiers", modules=("verifiers",), imports=("formats",), pure=True),
     Layer(name="crypto_wrappers", modules=("crypto_wrappers",), libraries=("cryptography",)),
     Layer(name="tls_wrappers", modules=("tls_wrappers",), libraries=("OpenSSL", "cryptography")),
-    Layer(name="appraisal", modules=("appraisal",), imports=("certificates", "policy"), pure=True),
+    Layer(name="appraisal", modules=APPRAISAL, imports=("certificates", "policy"), pure=True),
     Layer(name="channel", modules=CHANNEL, imports=("certificates", "policy"), libraries=("cbor2",), pure=True),
     Layer(name="registry", modules=("registry",), imports=("simulation",)),
     Layer(
@@ -96,6 +97,8 @@ IMPURE_MODULES = frozenset(
         *("urllib", "uuid", "zoneinfo"),
     }
 )
+STUBS = "_typeshed"
+"""Types of the standard library; only type checkers have it."""
 IMPURE_CALLS = frozenset({"now", "utcnow", "today", "random_serial_number", "urandom", "getenv"})
 IMPURE_BUILTINS = frozenset({"open", "input", "print", "exec", "eval", "__import__", "breakpoint"})
 
@@ -147,7 +150,7 @@ def complaints(module: str, source: str) -> list[str]:
             allowed = ("core", "_version", *layer.modules, *layer.imports)
             if not any(within(rest, package) for package in allowed):
                 found.append(f"{line}: layer {layer.name} imports {name}")
-        elif top in sys.stdlib_module_names:
+        elif top in sys.stdlib_module_names or top == STUBS:
             if layer.pure and (top in IMPURE_MODULES or name in IMPURE_MODULES):
                 found.append(f"{line}: layer {layer.name} is pure and imports {name}")
         elif top not in layer.libraries:

@@ -34,7 +34,7 @@ class Third:
     name = "third"
     tee_type = TeeType.SEV_SNP
 
-    def collect(self, report_data: bytes) -> None:  # noqa: ARG002  # the Protocol's argument
+    def collect(self, report_data: bytes) -> None:
         return None
 
 

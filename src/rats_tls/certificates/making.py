@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -123,7 +122,7 @@ def make_certificate(
         CertificateRequest(
             organization=NAME,
             common_name=NAME,
-            serial=1 + secrets.randbits(63),
+            serial=_serial(claims_buffer, crypto),
             not_before=now - _NOT_BEFORE,
             not_after=now + timedelta(seconds=lifetime_seconds),
             extensions=tuple(extensions),
@@ -132,6 +131,11 @@ def make_certificate(
     if len(der) > limits.certificate_made:
         raise ConfigurationError(f"certificate: got {len(der)} bytes, at most {limits.certificate_made} are made")
     return MadeCertificate(der, tuple(warnings))
+
+
+def _serial(claims_buffer: bytes, crypto: CryptoWrapper) -> int:
+    """Give a positive serial number of 63 bits; the claims-buffer holds the hash of a key made for it."""
+    return 1 << 62 | int.from_bytes(crypto.digest(HashAlgorithm.SHA256, claims_buffer)[:8], "big") >> 2
 
 
 def _endorsements_extension(tag: int, endorsements: tuple[Endorsement, ...]) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rats_tls.certificates.attested import AttestedCertificate
 from rats_tls.certificates.interoperable import ENDORSEMENTS_OID, EVIDENCE_OID, read_interoperable
+from rats_tls.certificates.tolerant import read_tolerantly
 from rats_tls.core.errors import DecodeError, UnsupportedError
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.formats.x509 import Certificate
@@ -37,7 +38,10 @@ def read_attested_certificate(der: bytes, *, limits: Limits = DEFAULT_LIMITS) ->
     """
     if len(der) > limits.certificate_read:
         raise DecodeError("Certificate", "", None, f"got {len(der)} bytes, at most {limits.certificate_read} are read")
-    certificate = Certificate.from_der(der)
+    try:
+        certificate = Certificate.from_der(der)
+    except DecodeError as refusal:
+        certificate = read_tolerantly(der, refusal)
     if EVIDENCE_OID in certificate.extensions:
         return read_interoperable(certificate, limits=limits)
     for oid in certificate.extensions:

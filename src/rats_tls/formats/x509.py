@@ -20,7 +20,6 @@ from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
 
 from rats_tls.core.algorithms import SignatureAlgorithm
 from rats_tls.core.errors import DecodeError, UnsupportedError
-from rats_tls.formats.x509_tolerant import read_tolerantly
 
 _SIGNATURES: dict[x509.ObjectIdentifier, SignatureAlgorithm] = {
     SignatureAlgorithmOID.ECDSA_WITH_SHA256: SignatureAlgorithm.ECDSA_SHA256,
@@ -126,7 +125,7 @@ class Certificate:
             structure: what to call it in errors.
 
         Raises:
-            DecodeError: not a certificate, or one that is not sound (`rats_tls.formats.x509_tolerant`).
+            DecodeError: not a certificate, or one that `cryptography` refuses.
         """
         try:
             with _any_serial_number(der):
@@ -158,7 +157,7 @@ class Certificate:
                     path_length=constraints.path_length if constraints is not None else None,
                 )
         except (*_REFUSALS, IndexError) as error:
-            return read_tolerantly(der, structure, error)
+            raise DecodeError(structure, "", None, f"not an X.509 certificate: {error}") from error
 
     @property
     def self_issued(self) -> bool:

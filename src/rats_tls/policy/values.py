@@ -69,8 +69,17 @@ def _is_any(value: object) -> bool:
 
 def or_any(form: Form) -> Form:
     """Give `form`, or "any"."""
+
+    def parse(value: object) -> Anything:
+        if _is_any(value):
+            return ANY
+        try:
+            return form.parse(value)
+        except ValueProblem as problem:
+            raise ValueProblem(f'{problem}, or "any"') from problem
+
     return Form(
-        parse=lambda value: ANY if _is_any(value) else form.parse(value),
+        parse=parse,
         dump=lambda value: "any" if value is ANY else form.dump(value),
         schema={"anyOf": [dict(form.schema), {"const": "any"}]},
         text=f'{form.text}, or "any"',
@@ -267,7 +276,11 @@ def claims_table() -> Form:
 
     def parse(value: object) -> tuple[tuple[str, bytes], ...]:
         pairs = list(value.items()) if isinstance(value, Mapping) else value
-        if not isinstance(pairs, list | tuple) or not all(isinstance(p, tuple) and len(p) == 2 for p in pairs):
+        if (
+            isinstance(value, list)
+            or not isinstance(pairs, list | tuple)
+            or not all(isinstance(p, tuple) and len(p) == 2 for p in pairs)
+        ):
             raise _problem(value, "a table of names and values")
         parsed: dict[str, bytes] = {}
         for name, item in pairs:

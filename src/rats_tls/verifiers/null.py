@@ -32,11 +32,11 @@ class NullVerifier:
     def verify(
         self,
         decoded: DecodedEvidence,
-        endorsements: Endorsements,  # noqa: ARG002  # of the Protocol
+        endorsements: Endorsements,  # noqa: ARG002  # the Protocol's argument
         *,
-        anchors: Sequence[TrustAnchor],  # noqa: ARG002
-        crypto: CryptoWrapper,  # noqa: ARG002
-        now: datetime,  # noqa: ARG002
+        anchors: Sequence[TrustAnchor],  # noqa: ARG002  # the Protocol's argument
+        crypto: CryptoWrapper,  # noqa: ARG002  # the Protocol's argument
+        now: datetime,  # noqa: ARG002  # the Protocol's argument
     ) -> Verification:
         """Give no claims, and the check that says so.
 

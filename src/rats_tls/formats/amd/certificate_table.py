@@ -6,7 +6,6 @@ start of the table. The host is not trusted: whatever stands in it is verified l
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable
 
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Origin
@@ -23,11 +22,18 @@ MAX_CERTIFICATE = 16_384
 _STRUCTURE = "CertificateTable"
 _ENTRY_SIZE = 24
 _MAX_ENTRIES = 16
-_VCEK = uuid.UUID("63da758d-e664-4564-adc5-f4b93be8accd").bytes
-_VLEK = uuid.UUID("a8074bc2-a25a-483e-aae6-39c045a0b8a1").bytes
-_SIGNER = uuid.UUID("4ab7b379-bbac-4fe4-a02f-05aef327c782").bytes  # ASK and ASVK
-_ROOT = uuid.UUID("c0b406a4-a803-4952-9743-3fb6014cd0ae").bytes
-_CRL = uuid.UUID("92f81bc3-5811-4d3d-97ff-d19f88dc67ea").bytes
+
+
+def _guid(text: str) -> bytes:
+    """Give a GUID's 16 bytes in the order in which it is written."""
+    return bytes.fromhex(text.replace("-", ""))
+
+
+_VCEK = _guid("63da758d-e664-4564-adc5-f4b93be8accd")
+_VLEK = _guid("a8074bc2-a25a-483e-aae6-39c045a0b8a1")
+_SIGNER = _guid("4ab7b379-bbac-4fe4-a02f-05aef327c782")  # ASK and ASVK
+_ROOT = _guid("c0b406a4-a803-4952-9743-3fb6014cd0ae")
+_CRL = _guid("92f81bc3-5811-4d3d-97ff-d19f88dc67ea")
 _KINDS = {
     _VCEK: EndorsementKind.AMD_VEK,
     _VLEK: EndorsementKind.AMD_VEK,

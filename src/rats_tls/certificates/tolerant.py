@@ -7,13 +7,11 @@ verified over the bytes received like any other's; nothing is accepted here that
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rats_tls.core.algorithms import SignatureAlgorithm
 from rats_tls.core.errors import DecodeError
-
-if TYPE_CHECKING:
-    from rats_tls.formats.x509 import Certificate, Name
+from rats_tls.formats.x509 import Certificate, Extension, Name
 
 _BASIC_CONSTRAINTS = "2.5.29.19"
 _SIGNATURES = {
@@ -26,18 +24,17 @@ _SIGNATURES = {
 }
 
 
-def read_tolerantly(der: bytes, structure: str, refusal: Exception) -> Certificate:
+def read_tolerantly(der: bytes, refusal: DecodeError) -> Certificate:
     """Read a certificate that `cryptography` refused.
 
     Args:
         der: the certificate.
-        structure: what to call it in errors.
         refusal: why `cryptography` refused it.
 
     Raises:
         DecodeError: it is not sound, or `asn1crypto` is not installed.
     """
-    why = f"not an X.509 certificate: {refusal}"
+    structure, why = refusal.structure, refusal.problem
     try:
         module = importlib.import_module("asn1crypto.x509")
     except ImportError as error:
@@ -52,8 +49,6 @@ def read_tolerantly(der: bytes, structure: str, refusal: Exception) -> Certifica
 
 
 def _read(module: Any, der: bytes, structure: str) -> Certificate:  # noqa: ANN401  # asn1crypto has no types
-    from rats_tls.formats.x509 import Certificate, Extension  # noqa: PLC0415  # the two modules need each other
-
     certificate = module.Certificate.load(der, strict=True)
     tbs = certificate["tbs_certificate"]
     inner, outer = tbs["signature"].dump(), certificate["signature_algorithm"].dump()
@@ -90,8 +85,6 @@ def _read(module: Any, der: bytes, structure: str) -> Certificate:  # noqa: ANN4
 
 
 def _name(name: Any) -> Name:  # noqa: ANN401  # asn1crypto has no types
-    from rats_tls.formats.x509 import Name  # noqa: PLC0415  # the two modules need each other
-
     native = name.native
     common, organization = native.get("common_name", ""), native.get("organization_name", "")
     return Name(name.dump(), str(common), str(organization), name.human_friendly)

@@ -1,0 +1,172 @@
+"""Parts of the one judgement that ask no Verifier: age of the Evidence, what is missing, how a refusal reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from rats_tls.certificates.attested import AttestedCertificate
+from rats_tls.core.binding import Binding
+from rats_tls.core.checks import Check, Mismatch, Stage, Verdict
+from rats_tls.core.errors import AppraisalError, EndorsementMissingError, FreshnessError, RatsTlsError
+from rats_tls.core.evidence import Evidence
+from rats_tls.core.refusals import Refusal
+from rats_tls.core.verification import Problem, Verification
+from rats_tls.policy import Evaluation, Facts, Policy
+
+BINDING_NOTES = {
+    Binding.CERTIFICATE: "bound to the TLS key, not to this connection: whoever holds a stolen TLS key can relay it",
+    Binding.SESSION: "bound to this TLS connection",
+    Binding.REPORT_DATA: "bound to the report_data that the caller expected",
+    Binding.NONE: "key binding: not checked",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What is judged: Evidence with all that is known about how it is bound."""
+
+    evidence: Evidence | None
+    binding: Binding
+    attested: AttestedCertificate | None = None
+    expected_report_data: bytes | None = None
+    preamble: bool | None = None
+
+
+def require_fresh(
+    policy: Policy, subject: Subject, verification: Verification, facts: Facts, *, now: datetime, skew_seconds: float
+) -> Check:
+    """Hold the Evidence's age against the policy; give the check. Raises FreshnessError."""
+    source = "Appraisal Policy, max_evidence_age"
+    if subject.attested is None or subject.evidence is None:
+        return Check(
+            id="freshness.evidence_age",
+            stage=Stage.FRESHNESS,
+            source=source,
+            verdict=Verdict.NOT_CHECKED,
+            note="bare Evidence carries no time; a fresh expected report_data is the caller's",
+        )
+    issued_at = subject.attested.issued_at
+    skew = timedelta(seconds=skew_seconds)
+    if issued_at is not None and issued_at > now + skew:
+        raise FreshnessError(f"issued-at: got {_text(issued_at)}, later than now ({_text(now)}) and the allowed skew")
+    if not policy.fresh_entries(verification.claims.tee_type, facts):
+        limits = ", ".join(
+            f"{entry.name}: {entry.max_evidence_age} s" for entry in policy.entries_for(verification.claims.tee_type)
+        )
+        age = f"{facts.evidence_age:.0f} s" if isinstance(facts.evidence_age, float) else "unknown (no issued-at)"
+        raise FreshnessError(f"Evidence age: got {age}, expected at most {limits}")
+    got = f"{facts.evidence_age:.0f} s" if isinstance(facts.evidence_age, float) else "unknown"
+    return Check(
+        id="freshness.evidence_age",
+        stage=Stage.FRESHNESS,
+        source=source,
+        got=got,
+        note="issued-at is the attester's own claim" if issued_at is not None else "age accepted as any",
+    )
+
+
+def missing_error(
+    policy: Policy, problems: Sequence[Problem], verification: Verification, facts: Facts
+) -> RatsTlsError:
+    """Give the refusal of an appraisal whose Endorsements are missing.
+
+    It is `policy` when the claims, not authenticated yet, already contradict the policy: nothing needs to be fetched.
+    """
+    missing = tuple(p.missing for p in problems if p.missing is not None)
+    listed = "; ".join(str(item) for item in missing)
+    not_done = tuple(check.id for check in verification.checks if check.verdict is Verdict.NOT_CHECKED)
+    # A revocation list that is missing is listed as missing, not as a mismatch besides.
+    known = replace(facts, revocation_checked=True)
+    evaluation: Evaluation = policy.evaluate(verification.claims, known, verified=False)
+    if evaluation.accepted is None and evaluation.mismatches:
+        return policy_error(
+            evaluation.mismatches,
+            missing_text=listed,
+            missing=problems,
+            not_done=(*not_done, *evaluation.not_done),
+            authenticated=False,
+        )
+    passed = ", ".join(check.id for check in verification.checks if check.verdict is Verdict.PASSED)
+    return EndorsementMissingError(
+        f"Endorsements missing: {listed}; checks passed: {passed or 'none'}", missing=missing
+    )
+
+
+def evidence_age(subject: Subject, now: datetime) -> float | Literal["unknown", "not-applicable"]:
+    """Give the Evidence's age in seconds, by its issued-at claim."""
+    if subject.attested is None or subject.evidence is None:
+        return "not-applicable"
+    if subject.attested.issued_at is None:
+        return "unknown"
+    return (now - subject.attested.issued_at).total_seconds()
+
+
+def uncovered(size: int) -> Check:
+    """Give the check that tells of bytes behind the Evidence."""
+    return Check(
+        id="evidence.trailing_bytes",
+        stage=Stage.DECODE,
+        source="Intel QVL Quote.cpp: bytes behind the signature data are ignored",
+        verdict=Verdict.NOT_CHECKED,
+        note=f"{size} bytes behind the Evidence are not covered by its signature, and no part of it",
+    )
+
+
+def not_bound(reason: str) -> Check:
+    """Give the check that tells why no key is bound."""
+    return Check(
+        id="binding.key",
+        stage=Stage.KEY_BINDING,
+        source="RFC 9334 section 10; Interoperable RA-TLS",
+        verdict=Verdict.NOT_CHECKED,
+        note=f"key binding: not checked: {reason}",
+    )
+
+
+def policy_error(
+    mismatches: tuple[Mismatch, ...],
+    *,
+    missing_text: str = "",
+    missing: Sequence[Problem] = (),
+    not_done: tuple[str, ...] = (),
+    authenticated: bool = True,
+) -> AppraisalError:
+    """Give the refusal that names all mismatches at once."""
+    text = "; ".join(str(mismatch) for mismatch in mismatches)
+    if not authenticated:
+        text += "; the Evidence is not authenticated"
+    if missing_text:
+        text += f"; Endorsements missing: {missing_text}; not done: {', '.join(not_done)}"
+    return AppraisalError(
+        f"policy: {text}",
+        mismatches=mismatches,
+        missing=tuple(p.missing for p in missing if p.missing is not None),
+        not_done=not_done,
+        authenticated=authenticated,
+    )
+
+
+_STAGE_OF_REFUSAL = {
+    Refusal.KEY_BINDING: (Stage.KEY_BINDING, "binding"),
+    Refusal.CERTIFICATE_CHAIN: (Stage.KEY_BINDING, "certificate"),
+    Refusal.FRESHNESS: (Stage.FRESHNESS, "freshness"),
+    Refusal.POLICY: (Stage.POLICY, "policy"),
+    Refusal.NO_EVIDENCE: (Stage.DECODE, "decode"),
+    Refusal.UNSUPPORTED_EVIDENCE: (Stage.DECODE, "decode"),
+    Refusal.MALFORMED_EVIDENCE: (Stage.DECODE, "decode"),
+}
+
+
+def failed_check(error: RatsTlsError) -> tuple[Check, ...]:
+    """Give the failed check of an error that no Verifier reported (those bring their own)."""
+    if error.refusal not in _STAGE_OF_REFUSAL:
+        return ()
+    stage, name = _STAGE_OF_REFUSAL[error.refusal]
+    return (Check(id=name, stage=stage, source="rats-tls appraisal", verdict=Verdict.FAILED, got=error.message),)
+
+
+def _text(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,63 @@
+"""Accepted appraisals that may be given again, each within the time that it holds. Thread-safe and bounded."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from rats_tls.core.results import AttestationResult
+from rats_tls.policy import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """An accepted appraisal and the time within which it may be given again."""
+
+    result: AttestationResult
+    not_before: datetime
+    not_after: datetime
+
+
+class AppraisalMemory:
+    """Remembers accepted appraisals by everything that their verdict depended on.
+
+    Args:
+        size: how many are kept; the least recently used goes first.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._remembered: OrderedDict[tuple[object, ...], _Remembered] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def recall(self, key: tuple[object, ...], now: datetime) -> AttestationResult | None:
+        """Give the result kept under `key`, or None when there is none that holds at `now`."""
+        with self._lock:
+            remembered = self._remembered.get(key)
+            if remembered is None:
+                return None
+            if not remembered.not_before <= now < remembered.not_after:
+                del self._remembered[key]
+                return None
+            self._remembered.move_to_end(key)
+            return remembered.result
+
+    def keep(self, key: tuple[object, ...], result: AttestationResult, entry: Entry) -> None:
+        """Keep an accepted certificate until the earliest expiry of anything that the verdict rests on.
+
+        A result without an expiry is not kept. Its time begins with the judgement: what was not yet in date then is not
+        asked again.
+        """
+        if result.valid_until is None or not result.endorsements:
+            return
+        not_after = result.valid_until
+        if isinstance(entry.max_evidence_age, int | float):
+            if result.issued_at is None:
+                return
+            not_after = min(not_after, result.issued_at + timedelta(seconds=entry.max_evidence_age))
+        with self._lock:
+            self._remembered[key] = _Remembered(replace(result, connection=None), result.judged_at, not_after)
+            while len(self._remembered) > self._size:
+                self._remembered.popitem(last=False)
