@@ -396,9 +396,9 @@ class TestRule12WhatIsRemembered:
         shared = registry.verifiers([TeeType.TDX_ECDSA])
         lenient = appraiser(endorsements, policy_for(TDX, max_evidence_age=ANY), verifiers=shared)
         strict = appraiser(endorsements, policy_for(TDX, max_evidence_age=ANY, mr_td=bytes(48)), verifiers=shared)
-        strict._remembered = lenient._remembered
+        strict._memory._remembered = lenient._remembered
         assert self.judge(lenient, certificate).verdict == "accepted"
-        assert len(lenient._remembered) == 1
+        assert len(lenient._memory._remembered) == 1
         with pytest.raises(AppraisalError):
             self.judge(strict, certificate)
 
@@ -415,7 +415,7 @@ class TestRule12WhatIsRemembered:
         before = appraiser(endorsements, policy_for(TDX, max_evidence_age=ANY), verifiers=shared)
         others = Endorsements(tuple(i for i in endorsements if i.kind is not EndorsementKind.INTEL_PCK_CRL))
         after = appraiser(others.with_items(revoking), policy_for(TDX, max_evidence_age=ANY), verifiers=shared)
-        after._remembered = before._remembered
+        after._memory._remembered = before._remembered
         assert self.judge(before, certificate).verdict == "accepted"
         with pytest.raises(AuthenticityError) as caught:
             self.judge(after, certificate)
@@ -455,7 +455,7 @@ class TestRule12WhatIsRemembered:
         judging = appraiser(endorsements, policy_for(TDX, max_evidence_age=ANY), limits=limits)
         for name in ("good", "no_ski_aki", "ca_true", "unknown_noncritical_ext"):
             self.judge(judging, make(variants()[name]))
-        assert len(judging._remembered) == 2
+        assert len(judging._memory._remembered) == 2
 
     def test_a_remembered_result_is_of_this_moment_and_connection(self) -> None:
         certificate, endorsements = self.certificate()
