@@ -396,7 +396,7 @@ class TestRule12WhatIsRemembered:
         shared = registry.verifiers([TeeType.TDX_ECDSA])
         lenient = appraiser(endorsements, policy_for(TDX, max_evidence_age=ANY), verifiers=shared)
         strict = appraiser(endorsements, policy_for(TDX, max_evidence_age=ANY, mr_td=bytes(48)), verifiers=shared)
-        strict._memory._remembered = lenient._remembered
+        strict._memory = lenient._memory
         assert self.judge(lenient, certificate).verdict == "accepted"
         assert len(lenient._memory._remembered) == 1
         with pytest.raises(AppraisalError):
@@ -415,7 +415,7 @@ class TestRule12WhatIsRemembered:
         before = appraiser(endorsements, policy_for(TDX, max_evidence_age=ANY), verifiers=shared)
         others = Endorsements(tuple(i for i in endorsements if i.kind is not EndorsementKind.INTEL_PCK_CRL))
         after = appraiser(others.with_items(revoking), policy_for(TDX, max_evidence_age=ANY), verifiers=shared)
-        after._memory._remembered = before._remembered
+        after._memory = before._memory
         assert self.judge(before, certificate).verdict == "accepted"
         with pytest.raises(AuthenticityError) as caught:
             self.judge(after, certificate)
