@@ -12,15 +12,13 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, cast
+from typing import Self
 
 from rats_tls.channel import Accepted, AppraisalNeeded, Channel, Credentials, EvidenceNeeded
+from rats_tls.connection_file import open_file
 from rats_tls.core.errors import ConnectionFailedError, HandshakeTimeoutError, RatsTlsError
 from rats_tls.core.limits import Limits
 from rats_tls.core.results import AttestationResult
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +55,8 @@ class Connection:
         self._timeout = sock.gettimeout()
         self._accepted = False
         self._closed = False
+        self._close_asked = False
+        self._files = 0
         self._state_lock = threading.RLock()
         self._send_lock = threading.Lock()
         self._receive_lock = threading.Lock()
@@ -235,35 +235,33 @@ class Connection:
             except OSError as error:
                 raise ConnectionFailedError(f"connection failed while sending: {error}") from error
 
-    def makefile(self, mode: str = "r", buffering: int = -1, *, encoding: str | None = None) -> io.IOBase:
-        """Give a file object over the connection, as `socket.makefile` does. Closing it leaves the connection open.
+    def makefile(
+        self,
+        mode: str = "r",
+        buffering: int | None = None,
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> io.IOBase:
+        """Give a file object over the connection, as `socket.makefile` does.
+
+        The connection stays open until it and all its file objects are closed.
 
         Args:
             mode: "r", "w", "rw", each with or without "b".
-            buffering: buffer size; 0 gives the raw object (binary modes only).
+            buffering: buffer size; 0 gives the raw object (binary modes only), None or -1 the default size.
             encoding: for text modes; UTF-8 by default.
+            errors: for text modes, as `open` takes it.
+            newline: for text modes, as `open` takes it.
 
         Raises:
             ValueError: an unknown mode, or unbuffered text.
         """
-        if not set(mode) <= {"r", "w", "b"} or not {"r", "w"} & set(mode):
-            raise ValueError(f"makefile mode: got {mode!r}, expected r, w or rw, with or without b")
-        reading, writing, binary = "r" in mode, "w" in mode, "b" in mode
-        raw = _ConnectionIO(self, reading=reading, writing=writing)
-        if buffering == 0:
-            if not binary:
-                raise ValueError("makefile: text cannot be unbuffered")
-            return raw
-        size = io.DEFAULT_BUFFER_SIZE if buffering < 0 else buffering
-        if reading and writing:
-            pair = io.BufferedRWPair(raw, raw, size)
-            # typeshed knows no text layer over a pair, which the standard library's own makefile gives.
-            return pair if binary else io.TextIOWrapper(cast("io.BufferedReader", pair), encoding=encoding or "utf-8")
-        if reading:
-            reader = io.BufferedReader(raw, size)
-            return reader if binary else io.TextIOWrapper(reader, encoding=encoding or "utf-8")
-        writer = io.BufferedWriter(raw, size)
-        return writer if binary else io.TextIOWrapper(writer, encoding=encoding or "utf-8")
+        self._require_open()
+        made = open_file(self, mode, buffering, encoding=encoding, errors=errors, newline=newline)
+        self._files += 1
+        return made
 
     # --- end -----------------------------------------------------------------------------------------------------
     def unwrap(self) -> None:
@@ -286,8 +284,39 @@ class Connection:
                 if data is None:
                     self._receive_once(deadline)
 
+    def shutdown(self, how: int) -> None:
+        """End one direction or both, as `socket.shutdown`: the end of this side's data is a close_notify.
+
+        Args:
+            how: `socket.SHUT_WR`, `socket.SHUT_RD` or `socket.SHUT_RDWR`.
+
+        Raises:
+            RatsTlsError: the connection failed.
+            OSError: as `socket.shutdown`.
+        """
+        self._require_open()
+        if how != socket.SHUT_RD:
+            with self._state_lock:
+                self._channel.close()
+            self._flush(time.monotonic() + self._limits.close_seconds)
+        self._socket.shutdown(how)
+
     def close(self) -> None:
-        """Send close_notify when the connection is open, and close the socket. May be called twice."""
+        """Send close_notify when the connection is open, and close the socket. May be called twice.
+
+        While file objects of `makefile` are open this is left to the last of them.
+        """
+        self._close_asked = True
+        if self._files <= 0:
+            self._close_now()
+
+    def release_file(self) -> None:
+        """Take note that a file object of `makefile` was closed."""
+        self._files -= 1
+        if self._close_asked:
+            self.close()
+
+    def _close_now(self) -> None:
         if self._closed:
             return
         self._closed = True
@@ -340,7 +369,7 @@ class Connection:
         return facts.cipher if facts is not None else None
 
     def fileno(self) -> int:
-        """File descriptor of the socket, -1 when closed. Decrypted bytes may be waiting: see `pending`."""
+        """File descriptor of the socket, -1 when closed. Readable does not tell of bytes that are decrypted already."""
         return self._socket.fileno()
 
     def getpeername(self) -> object:
@@ -369,27 +398,3 @@ class Connection:
     def _require_open(self) -> None:
         if self._closed:
             raise ConnectionFailedError("the connection is closed")
-
-
-class _ConnectionIO(io.RawIOBase):
-    """Raw file object over a connection."""
-
-    def __init__(self, connection: Connection, *, reading: bool, writing: bool) -> None:
-        self._connection = connection
-        self._reading = reading
-        self._writing = writing
-
-    def readable(self) -> bool:
-        return self._reading
-
-    def writable(self) -> bool:
-        return self._writing
-
-    def fileno(self) -> int:
-        return self._connection.fileno()
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        return self._connection.recv_into(memoryview(buffer))
-
-    def write(self, data: ReadableBuffer) -> int:
-        return self._connection.send(memoryview(data))
