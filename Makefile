@@ -22,7 +22,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python bench/verify_intel.py
 
 docs: $(VENV)/.installed-dev
-	PYTHONPATH=tests $(BIN)/python -m support.policy_page
+	PYTHONPATH=tests $(BIN)/python -m support.generated_pages
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -34,6 +34,7 @@ from rats_tls.core.endorsements import Endorsement, Endorsements
 from rats_tls.core.errors import (
     BindingError,
     ConfigurationError,
+    DecodeError,
     InternalError,
     NoEvidenceError,
     RatsTlsError,
@@ -281,9 +282,8 @@ class Appraiser:
             )
             return None, Verification(claims=NullClaims(), checks=(check,))
         if len(evidence.data) > self._limits.evidence:
-            raise UnsupportedError(
-                f"Evidence: got {len(evidence.data)} bytes, at most {self._limits.evidence} are read",
-                refusal=Refusal.MALFORMED_EVIDENCE,
+            raise DecodeError(
+                "Evidence", "", None, f"got {len(evidence.data)} bytes, at most {self._limits.evidence} are read"
             )
         decoded = _decode(verifier, evidence)
         try:

@@ -6,16 +6,16 @@ import re
 
 from rats_tls.core.evidence import TeeType
 from rats_tls.policy import Policy
+from support.generated_pages import POLICY_MARK, render_policy
 from support.paths import REPOSITORY
-from support.policy_page import MARK, render
 
 PAGE = (REPOSITORY / "docs" / "policy.md").read_text(encoding="utf-8")
 
 
 def test_tables_are_those_of_the_fields() -> None:
-    head, mark, tables = PAGE.partition(MARK)
+    head, mark, tables = PAGE.partition(POLICY_MARK)
     assert head
-    assert mark + tables == render(), "docs/policy.md: run `make docs`"
+    assert mark + tables == render_policy(), "docs/policy.md: run `make docs`"
 
 
 def test_example_is_a_policy() -> None:

@@ -1,4 +1,4 @@
-"""The tables of `docs/policy.md`, made from the fields of the entries. Run it to write them into the page."""
+"""Tables of pages that are made from the code. Run it to write them into `docs/`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
+from rats_tls.core.refusals import Refusal
 from rats_tls.policy import ANY, Entry, NullEntry, SgxEntry, SnpEntry, TdxEntry
 from rats_tls.policy.intel_entry import IntelEntry
 from rats_tls.policy.rules import is_required, rule_of
 
-MARK = "<!-- Below here: made from the fields of the entries by `make docs`. -->"
+POLICY_MARK = "<!-- Below here: made from the fields of the entries by `make docs`. -->"
+REFUSALS_MARK = "<!-- Below here: made from `rats_tls.core.refusals` by `make docs`. -->"
 TABLES: tuple[tuple[str, str, type[Entry], type[Entry] | None], ...] = (
     ("Fields of every entry", 'Besides `tee`: `"sgx_ecdsa"`, `"tdx_ecdsa"`, `"sev_snp"` or `"null"`.', Entry, None),
     ("Fields of `sgx_ecdsa` and `tdx_ecdsa`", "", IntelEntry, Entry),
@@ -46,9 +48,9 @@ def _rows(entry: type[Entry], base: type[Entry] | None) -> Iterator[str]:
             yield f"| `{declared.name}` | {value} | {_default(declared)} | {rule.meaning} |"
 
 
-def render() -> str:
-    """Give everything from the mark to the end of the page."""
-    parts = [MARK]
+def render_policy() -> str:
+    """Give everything from the mark to the end of `docs/policy.md`."""
+    parts = [POLICY_MARK]
     for title, note, entry, base in TABLES:
         rows = list(_rows(entry, base))
         table = ["| field | value | default | meaning |", "|---|---|---|---|", *rows] if rows else []
@@ -56,9 +58,23 @@ def render() -> str:
     return "\n".join(parts) + "\n"
 
 
+def render_refusals() -> str:
+    """Give everything from the mark to the end of `docs/refusals.md`."""
+    rows = [
+        f"| {row.number} | `{row.label}` | `{row.error}` | {int(row.wire_code)} | {int(row.exit_code)} |"
+        for row in sorted((refusal.value for refusal in Refusal), key=lambda row: row.number)
+    ]
+    head = ["| number | label | error class | wire code | exit code |", "|---|---|---|---|---|"]
+    return "\n".join([REFUSALS_MARK, "", *head, *rows]) + "\n"
+
+
 if __name__ == "__main__":
     from support.paths import REPOSITORY
 
-    page = REPOSITORY / "docs" / "policy.md"
-    head = page.read_text(encoding="utf-8").partition(MARK)[0]
-    page.write_text(head + render(), encoding="utf-8")
+    for name, mark, rendered in (
+        ("policy.md", POLICY_MARK, render_policy()),
+        ("refusals.md", REFUSALS_MARK, render_refusals()),
+    ):
+        page = REPOSITORY / "docs" / name
+        head = page.read_text(encoding="utf-8").partition(mark)[0]
+        page.write_text(head + rendered, encoding="utf-8")
