@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from rats_tls import registry
-from rats_tls.appraisal import Appraiser
+from rats_tls.appraisers import make_appraiser
 from rats_tls.channel import AppraisalNeeded, Channel, ChannelSettings, Credentials
 from rats_tls.connection import Connection
 from rats_tls.core.algorithms import KeyAlgorithm
@@ -24,7 +24,6 @@ from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.core.results import AttestationResult, ConnectionFacts
 from rats_tls.credentials import CredentialSource
 from rats_tls.policy import Policy
-from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
 
 DEFAULT_MAX_EVIDENCE_AGE = 3600.0
 
@@ -102,11 +101,12 @@ class Context:
         self._clock = clock
         self._require_consistent(key_algorithm, max_evidence_age)
         self._appraiser = (
-            Appraiser(
+            make_appraiser(
                 policy,
-                verifiers=registry.verifiers(policy.tee_types) if verifiers is None else verifiers,
-                anchors=(*(VENDOR_ROOTS if vendor_roots else ()), *trust_anchors),
+                verifiers=verifiers,
                 crypto=self._crypto,
+                trust_anchors=trust_anchors,
+                vendor_roots=vendor_roots,
                 endorsements=endorsements,
                 limits=limits,
             )

@@ -23,9 +23,8 @@ from rats_tls.core.errors import (
 from rats_tls.core.refusals import ExitCode, Refusal
 from rats_tls.core.results import AttestationResult
 from rats_tls.formats.detect import detect_evidence
-from rats_tls.verifiers.chain import anchors_from_pem
 from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
-from support.appraisals import claims_of, make_appraiser
+from support.appraisals import claims_of, make_appraiser, user_anchors
 from support.intel import PHALA_SGX, PHALA_TDX, SGX_TEST_ROOT, SPR_E4, IntelVector, load
 from support.paths import VECTORS
 from support.policies import default_policy
@@ -139,7 +138,7 @@ class TestQvlSample:
         word of zero, which no enclave that ran has. A policy that asks for no attribute accepts it.
         """
         vector = load(SGX_TEST_ROOT)
-        anchors = anchors_from_pem((VECTORS / SGX_TEST_ROOT / "trustedRootCaCert.pem").read_bytes())
+        anchors = user_anchors((VECTORS / SGX_TEST_ROOT / "trustedRootCaCert.pem").read_bytes())
         in_date = vector.at("2024-01-01T00:00:00+00:00").now
 
         def judge(now: datetime, **policy: Any) -> AttestationResult:
@@ -284,7 +283,7 @@ def test_a_tdreport_is_refused_by_name() -> None:
 def test_simulated_or_user_anchors_do_not_stand_in_for_intels() -> None:
     vector = load(PHALA_TDX)
     policy = default_policy(claims_of(vector.evidence.data))
-    foreign = anchors_from_pem((VECTORS / SGX_TEST_ROOT / "trustedRootCaCert.pem").read_bytes())
+    foreign = user_anchors((VECTORS / SGX_TEST_ROOT / "trustedRootCaCert.pem").read_bytes())
     with pytest.raises(CertificateChainError):
         make_appraiser(policy, vector.endorsements, anchors=foreign).appraise_evidence(vector.evidence, now=vector.now)
     both = make_appraiser(policy, vector.endorsements, anchors=(*foreign, *VENDOR_ROOTS))

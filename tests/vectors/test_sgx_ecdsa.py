@@ -11,8 +11,8 @@ from rats_tls.core.errors import DecodeError
 from rats_tls.core.verification import Verification
 from rats_tls.formats.intel.json_document import split_response
 from rats_tls.formats.intel.tcb_info import TcbInfo
-from rats_tls.verifiers.chain import anchors_from_pem
 from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
+from support.appraisals import user_anchors
 from support.intel import PHALA_SGX, QUOTES, SGX_TEST_ROOT, labels, load, manifest, passed, verify
 from support.paths import VECTORS
 
@@ -128,7 +128,7 @@ def test_sample_test_root_as_explicit_anchor() -> None:
     documents and both lists are authentic and the sample's quoting enclave is the one of its identity.
     """
     vector = load(SGX_TEST_ROOT)
-    anchors = anchors_from_pem((VECTORS / SGX_TEST_ROOT / "trustedRootCaCert.pem").read_bytes())
+    anchors = user_anchors((VECTORS / SGX_TEST_ROOT / "trustedRootCaCert.pem").read_bytes())
     late = verify(vector, anchors=anchors)
     assert labels(late) == {"certificate_not_in_date"}
     assert late.problems[0].error.message.startswith("PCK certificate has expired")

@@ -12,6 +12,7 @@ from rats_tls.core.errors import (
     CertificateChainError,
     ConfigurationError,
     ExpiredError,
+    RatsTlsError,
     SignatureError,
     UnsupportedError,
 )
@@ -118,14 +119,21 @@ def match_anchor(
     )
 
 
-def anchors_from_pem(pem: bytes) -> tuple[TrustAnchor, ...]:
+def anchors_from_pem(pem: bytes, *, crypto: CryptoWrapper, now: datetime) -> tuple[TrustAnchor, ...]:
     """Read explicit trust anchors: root certificates in PEM.
 
     The vendor is told by the subject's common name (`...SGX Root CA`, `ARK-<Product>`); simulated roots are known by
     their organization.
 
+    Args:
+        pem: the certificates.
+        crypto: verifies their own signatures.
+        now: time at which they must be in date.
+
     Raises:
-        ConfigurationError: a certificate that is no root, or whose vendor is not known.
+        DecodeError: malformed, or none.
+        ConfigurationError: a certificate that is no root, whose signature does not verify, that is not in date, or
+            whose vendor is not known.
     """
     anchors = []
     for der in certificates_from_pem(pem, "TrustAnchors", limit=64):
@@ -133,6 +141,11 @@ def anchors_from_pem(pem: bytes) -> tuple[TrustAnchor, ...]:
         name = root.subject.common_name
         if not root.self_issued or not root.is_ca:
             raise ConfigurationError(f"trust anchor {root.subject}: not a self-issued CA certificate")
+        try:
+            verify_issued_by(root, root, crypto, child_role=name)
+            require_in_date(root, now, role=name)
+        except RatsTlsError as error:
+            raise ConfigurationError(f"trust anchor {root.subject}: {error.message}") from error
         if "SGX Root CA" in name:
             vendor = Vendor.INTEL
         elif name.startswith("ARK-"):
