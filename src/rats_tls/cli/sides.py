@@ -97,7 +97,7 @@ class Reporter:
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
-        self._console = Console()
+        self._console = Console(emoji=False)
         self._lock = threading.Lock()
 
     def event(self, name: str, text: str, **facts: Json) -> None:

@@ -51,7 +51,7 @@ def verify(
         trust_anchors=load_trust_anchors(*trust_anchors, now=now),
         endorsements=load_endorsements(*endorsements_files),
     )
-    console = Console()
+    console = Console(emoji=False)
     title = evidence_file.name
     try:
         result = _appraise(appraiser, load_evidence(evidence_file), expected, now=now)
