@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
@@ -124,7 +123,6 @@ class Context:
             limits=limits,
         )
         self._settings: dict[Role, ChannelSettings] = {}
-        self._settings_lock = threading.Lock()
 
     def _require_consistent(self, key_algorithm: KeyAlgorithm, max_evidence_age: float) -> None:
         if self._mutual is True and self._policy is None:
@@ -216,10 +214,9 @@ class Context:
 
     # --- what the shells need ------------------------------------------------------------------------------------
     def _settings_for(self, role: Role) -> ChannelSettings:
-        with self._settings_lock:
-            if role not in self._settings:
-                self._settings[role] = self._make_settings(role)
-            return self._settings[role]
+        settings = self._settings.get(role)
+        # Threads that come here at once may each make them; all take the first.
+        return settings if settings is not None else self._settings.setdefault(role, self._make_settings(role))
 
     def _make_settings(self, role: Role) -> ChannelSettings:
         policy = self._policy
