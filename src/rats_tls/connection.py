@@ -5,6 +5,7 @@ Behaves as users of `ssl.SSLSocket` expect. One thread may read while another wr
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import socket
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
 
-from rats_tls.channel import Accepted, AppraisalNeeded, Channel, Credentials, EvidenceNeeded
+from rats_tls.channel import Accepted, AppraisalNeeded, Channel, Credentials, Event, EvidenceNeeded
 from rats_tls.core.errors import ConnectionFailedError, HandshakeTimeoutError, RatsTlsError
 from rats_tls.core.limits import Limits
 from rats_tls.core.results import AttestationResult
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_LEAVING_SECONDS = 1.0
+"""How long a thread may take to leave a call on a socket that was shut down; a signal handler has interrupted it."""
 _RECEIVE_SIZE = 262_144
 _SEND_SIZE = 262_144
 
@@ -81,7 +84,8 @@ class Connection:
                 seconds = min(seconds, self._timeout)
             deadline = time.monotonic() + seconds
             try:
-                self._handshake_until(deadline)
+                with self._receive_lock:
+                    self._handshake_until(deadline)
             except TimeoutError:
                 self._refuse_late(seconds)
             except RatsTlsError:
@@ -93,7 +97,7 @@ class Connection:
             except BaseException:
                 self._abandon()
                 raise
-            self._socket.settimeout(self._timeout)
+            self._restore_timeout()
 
     def _handshake_until(self, deadline: float) -> None:
         while True:
@@ -106,22 +110,31 @@ class Connection:
             self._receive_once(deadline)
 
     def _answer_events(self) -> None:
-        while (event := self._channel.next_event()) is not None:
+        while (event := self._next_event()) is not None:
             if isinstance(event, EvidenceNeeded):
-                self._channel.supply_evidence(self._collect())
+                credentials = self._collect()
+                with self._state_lock:
+                    self._channel.supply_evidence(credentials)
             elif isinstance(event, AppraisalNeeded):
                 try:
                     result = self._appraise(event)
                 except RatsTlsError as error:
-                    self._channel.refuse(error)
+                    with self._state_lock:
+                        self._channel.refuse(error)
                 else:
                     self._peer = result
-                    self._channel.supply_result(result)
+                    with self._state_lock:
+                        self._channel.supply_result(result)
             elif isinstance(event, Accepted):
                 self._accepted = True
 
+    def _next_event(self) -> Event | None:
+        with self._state_lock:
+            return self._channel.next_event()
+
     def _refuse_late(self, seconds: float) -> None:
-        self._channel.time_out()
+        with self._state_lock:
+            self._channel.time_out()
         self._abandon()
         raise self._channel.error or HandshakeTimeoutError(f"handshake: not complete after {seconds:g} s")
 
@@ -132,7 +145,30 @@ class Connection:
         except OSError:
             _log.debug("peer does not take the refusal", exc_info=True)
         self._closed = True
-        self._socket.close()
+        self._close_socket()
+
+    def _close_socket(self) -> None:
+        """Close the socket once no other thread is in a call on it; wake those that are.
+
+        A descriptor that is closed under a thread may be that of another connection when the thread uses it.
+        """
+        held: list[threading.Lock] = []
+        try:
+            for lock in (self._send_lock, self._receive_lock):
+                if not lock.acquire(blocking=False):
+                    with contextlib.suppress(OSError):  # the peer may have gone before
+                        self._socket.shutdown(socket.SHUT_RDWR)
+                    if not lock.acquire(timeout=_LEAVING_SECONDS):
+                        continue
+                held.append(lock)
+            self._socket.close()
+        finally:
+            for lock in held:
+                lock.release()
+
+    def _restore_timeout(self) -> None:
+        with contextlib.suppress(OSError):  # closed by another thread in the meantime
+            self._socket.settimeout(self._timeout)
 
     # --- wire ----------------------------------------------------------------------------------------------------
     def _receive_once(self, deadline: float | None) -> None:
@@ -150,8 +186,19 @@ class Connection:
                 self._channel.receive_eof()
 
     def _flush(self, deadline: float | None = None) -> None:
-        with self._send_lock:
+        """Send what is due.
+
+        Raises:
+            TimeoutError: not all of it was sent until `deadline`, or another thread is still sending then.
+            OSError: the connection failed.
+        """
+        seconds = -1 if deadline is None else max(deadline - time.monotonic(), 0.001)
+        if not self._send_lock.acquire(timeout=seconds):
+            raise TimeoutError("another thread is sending")
+        try:
             self._send_due(deadline)
+        finally:
+            self._send_lock.release()
 
     def _flush_unless_sending(self) -> None:
         """Send what the channel answers to what it received (key updates, alerts).
@@ -199,6 +246,7 @@ class Connection:
                     raise
                 except OSError as error:
                     raise ConnectionFailedError(f"connection failed while receiving: {error}") from error
+                self._require_open()
                 self._flush_unless_sending()
 
     def recv_into(self, buffer: bytearray | memoryview, nbytes: int = 0) -> int:
@@ -229,8 +277,8 @@ class Connection:
             try:
                 self._flush()
             except TimeoutError:
-                self._socket.close()
                 self._closed = True
+                self._close_socket()
                 raise
             except OSError as error:
                 raise ConnectionFailedError(f"connection failed while sending: {error}") from error
@@ -270,24 +318,38 @@ class Connection:
         """Send close_notify and wait for the peer's, at most `limits.close_seconds`; bytes that arrive are dropped.
 
         Raises:
+            TimeoutError: the peer's did not come in that time.
             RatsTlsError: the peer cut the connection off without close_notify.
         """
         self._require_open()
+        deadline = time.monotonic() + self._limits.close_seconds
         with self._state_lock:
             self._channel.close()
-        self._flush()
-        deadline = time.monotonic() + self._limits.close_seconds
-        with self._receive_lock:
-            while True:
-                with self._state_lock:
-                    data = self._channel.receive(_RECEIVE_SIZE)
-                if data == b"":
-                    return
-                if data is None:
-                    self._receive_once(deadline)
+        try:
+            self._flush(deadline)
+            with self._receive_lock:
+                self._drop_until_end(deadline)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise ConnectionFailedError(f"connection failed while closing: {error}") from error
+        finally:
+            self._restore_timeout()
+
+    def _drop_until_end(self, deadline: float) -> None:
+        while True:
+            with self._state_lock:
+                data = self._channel.receive(_RECEIVE_SIZE)
+            if data == b"":
+                return
+            if data is None:
+                self._receive_once(deadline)
 
     def close(self) -> None:
-        """Send close_notify when the connection is open, and close the socket. May be called twice."""
+        """Send close_notify when the connection is open, and close the socket. May be called twice.
+
+        Threads that wait in another call are woken and get an error.
+        """
         if self._closed:
             return
         self._closed = True
@@ -298,7 +360,7 @@ class Connection:
         except (OSError, RatsTlsError):
             _log.debug("peer does not take close_notify", exc_info=True)
         finally:
-            self._socket.close()
+            self._close_socket()
 
     def __enter__(self) -> Self:
         return self
