@@ -87,4 +87,4 @@ def _read(module: Any, der: bytes, structure: str) -> Certificate:  # noqa: ANN4
 def _name(name: Any) -> Name:  # noqa: ANN401  # asn1crypto has no types
     native = name.native
     common, organization = native.get("common_name", ""), native.get("organization_name", "")
-    return Name(name.dump(), str(common), str(organization), name.human_friendly)
+    return Name.cut(name.dump(), str(common), str(organization), name.human_friendly)
