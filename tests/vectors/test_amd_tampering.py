@@ -2,7 +2,7 @@
 
 What nothing covers is listed with its reason; everything else is refused, with an error of ours. A Verifier that has
 judged the genuine bytes judges the changed ones, so that nothing it remembers may stand in for them. No vector has a
-revocation list; those of the simulation are changed in `tests/unit/simulation/`.
+revocation list; simulated ones are changed in `tests/property/`.
 """
 
 from __future__ import annotations
