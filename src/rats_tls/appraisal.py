@@ -191,7 +191,7 @@ class Appraiser:
             return self._judge_in_order(subject, endorsements, now, connection, checks)
         except RatsTlsError as error:
             if not error.checks:
-                error.checks = (*sorted(checks, key=lambda check: check.stage), *failed_check(error))
+                error.checks = (*sorted(checks, key=lambda check: check.stage), *failed_check(error, checks))
             raise
 
     def _judge_in_order(
