@@ -83,3 +83,33 @@ def test_a_stale_list_beside_what_the_appraisal_finds() -> None:
 
 def test_missing_endorsements_are_not_failed_checks() -> None:
     assert failed_checks(SGX, {"missing": {EndorsementKind.INTEL_TCB_INFO}}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "item"),
+    [
+        (SGX, SignedItem.INTEL_TCB_INFO),
+        (TDX, SignedItem.INTEL_QE_IDENTITY),
+        (TDX, SignedItem.INTEL_PCK_CRL),
+        (SNP, SignedItem.AMD_SIGNER),
+    ],
+)
+def test_each_refusal_has_its_own_checks(name: str, item: SignedItem) -> None:
+    """What a Verifier remembers of bad Endorsements serves many appraisals; what one of them saw is not shown again."""
+    attester = world().attester(name, forged={item})
+    first = attester.collect(REPORT_DATA)
+    appraiser = make_appraiser(
+        default_policy(claims_of(first.evidence.data)),
+        Endorsements(first.endorsements),
+        anchors=world().trust_anchors,
+    )
+    errors = []
+    for report_data in (REPORT_DATA, REPORT_DATA[::-1]):
+        evidence = attester.collect(report_data).evidence
+        with pytest.raises(RatsTlsError) as caught:
+            appraiser.appraise_evidence(evidence, now=NOW, expected_report_data=report_data)
+        errors.append(caught.value)
+        (binding,) = (check for check in caught.value.checks if check.id == "binding.report_data")
+        assert (binding.got or "").startswith(report_data.hex()[:16])
+    assert errors[0] is not errors[1]
+    assert errors[0].message == errors[1].message

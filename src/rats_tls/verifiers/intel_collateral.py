@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Hashable, Iterable
+from copy import copy as copy_of
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
@@ -102,7 +103,7 @@ class Copies(Generic[T]):
         for copy in self.good:
             if copy.item.origin is Origin.LOCAL:
                 return copy, copy.date_error(now, name)
-        return None, self.error
+        return None, _of_its_own(self.error)
 
     def why_none(self, now: datetime, name: str) -> str:
         """Say why the copies that are there do not count."""
@@ -274,6 +275,15 @@ def _authentic(items: Iterable[Endorsement], authenticate: Callable[[Endorsement
     # `items` has this side's first, and sorting keeps that order among equally new ones.
     good.sort(key=lambda copy: copy.newness, reverse=True)
     return Copies(good=tuple(good), error=error, notes=tuple(notes))
+
+
+def _of_its_own(error: RatsTlsError | None) -> RatsTlsError | None:
+    """Give an error that belongs to one appraisal, which adds its checks and raises it; this one is remembered."""
+    if error is None:
+        return None
+    own = copy_of(error)
+    own.__cause__ = error.__cause__
+    return own
 
 
 def _refusal_of(problem: RatsTlsError) -> RatsTlsError:
