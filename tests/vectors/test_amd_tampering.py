@@ -8,17 +8,20 @@ revocation list; simulated ones are changed in `tests/property/`.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from rats_tls.core.checks import Verdict
 from rats_tls.core.errors import DecodeError
 from rats_tls.endorsements.files import endorsements_from_file
+from rats_tls.verifiers import amd_endorsements
 from rats_tls.verifiers.sev_snp import SevSnpVerifier
 from support.amd import GO_MILAN, TRUSTEE_GENOA, SnpVector, auxblob, load, problems, verify
 from support.paths import VECTORS
-from support.tampering import EVERY_BIT, Part, flipped, frame, outcome, surviving_cuts, survivors
+from support.tampering import ACCEPTED, EVERY_BIT, Part, flipped, frame, outcome, surviving_cuts, survivors
 
 # Warnings are errors in this suite; those of `cryptography` would refuse for us what production has to refuse.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -96,6 +99,34 @@ def test_a_verifier_without_memory_says_the_same(vector_id: str, name: str) -> N
 @EACH
 def test_every_truncation(vector_id: str, name: str) -> None:
     assert surviving_cuts(parts(vector_id)[name]) == []
+
+
+REPORTED_TCB, CHIP_ID = range(0x180, 0x188), range(0x1A0, 0x1E0)
+COMPONENTS = {0: "bootloader", 1: "tee", 6: "snp", 7: "microcode"}
+
+
+@BOTH
+@pytest.mark.parametrize("mask", EVERY_BIT)
+def test_a_vek_of_another_tcb_or_chip(vector_id: str, mask: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signature covers both fields; it is taken out here, so that nothing but their own checks can refuse."""
+    monkeypatch.setattr(amd_endorsements, "verify_report_signature", lambda *_: None)
+    vector = load(vector_id)
+    assert problems(verify(vector)) == ()
+    for offset in (*REPORTED_TCB, *CHIP_ID):
+        component = COMPONENTS.get(offset - REPORTED_TCB.start)
+        changed = vector.with_data(flipped(vector.evidence.data, offset, mask))
+        if offset in REPORTED_TCB and component is None:  # reserved
+            assert outcome(lambda changed=changed: problems(verify(changed))) != ACCEPTED
+            continue
+        verification = verify(changed)
+        (problem,) = problems(verification)
+        assert problem.error.refusal.label == "certificate_chain"
+        (check,) = (check.id for check in verification.checks if check.verdict is Verdict.FAILED)
+        assert check == ("snp.vek_tcb" if offset in REPORTED_TCB else "snp.vek_identity")
+        if component is not None:
+            message = problem.error.message
+            got, expected = (int(value) for value in re.findall(rf"{component} (\d+)", message))
+            assert got ^ expected == mask
 
 
 def test_every_truncation_of_a_pem_file() -> None:
