@@ -191,7 +191,7 @@ class Appraiser:
             return self._judge_in_order(subject, endorsements, now, connection, checks)
         except RatsTlsError as error:
             if not error.checks:
-                error.checks = (*sorted(checks, key=lambda check: check.stage), *failed_check(error))
+                error.checks = (*sorted(checks, key=lambda check: check.stage), *failed_check(error, checks))
             raise
         except Exception as error:  # of a plug-in: crypto wrapper, or a Verifier that gives something else
             raise InternalError(

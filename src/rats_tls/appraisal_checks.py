@@ -160,9 +160,10 @@ _STAGE_OF_REFUSAL = {
 }
 
 
-def failed_check(error: RatsTlsError) -> tuple[Check, ...]:
-    """Give the failed check of an error that no Verifier reported (those bring their own)."""
-    if error.refusal not in _STAGE_OF_REFUSAL:
+def failed_check(error: RatsTlsError, checks: Sequence[Check]) -> tuple[Check, ...]:
+    """Give the failed check of an error, unless a Verifier has brought it among `checks`."""
+    reported = any(check.verdict is Verdict.FAILED and check.note == error.message for check in checks)
+    if reported or error.refusal not in _STAGE_OF_REFUSAL:
         return ()
     stage, name = _STAGE_OF_REFUSAL[error.refusal]
     return (Check(id=name, stage=stage, source="rats-tls appraisal", verdict=Verdict.FAILED, got=error.message),)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Hashable, Iterable
+from copy import copy as copy_of
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
@@ -105,9 +106,7 @@ class Copies(Generic[T]):
                 return copy, None
         if own is not None:
             return own, own.date_error(now, name)
-        # Copies are remembered, and an error that is raised twice keeps what it gathered the first time.
-        error = self.error
-        return None, type(error)(error.message, refusal=error.refusal) if error is not None else None
+        return None, _of_its_own(self.error)
 
     def why_none(self, now: datetime, name: str) -> str:
         """Say why the copies that are there do not count."""
@@ -279,6 +278,15 @@ def _authentic(items: Iterable[Endorsement], authenticate: Callable[[Endorsement
     # `items` has this side's first, and sorting keeps that order among equally new ones.
     good.sort(key=lambda copy: copy.newness, reverse=True)
     return Copies(good=tuple(good), error=error, notes=tuple(notes))
+
+
+def _of_its_own(error: RatsTlsError | None) -> RatsTlsError | None:
+    """Give an error that belongs to one appraisal, which adds its checks and raises it; this one is remembered."""
+    if error is None:
+        return None
+    own = copy_of(error)
+    own.__cause__ = error.__cause__
+    return own
 
 
 def _refusal_of(problem: RatsTlsError) -> RatsTlsError:
