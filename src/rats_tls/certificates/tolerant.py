@@ -21,6 +21,7 @@ _SIGNATURES = {
     "1.2.840.113549.1.1.11": SignatureAlgorithm.RSA_PKCS1_SHA256,
     "1.2.840.113549.1.1.12": SignatureAlgorithm.RSA_PKCS1_SHA384,
     "1.2.840.113549.1.1.13": SignatureAlgorithm.RSA_PKCS1_SHA512,
+    "1.3.101.112": SignatureAlgorithm.ED25519,
 }
 
 
