@@ -14,7 +14,7 @@ from rats_tls.core.errors import AppraisalError, EndorsementMissingError, Freshn
 from rats_tls.core.evidence import Evidence
 from rats_tls.core.refusals import Refusal
 from rats_tls.core.verification import Problem, Verification
-from rats_tls.policy import Evaluation, Facts, Policy
+from rats_tls.policy import Entry, Evaluation, Facts, Policy
 
 BINDING_NOTES = {
     Binding.CERTIFICATE: "bound to the TLS key, not to this connection: whoever holds a stolen TLS key can relay it",
@@ -22,6 +22,10 @@ BINDING_NOTES = {
     Binding.REPORT_DATA: "bound to the report_data that the caller expected",
     Binding.NONE: "key binding: not checked",
 }
+
+
+PROFILES = {True: "rats-tls/1", False: "interoperable-ra-tls", None: None}
+"""What a peer speaks, by whether it spoke the preamble."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +106,13 @@ def evidence_age(subject: Subject, now: datetime) -> float | Literal["unknown", 
     if subject.attested.issued_at is None:
         return "unknown"
     return (now - subject.attested.issued_at).total_seconds()
+
+
+def oldest_use(entry: Entry, issued_at: datetime | None) -> datetime | None:
+    """Give the time at which the Evidence is too old for the entry that accepted it, or None."""
+    if issued_at is None or not isinstance(entry.max_evidence_age, int | float):
+        return None
+    return issued_at + timedelta(seconds=entry.max_evidence_age)
 
 
 def uncovered(size: int) -> Check:

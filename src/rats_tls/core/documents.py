@@ -22,8 +22,6 @@ def to_json(value: object) -> Json:
     """
     if isinstance(value, Stage):
         return value.name.lower()
-    if isinstance(value, Stage):
-        return value.name.lower()
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Enum):
