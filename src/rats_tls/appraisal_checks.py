@@ -9,7 +9,7 @@ from typing import Literal
 
 from rats_tls.certificates.attested import AttestedCertificate
 from rats_tls.core.binding import Binding
-from rats_tls.core.checks import Check, Mismatch, Stage, Verdict
+from rats_tls.core.checks import Check, Mismatch, Stage, Verdict, time_text
 from rats_tls.core.errors import AppraisalError, EndorsementMissingError, FreshnessError, RatsTlsError
 from rats_tls.core.evidence import Evidence
 from rats_tls.core.refusals import Refusal
@@ -55,7 +55,9 @@ def require_fresh(
     issued_at = subject.attested.issued_at
     skew = timedelta(seconds=skew_seconds)
     if issued_at is not None and issued_at > now + skew:
-        raise FreshnessError(f"issued-at: got {_text(issued_at)}, later than now ({_text(now)}) and the allowed skew")
+        raise FreshnessError(
+            f"issued-at: got {time_text(issued_at)}, later than now ({time_text(now)}) and the allowed skew"
+        )
     if not policy.fresh_entries(verification.claims.tee_type, facts):
         limits = ", ".join(
             f"{entry.name}: {entry.max_evidence_age} s" for entry in policy.entries_for(verification.claims.tee_type)
@@ -178,7 +180,3 @@ def failed_check(error: RatsTlsError, checks: Sequence[Check]) -> tuple[Check, .
         return ()
     stage, name = _STAGE_OF_REFUSAL[error.refusal]
     return (Check(id=name, stage=stage, source="rats-tls appraisal", verdict=Verdict.FAILED, got=error.message),)
-
-
-def _text(time: datetime) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rats_tls.core.cbor import Tagged, decode_exact, decode_first
 from rats_tls.core.errors import DecodeError
-from rats_tls.formats.cbor import Tagged, decode_exact, decode_first
 from support.mutations import mutated
 
 DEPTH = 8

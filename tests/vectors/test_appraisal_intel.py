@@ -276,7 +276,6 @@ class TestRelaunch:
             ({"tcb_statuses": STATUS, "advisories": ADVISORIES[1:]}, {"advisories"}),
             ({"tcb_statuses": TcbStatus.OUT_OF_DATE, "advisories": ADVISORIES}, {"tcb_statuses"}),
         ],
-        ids=repr,
     )
     def test_refused_with_less(self, written: dict[str, Any], refused: set[str]) -> None:
         with pytest.raises(AppraisalError) as caught:

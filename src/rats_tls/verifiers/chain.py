@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from rats_tls.core.anchors import AnchorKind, TrustAnchor, Vendor
+from rats_tls.core.checks import time_text
 from rats_tls.core.errors import (
     CertificateChainError,
     ConfigurationError,
@@ -121,18 +122,14 @@ def require_in_date(certificate: Certificate, now: datetime, *, role: str) -> No
     """
     if now < certificate.not_before:
         raise ExpiredError(
-            f"{role} is not yet valid: got {_text(now)}, notBefore {_text(certificate.not_before)}",
+            f"{role} is not yet valid: got {time_text(now)}, notBefore {time_text(certificate.not_before)}",
             refusal=Refusal.CERTIFICATE_NOT_IN_DATE,
         )
     if now > certificate.not_after:
         raise ExpiredError(
-            f"{role} has expired: got {_text(now)}, notAfter {_text(certificate.not_after)}",
+            f"{role} has expired: got {time_text(now)}, notAfter {time_text(certificate.not_after)}",
             refusal=Refusal.CERTIFICATE_NOT_IN_DATE,
         )
-
-
-def _text(time: datetime) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def match_anchor(

@@ -12,10 +12,11 @@ import hashlib
 from collections.abc import Callable, Hashable, Iterable
 from copy import copy as copy_of
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from rats_tls.core.algorithms import SignatureAlgorithm
+from rats_tls.core.checks import time_text
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, Origin
 from rats_tls.core.errors import (
     CertificateChainError,
@@ -311,8 +312,3 @@ def _use(item: Endorsement, issued: datetime, expires: datetime, description: st
         expires=expires,
         description=description,
     )
-
-
-def time_text(time: datetime) -> str:
-    """Give a time in UTC for people."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

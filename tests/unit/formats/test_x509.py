@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from rats_tls.core.errors import DecodeError
-from rats_tls.formats.intel.der import read_elements, read_sequence
+from rats_tls.formats.der import read_elements, read_sequence
 from rats_tls.formats.x509 import Certificate, RevocationList
 from support.intel_pki import PLATFORM_CA, ROOT, certificate, revocation_list
 from support.simulated import world
