@@ -193,6 +193,10 @@ class Appraiser:
             if not error.checks:
                 error.checks = (*sorted(checks, key=lambda check: check.stage), *failed_check(error, checks))
             raise
+        except Exception as error:  # of a plug-in: crypto wrapper, or a Verifier that gives something else
+            raise InternalError(
+                f"appraisal failed: {type(error).__name__}: {error}", refusal=Refusal.VERIFIER_FAILED
+            ) from error
 
     def _judge_in_order(
         self,
@@ -206,6 +210,11 @@ class Appraiser:
         tee_type = _tee_type(subject.evidence)
         verifier = self._verifier_for(tee_type, subject.evidence)
         decoded, verification = self._verify(verifier, subject.evidence, endorsements, now)
+        if verification.claims.tee_type is not tee_type:
+            raise InternalError(
+                f"Verifier {verifier.name}: got claims of {verification.claims.tee_type}, expected {tee_type}",
+                refusal=Refusal.VERIFIER_FAILED,
+            )
         checks.extend(verification.checks)
         if decoded is not None and decoded.not_covered:
             checks.append(uncovered(decoded.not_covered))

@@ -8,6 +8,7 @@ from rats_tls import registry
 from rats_tls.appraisal import Appraiser
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.endorsements import Endorsements
+from rats_tls.core.errors import ConfigurationError
 from rats_tls.core.evidence import TeeType
 from rats_tls.core.interfaces import CryptoWrapper, Verifier
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
@@ -37,9 +38,11 @@ def make_appraiser(
         limits: sizes and counts.
 
     Raises:
-        ConfigurationError: the policy names a TEE type without a Verifier.
+        ConfigurationError: the policy names a TEE type without a Verifier; something else than TrustAnchors.
         NoInstanceError: a named instance that is not there.
     """
+    if not all(isinstance(anchor, TrustAnchor) for anchor in trust_anchors):
+        raise ConfigurationError("trust_anchors: expected TrustAnchors; load_trust_anchors reads them from files")
     return Appraiser(
         policy,
         verifiers=registry.verifiers(policy.tee_types) if verifiers is None else verifiers,

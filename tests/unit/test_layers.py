@@ -41,7 +41,7 @@ class Layer:
 
 CHANNEL = ("channel", "channel_events", "channel_exporter", "channel_settings", "preamble")
 APPRAISAL = ("appraisal", "appraisal_checks", "appraisal_memory")
-SHELLS = ("appraisers", "context", "connection", "connection_file", "credentials", "files")
+SHELLS = ("appraisers", "context", "connection", "connection_file", "connection_wire", "credentials", "files")
 
 LAYERS = (
     Layer(name="core", modules=("core",), pure=True),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from rats_tls.core.anchors import TrustAnchor
@@ -83,6 +83,12 @@ class AttestationResult:
     def __post_init__(self) -> None:
         if self.seal is not _APPRAISAL_SEAL:
             raise TypeError("AttestationResult is made only by rats_tls.appraisal")
+
+    def with_peer_accepted(self, peer_accepted: bool | None) -> AttestationResult:
+        """Give this result with what the peer said afterwards of its own judgement."""
+        if self.connection is None:
+            return self
+        return replace(self, connection=replace(self.connection, peer_accepted=peer_accepted))
 
     @property
     def verdict(self) -> str:

@@ -50,6 +50,10 @@ def decode_exact(data: bytes, structure: str, *, max_depth: int, shortest: bool 
     return value
 
 
+def _shown(key: int | str) -> str:
+    return repr(key[:64]) if isinstance(key, str) else repr(key)
+
+
 class _Reader:
     """Reads items from the front of `data`."""
 
@@ -98,7 +102,7 @@ class _Reader:
             if isinstance(key, bool) or not isinstance(key, int | str):
                 raise self.error("map key is neither integer nor text")
             if key in items:
-                raise self.error(f"map key {key!r} twice")
+                raise self.error(f"map key {_shown(key)} twice")
             items[key] = self.item(depth)
         return items
 

@@ -51,9 +51,13 @@ _REFUSALS = (
 """What `cryptography` raises for certificates and lists that it does not read."""
 
 
+_LONGEST_NAME = 512
+"""Characters of a name that are kept for people; messages show them, and a peer's names may be as long as its bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A distinguished name: exact DER for comparison, text for people."""
+    """A distinguished name: exact DER for comparison, text for people, cut at 512 characters."""
 
     der: bytes
     common_name: str
@@ -68,12 +72,13 @@ class Name:
             found = name.get_attributes_for_oid(oid)
             return str(found[0].value) if found else ""
 
-        return cls(
-            name.public_bytes(),
-            first(NameOID.COMMON_NAME),
-            first(NameOID.ORGANIZATION_NAME),
-            name.rfc4514_string(),
-        )
+        common_name, organization = first(NameOID.COMMON_NAME), first(NameOID.ORGANIZATION_NAME)
+        return cls.cut(name.public_bytes(), common_name, organization, name.rfc4514_string())
+
+    @classmethod
+    def cut(cls, der: bytes, common_name: str, organization: str, text: str) -> Name:
+        """Make a name of texts of any length."""
+        return cls(der, common_name[:_LONGEST_NAME], organization[:_LONGEST_NAME], text[:_LONGEST_NAME])
 
     def __str__(self) -> str:
         return self.text

@@ -39,9 +39,13 @@ def decode_message(data: bytes, structure: str, limits: Limits) -> dict[int, Cbo
     message: dict[int, Cbor] = {}
     for key, item in value.items():
         if not isinstance(key, int):
-            raise DecodeError(structure, "", 0, f"key {key!r}: expected an integer")
+            raise DecodeError(structure, "", 0, f"key {_shown(key)}: expected an integer")
         message[key] = item
     return message
+
+
+def _shown(key: int | str) -> str:
+    return repr(key[:64]) if isinstance(key, str) else repr(key)
 
 
 class _Reader:
@@ -89,7 +93,7 @@ class _Reader:
             if isinstance(key, bool) or not isinstance(key, int | str):
                 raise self.error("map key is neither integer nor text")
             if key in items:
-                raise self.error(f"map key {key!r} twice")
+                raise self.error(f"map key {_shown(key)} twice")
             items[key] = self.item(depth)
         return items
 

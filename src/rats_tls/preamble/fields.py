@@ -66,6 +66,6 @@ class Fields:
         # Exactly: bool is a subclass of int.
         if type(value) is not kind:
             raise DecodeError(self._structure, name, None, f"got {type(value).__name__}, expected {kind.__name__}")
-        if isinstance(value, int) and value < 0:
-            raise DecodeError(self._structure, name, None, f"got {value}, expected an unsigned integer")
+        if kind is int and int(value) < 0:
+            raise DecodeError(self._structure, name, None, f"got {value!r}, expected an unsigned integer")
         return value

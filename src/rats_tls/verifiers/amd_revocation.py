@@ -61,8 +61,12 @@ def find_lists(judge: Judge, pool: Pool, anchors: Sequence[TrustAnchor]) -> List
     # This side's come first, and sorting keeps that order among equally new ones.
     good.sort(key=lambda held: (held.value.this_update, held.value.number or 0), reverse=True)
     revoked = frozenset(serial for held in good for serial in held.value.revoked)
+    newest_own = max((held.value.number or 0 for held in good if held.item.origin is Origin.LOCAL), default=0)
     stale: RatsTlsError | None = None
     for held in good:
+        if held.item.origin is Origin.PEER and (held.value.number or 0) < newest_own:
+            why.append(f"peer copy: number {held.value.number} is lower than {newest_own}, which is at hand")
+            continue
         problem = date_error(held.value, judge)
         if problem is None:
             return Lists(current=held, error=None, stale=False, why="", revoked=revoked)

@@ -1,8 +1,9 @@
 """Which of the Endorsements at hand fit a platform: authentic copies, best first.
 
 A pool holds documents of many platforms, from this side and from the peer. Whatever is wrong with one copy, it never
-stands in the way of another. When no copy is good, a bad one of this side is an error, a bad one of the peer counts
-as absent (so that it can still be fetched). Nothing here looks at a clock.
+stands in the way of another; but a peer's copy with a lower number than an authentic one of this side is a rollback
+and counts as absent. When no copy is good, a bad one of this side is an error, a bad one of the peer counts as absent
+(so that it can still be fetched). Nothing here looks at a clock.
 """
 
 from __future__ import annotations
@@ -97,12 +98,14 @@ class Copies(Generic[T]):
             The copy and None; or, when none is in date, the best one of this side with what is wrong with it; or None
             and the error, if any, of the copies that are not good.
         """
+        own = next((copy for copy in self.good if copy.item.origin is Origin.LOCAL), None)
         for copy in self.good:
+            if copy.item.origin is Origin.PEER and own is not None and copy.newness[0] < own.newness[0]:
+                continue
             if copy.date_error(now, name) is None:
                 return copy, None
-        for copy in self.good:
-            if copy.item.origin is Origin.LOCAL:
-                return copy, copy.date_error(now, name)
+        if own is not None:
+            return own, own.date_error(now, name)
         return None, _of_its_own(self.error)
 
     def why_none(self, now: datetime, name: str) -> str:

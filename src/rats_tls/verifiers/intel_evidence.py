@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from functools import partial
 
 from rats_tls.core.algorithms import KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.checks import Stage, shorten
@@ -185,17 +186,15 @@ def _verify_qe_report(run: Run, chain: PckChain) -> None:
 
 def _pool_chains(run: Run) -> tuple[tuple[PckChain, str], ...]:
     """PCK chains at hand that can be read, with their origin; this side's first."""
-
-    def read() -> tuple[tuple[PckChain, str], ...]:
-        found: list[tuple[PckChain, str]] = []
-        for item in run.pool.of_kind(EndorsementKind.INTEL_PCK_CHAIN):
-            try:
-                found.append((PckChain.from_ders((item.data, *item.issuer_chain)), item.origin.value))
-            except DecodeError:
-                continue  # counts as absent
-        return tuple(found)
-
-    return run.memory.verified.get(("pool", run.pool.digest), read)
+    found: list[tuple[PckChain, str]] = []
+    for item in run.pool.of_kind(EndorsementKind.INTEL_PCK_CHAIN):
+        ders = (item.data, *item.issuer_chain)
+        try:
+            chain = run.memory.decoded.get(("chain", ders), partial(PckChain.from_ders, ders))
+        except DecodeError:
+            continue  # counts as absent
+        found.append((chain, item.origin.value))
+    return tuple(found)
 
 
 def _verify_raw(key: PublicKey, signature: bytes, data: bytes, what: str) -> None:

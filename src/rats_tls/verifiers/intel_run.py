@@ -75,7 +75,7 @@ class Memory:
     They are apart so that Evidence which nobody has verified cannot push out what was verified.
 
     Attributes:
-        decoded: certificates out of certification data, by their bytes.
+        decoded: PCK chains out of certification data and Endorsements, by their bytes.
         keys: attestation keys; digests of sets of anchors.
         documents: TCB info, identities and revocation lists, each by its bytes.
         verified: what was verified of chains, QE reports and sets of Endorsements.
@@ -84,10 +84,10 @@ class Memory:
     __slots__ = ("decoded", "documents", "keys", "verified")
 
     def __init__(self, limits: Limits) -> None:
-        self.decoded = BoundedCache(limits.cached_vendor_items)
-        self.keys = BoundedCache(limits.cached_vendor_items)
-        self.documents = BoundedCache(limits.cached_vendor_items)
-        self.verified = BoundedCache(limits.cached_vendor_items)
+        self.decoded = BoundedCache(limits.cached_vendor_items, limits.cached_vendor_bytes)
+        self.keys = BoundedCache(limits.cached_vendor_items, limits.cached_vendor_bytes)
+        self.documents = BoundedCache(limits.cached_vendor_items, limits.cached_vendor_bytes)
+        self.verified = BoundedCache(limits.cached_vendor_items, limits.cached_vendor_bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -156,6 +156,21 @@ def test_an_older_recovery_never_beats_a_newer_one(kind: EndorsementKind) -> Non
         assert used(judge((*without(kind, healthy), *pair)), kind) == digest(high)
 
 
+@pytest.mark.parametrize("kind", [K.INTEL_TCB_INFO, K.INTEL_QE_IDENTITY])
+@pytest.mark.parametrize("dates", ["expired", "not_yet_valid"])
+def test_a_peer_never_goes_back_behind_this_sides_recovery(kind: EndorsementKind, dates: str) -> None:
+    """Attack 3.4: this side's authentic copy, though out of date, proves that there is a newer TCB recovery."""
+    healthy = items_of()
+    signed = SignedItem.INTEL_TCB_INFO if kind is K.INTEL_TCB_INFO else SignedItem.INTEL_QE_IDENTITY
+    stale = only(kind, items_of(**{dates: {signed}}, tcb_evaluation_data_number=99))
+    older = peers((only(kind, healthy),))
+    assert labels(judge((*without(kind, healthy), stale, *older))) == {"endorsements_expired"}
+    # Two copies of this side are its own affair; a forged one is no floor.
+    assert judge((*healthy, stale)).problems == ()
+    forged = only(kind, items_of(forged={signed}, tcb_evaluation_data_number=99))
+    assert judge((*without(kind, healthy), forged, *older)).problems == ()
+
+
 def test_this_sides_copy_before_an_equally_new_one_of_the_peer() -> None:
     healthy = items_of()
     for pool in ((*peers(healthy), *healthy), (*healthy, *peers(healthy))):
@@ -174,7 +189,7 @@ def test_a_copy_in_date_before_one_that_is_not(kind: EndorsementKind, dates: str
         K.INTEL_ROOT_CRL: SignedItem.INTEL_ROOT_CRL,
         K.INTEL_PCK_CRL: SignedItem.INTEL_PCK_CRL,
     }[kind]
-    stale = only(kind, items_of(**{dates: {signed}}, tcb_evaluation_data_number=99))
+    stale = only(kind, items_of(**{dates: {signed}}))
     verification = judge((*without(kind, healthy), stale, *peers((only(kind, healthy),))))
     assert verification.problems == ()
     assert used(verification, kind) == digest(only(kind, healthy))

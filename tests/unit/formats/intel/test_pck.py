@@ -168,7 +168,7 @@ def test_errors_say_where() -> None:
 
 
 @pytest.mark.parametrize(("vector_id", "ca"), [(PHALA_SGX, "Processor"), (PHALA_TDX, "Platform")])
-def test_real_chain(vector_id: str, ca: str) -> None:
+def test_chain_of_a_quote(vector_id: str, ca: str) -> None:
     vector = load(vector_id)
     chain = verifier_of(vector).decode(vector.evidence).structure.chain
     assert isinstance(chain, PckChain)
