@@ -30,8 +30,8 @@ SETTINGS: dict[str, tuple[str, dict[str, object]]] = {
     "snp-vlek": (SNP, {"product": "Genoa", "report_version": 5, "key_type": "VLEK"}),
 }
 EACH = pytest.mark.parametrize("name", SETTINGS)
-STEPS = {"evidence": 3, "amd-crl": 1, "amd-vek": 5}
-STEP = 17
+STEPS = {"evidence": 5, "amd-crl": 1, "amd-vek": 7}
+STEP = 31
 """Every how many bytes and lengths a kind is changed and cut; STEP where it is not named."""
 
 
