@@ -30,7 +30,7 @@ from rats_tls.certificates.binding import verify_certificate_key_binding, verify
 from rats_tls.certificates.registry import read_attested_certificate
 from rats_tls.core.anchors import TrustAnchor, anchors_digest
 from rats_tls.core.binding import REPORT_DATA_SIZE, Binding, equal_report_data
-from rats_tls.core.checks import Check, Mismatch, Stage, Verdict, shorten
+from rats_tls.core.checks import Check, Mismatch, Stage, shorten
 from rats_tls.core.claims import NullClaims
 from rats_tls.core.endorsements import Endorsement, Endorsements
 from rats_tls.core.errors import (
@@ -286,16 +286,7 @@ class Appraiser:
     def _verify(
         self, verifier: Verifier, evidence: Evidence | None, endorsements: Endorsements, now: datetime
     ) -> tuple[DecodedEvidence | None, Verification]:
-        if evidence is None:
-            check = Check(
-                id="null.evidence",
-                stage=Stage.DECODE,
-                source="Appraisal Policy, entry for `null`",
-                verdict=Verdict.NOT_CHECKED,
-                note="the peer sent no Evidence; nothing about it is proved",
-            )
-            return None, Verification(claims=NullClaims(), checks=(check,))
-        if len(evidence.data) > self._limits.evidence:
+        if evidence is not None and len(evidence.data) > self._limits.evidence:
             raise DecodeError(
                 "Evidence", "", None, f"got {len(evidence.data)} bytes, at most {self._limits.evidence} are read"
             )
@@ -308,7 +299,7 @@ class Appraiser:
             raise InternalError(
                 f"Verifier {verifier.name} failed: {type(error).__name__}: {error}", refusal=Refusal.VERIFIER_FAILED
             ) from error
-        return decoded, verification
+        return (decoded if evidence is not None else None), verification
 
     def _verify_binding(self, subject: Subject, decoded: DecodedEvidence | None, now: datetime) -> tuple[Check, ...]:
         attested = subject.attested

@@ -12,8 +12,9 @@ from rats_tls.core.errors import RatsTlsError
 from rats_tls.simulation.vendor_state import SignedItem
 from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
 from support.appraisals import claims_of, make_appraiser
+from support.judged import appraise, appraiser, collected, judge, presented
 from support.policies import default_policy
-from support.sides import SGX, SNP, TDX
+from support.sides import SGX, SNP, TDX, policy_for
 from support.simulated import NOW, REPORT_DATA, world
 
 
@@ -21,6 +22,19 @@ def failed_checks(
     name: str, settings: dict[str, Any], *, vendor_roots: bool = False, report_data: bytes | None = None
 ) -> list[tuple[str, Stage]]:
     """Appraise simulated evidence in that state; give the failed checks of the refusal."""
+    error = refused(name, settings, vendor_roots=vendor_roots, report_data=report_data)
+    return [(check.id, check.stage) for check in error.checks if check.verdict is Verdict.FAILED]
+
+
+def refusal(name: str, settings: dict[str, Any]) -> str:
+    """Appraise simulated evidence in that state; give the label of the refusal."""
+    return refused(name, settings).refusal.label
+
+
+def refused(
+    name: str, settings: dict[str, Any], *, vendor_roots: bool = False, report_data: bytes | None = None
+) -> RatsTlsError:
+    """Appraise simulated evidence in that state; give the error."""
     collected = world().attester(name, **settings).collect(REPORT_DATA)
     appraiser = make_appraiser(
         default_policy(claims_of(collected.evidence.data)),
@@ -29,7 +43,7 @@ def failed_checks(
     )
     with pytest.raises(RatsTlsError) as caught:
         appraiser.appraise_evidence(collected.evidence, now=NOW, expected_report_data=report_data)
-    return [(check.id, check.stage) for check in caught.value.checks if check.verdict is Verdict.FAILED]
+    return caught.value
 
 
 @pytest.mark.parametrize("name", [SGX, TDX])
@@ -113,3 +127,30 @@ def test_each_refusal_has_its_own_checks(name: str, item: SignedItem) -> None:
         assert (binding.got or "").startswith(report_data.hex()[:16])
     assert errors[0] is not errors[1]
     assert errors[0].message == errors[1].message
+
+
+@pytest.mark.parametrize("name", [SGX, TDX])
+def test_what_comes_first_is_reported_whatever_was_found_first(name: str) -> None:
+    """A quoting enclave below every level is of stage TCB; a revoked certificate comes before it, a chain first."""
+    below = {"qe_status": None}
+    assert failed_checks(name, below) == [("intel.qe_tcb_level", Stage.TCB)]
+    revoked = {**below, "revoked": {SignedItem.INTEL_PCK}}
+    assert refusal(name, revoked) == "revoked"
+    both = {"revoked": {SignedItem.INTEL_TCB_SIGNING}, "forged": {SignedItem.INTEL_QE_IDENTITY}}
+    assert refusal(name, both) == "certificate_chain"
+    assert refusal(name, {"revoked": {SignedItem.INTEL_TCB_SIGNING}}) == "revoked"
+
+
+@pytest.mark.parametrize("name", [SGX, TDX, SNP])
+def test_every_check_says_what_it_expects_and_what_it_got(name: str) -> None:
+    evidence, endorsements = collected(name)
+    bare = appraise(evidence, endorsements, policy_for(name))
+    certificate, endorsements = presented(name)
+    whole = judge(appraiser(endorsements, policy_for(name)), certificate)
+    for result in (bare, whole):
+        assert [check.id for check in result.checks if not check.source or not check.expected] == []
+        assert [check.id for check in result.checks if check.verdict is Verdict.PASSED and not check.got] == []
+        assert [check.id for check in result.not_checked if not check.note] == []
+    assert whole.not_checked == ()
+    error = refused(name, {"debug": True})
+    assert [check.id for check in error.checks if not check.source or not check.expected] == []

@@ -88,8 +88,20 @@ def verify_peer_certificate(
     if now + skew < certificate.not_before or now - skew > certificate.not_after:
         raise FreshnessError(f"peer certificate validity: got now {time_text(now)}, expected {validity}")
     return (
-        Check(id="certificate.self_signature", stage=Stage.KEY_BINDING, source="RFC 5280 4.1.1.3; key in use"),
-        Check(id="certificate.extensions", stage=Stage.KEY_BINDING, source="RFC 5280 4.2"),
+        Check(
+            id="certificate.self_signature",
+            stage=Stage.KEY_BINDING,
+            source="RFC 5280 4.1.1.3; key in use",
+            expected="signature by the certificate's own key",
+            got="it verifies",
+        ),
+        Check(
+            id="certificate.extensions",
+            stage=Stage.KEY_BINDING,
+            source="RFC 5280 4.2",
+            expected="nothing critical that is unknown, and a TLS purpose when there is any",
+            got=f"{len(certificate.extensions)} extensions",
+        ),
         Check(
             id="certificate.validity",
             stage=Stage.KEY_BINDING,
