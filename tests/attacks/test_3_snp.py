@@ -23,12 +23,16 @@ from rats_tls.core.errors import (
     UnsupportedError,
 )
 from rats_tls.core.evidence import Evidence, TeeType
+from rats_tls.formats.amd.report import AttestationReport
+from rats_tls.formats.amd.vek import VekCertificate
 from rats_tls.policy import ANY
 from rats_tls.policy.snp_entry import PLATFORM_INFO_BITS, POLICY_BITS
+from rats_tls.simulation import amd_report
 from rats_tls.simulation.amd_report import TCB
 from rats_tls.simulation.states import PRODUCTS, Product
 from rats_tls.simulation.vendor_state import SignedItem
 from rats_tls.simulation.world import SimulatedWorld
+from rats_tls.verifiers.amd_report import require_identity, require_tcb
 from support.judged import REPORT_DATA, appraise, collected
 from support.sides import SNP, policy_for
 from support.simulated import NOW, world
@@ -178,6 +182,52 @@ def test_3_22_a_key_of_one_type_does_not_stand_in_for_the_other(product: Product
             others = [item for item in endorsements if item.kind is not kind]
             with pytest.raises(RatsTlsError):
                 appraise(evidence, Endorsements((*others, *foreign.of_kind(kind))), policy)
+
+
+@pytest.mark.parametrize(("signed_by", "says"), [("VLEK", "VCEK"), ("VCEK", "VLEK")])
+def test_3_22_the_report_itself_says_which_key_signed(
+    signed_by: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A genuine key signs a report that names the other one: a provider's key is not its chip's, nor the reverse."""
+    monkeypatch.setitem(amd_report.SIGNING_KEYS, signed_by, amd_report.SIGNING_KEYS[says])
+    refused(
+        CertificateChainError, rf"common name: got 'SEV-{signed_by}', expected 'SEV-{says}'", VLEK, key_type=signed_by
+    )
+
+
+def test_3_22_hwid_and_csp_id_exclude_each_other() -> None:
+    evidence, endorsements = collected(SNP)
+    report = AttestationReport.from_bytes(evidence.data)
+    (item,) = endorsements.of_kind(EndorsementKind.AMD_VEK)
+    vcek = VekCertificate.from_der(item.data)
+    vlek = replace(vcek, certificate=replace(vcek.certificate, subject=vlek_name()))
+
+    def with_ids(vek: VekCertificate, hwid: bytes | None, csp_id: str | None) -> VekCertificate:
+        return replace(vek, extensions=replace(vek.extensions, hwid=hwid, csp_id=csp_id))
+
+    chip = report.chip_id
+    assert require_identity(report, with_ids(vcek, chip, None), "Milan").startswith("hwID")
+    assert require_identity(report, with_ids(vlek, None, "cloud"), "Milan") == "CSP_ID cloud"
+    for vek in (vcek, vlek):
+        for hwid, csp_id in ((None, None), (chip, "cloud")):
+            with pytest.raises(CertificateChainError, match="hwID"):
+                require_identity(report, with_ids(vek, hwid, csp_id), "Milan")
+
+
+def vlek_name() -> Any:
+    _, endorsements = collected(SNP, key_type="VLEK")
+    (item,) = endorsements.of_kind(EndorsementKind.AMD_VEK)
+    return VekCertificate.from_der(item.data).certificate.subject
+
+
+def test_3_20_reserved_components_of_a_vek_are_zero() -> None:
+    evidence, endorsements = collected(SNP)
+    report = AttestationReport.from_bytes(evidence.data)
+    (item,) = endorsements.of_kind(EndorsementKind.AMD_VEK)
+    vek = VekCertificate.from_der(item.data)
+    assert require_tcb(report, vek, "Milan")
+    with pytest.raises(CertificateChainError, match="spl4"):
+        require_tcb(report, replace(vek, extensions=replace(vek.extensions, reserved_spls=(0, 0, 0, 1))), "Milan")
 
 
 @pytest.mark.parametrize("signing_key", range(2, 8))
