@@ -124,7 +124,8 @@ class Channel:
         if self._tls is None:
             self._held += data
             return
-        self._tls.receive_from_wire(data)
+        with self._fatal():
+            self._tls.receive_from_wire(data)
         self._advance()
 
     def receive_eof(self) -> None:
@@ -135,7 +136,8 @@ class Channel:
             self._fail(ConnectionFailedError("the peer closed the connection before the TLS handshake"))
             self._raise_error()
             return
-        self._tls.receive_eof()
+        with self._fatal():
+            self._tls.receive_eof()
         self._advance()
 
     def data_to_send(self) -> bytes:
@@ -197,7 +199,12 @@ class Channel:
         self._raise_error()
         if self._phase is not _Phase.OPEN or self._tls is None:
             raise InternalError("channel: application data before acceptance")
-        self._tls.write(data)
+        try:
+            self._tls.write(data)
+        except RatsTlsError:
+            raise
+        except Exception as error:
+            raise self._broken(error) from error
 
     def receive(self, size: int) -> bytes | None:
         """Give up to `size` bytes of application data, at most one TLS record's: None when none are there yet.
@@ -220,10 +227,11 @@ class Channel:
             return None
         if self._ended:
             return b""
-        try:
-            data = self._tls.read(size)
-        except TlsError as error:
-            return self._end_or_fail(error)
+        with self._fatal():
+            try:
+                data = self._tls.read(size)
+            except TlsError as error:
+                return self._end_or_fail(error)
         if data is None:
             self._undelivered = 0
         elif data:
@@ -424,9 +432,13 @@ class Channel:
             self._fail(error)
             raise
         except Exception as error:
-            wrapped = InternalError(f"TLS wrapper {self._settings.tls.name} failed: {type(error).__name__}: {error}")
-            self._fail(wrapped)
-            raise wrapped from error
+            raise self._broken(error) from error
+
+    def _broken(self, error: Exception) -> RatsTlsError:
+        """End the connection: the TLS wrapper failed in a way of its own."""
+        wrapped = InternalError(f"TLS wrapper {self._settings.tls.name} failed: {type(error).__name__}: {error}")
+        self._fail(wrapped)
+        return self.error or wrapped
 
     def _fail(self, error: RatsTlsError) -> None:
         if self.error is not None:
@@ -436,7 +448,7 @@ class Channel:
         self._needed = None
         if self._tls is None:
             return
-        with contextlib.suppress(TlsError):  # a connection that already broke cannot carry a refusal
+        with contextlib.suppress(Exception):  # a connection that already broke cannot carry a refusal
             if self._exchange is not None and not isinstance(error, PeerRefusedError):
                 self._exchange.refuse(error.refusal.wire_code)
                 self._tls.write(self._exchange.data_to_send())
