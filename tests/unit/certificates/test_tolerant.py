@@ -219,7 +219,7 @@ def test_errors_keep_the_first_reason() -> None:
     with pytest.raises(DecodeError, match="refused first") as caught:
         read_tolerantly(b"\x30\x03\x02\x01\x01", REFUSAL)
     assert caught.value.structure == "Certificate"
-    with pytest.raises(DecodeError, match="refused first; got .* as inside"):
+    with pytest.raises(DecodeError, match=r"refused first; got .* as inside"):
         read_tolerantly(rebuilt(plain(), algorithm=WITH_NULL, outer=OTHER_PARAMETERS), REFUSAL)
 
 
