@@ -76,13 +76,17 @@ MISSING = missing(K.INTEL_TCB_INFO)
 )
 @pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize("also_missing", [False, True])
-def test_the_earliest_stage_is_reported(stages: tuple[Stage, ...], backwards: bool, also_missing: bool) -> None:
+@pytest.mark.parametrize("revocation", ["required", "not-checked"])
+def test_the_earliest_stage_is_reported(
+    stages: tuple[Stage, ...], backwards: bool, also_missing: bool, revocation: str
+) -> None:
     problems = [HARD[stage] for stage in sorted(stages) if stage in HARD] + [MISSING] * also_missing
     verifier = ScriptedVerifier(
         problems=tuple(problems[::-1] if backwards else problems),
         report_data=bytes(64) if Stage.KEY_BINDING in stages else REPORT_DATA,
     )
-    policy = default_policy(SGX, mr_enclave=bytes(32)) if Stage.POLICY in stages else None
+    pinned = {"mr_enclave": bytes(32)} if Stage.POLICY in stages else {}
+    policy = default_policy(SGX, revocation=revocation, **pinned)
     with pytest.raises(RatsTlsError) as caught:
         judge(verifier, policy)
     first = min(stages)
@@ -200,8 +204,9 @@ def test_lists_may_be_missing_only_where_the_policy_says_so() -> None:
 
 
 def test_lists_may_have_ended_only_where_the_policy_says_so() -> None:
-    with pytest.raises(ExpiredError, match="the list has ended"):
-        judge(ScriptedVerifier(problems=(OLD_CRL,)))
+    for later in ((), (HARD[Stage.TCB],)):
+        with pytest.raises(ExpiredError, match="the list has ended"):
+            judge(ScriptedVerifier(problems=(*later, OLD_CRL)))
     assert judge(ScriptedVerifier(problems=(OLD_CRL,)), NOT_CHECKED).policy_entry == "pinned"
 
 
