@@ -6,6 +6,8 @@ import contextlib
 import functools
 from dataclasses import replace
 
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,8 +36,11 @@ def good_certificates() -> tuple[bytes, ...]:
         "ed25519_key",
         "keyusage_digsig_certsign",
     )
+    several = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text) for text in ("first", "second")])
     return (
         *(make(made[name]) for name in names),
+        plain(subject=several),
+        plain(subject=x509.Name([])),
         certificate("Leaf", "CA"),
         certificate("CA", "CA", ca=True, path_length=1),
     )

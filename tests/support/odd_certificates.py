@@ -67,13 +67,13 @@ def rebuilt(
         signer: signs; the key of the variants when left out.
     """
     tbs, _, _ = parts(certificate)
-    tbs = change([*tbs[:2], algorithm or tbs[2], *tbs[3:]])
-    signed = der.sequence(*tbs)
+    inner = algorithm or tbs[2]
+    signed = der.sequence(*change([*tbs[:2], inner, *tbs[3:]]))
     own = signer or key("p256")
     if not isinstance(own, ec.EllipticCurvePrivateKey):
         raise TypeError("expected an EC key")
     signature = own.sign(signed, ec.ECDSA(hashes.SHA256()))
-    return der.sequence(signed, outer or tbs[2], der.element(0x03, b"\0" + signature))
+    return der.sequence(signed, outer or inner, der.element(0x03, b"\0" + signature))
 
 
 @functools.cache
@@ -89,8 +89,8 @@ def plain(*extensions: Extension, subject: x509.Name | None = None) -> bytes:
         raise TypeError("expected an EC key")
     builder = (
         x509.CertificateBuilder()
-        .subject_name(subject or name())
-        .issuer_name(subject or name())
+        .subject_name(name() if subject is None else subject)
+        .issuer_name(name() if subject is None else subject)
         .public_key(own.public_key())
         .serial_number(7)
         .not_valid_before(NOW - timedelta(days=1))

@@ -86,6 +86,8 @@ def _read(module: Any, der: bytes, structure: str) -> Certificate:  # noqa: ANN4
 
 
 def _name(name: Any) -> Name:  # noqa: ANN401  # asn1crypto has no types
-    native = name.native
-    common, organization = native.get("common_name", ""), native.get("organization_name", "")
-    return Name.cut(name.dump(), str(common), str(organization), name.human_friendly)
+    def first(attribute: str) -> str:
+        value = name.native.get(attribute, "")
+        return str(value[0] if isinstance(value, list) else value)
+
+    return Name.cut(name.dump(), first("common_name"), first("organization_name"), name.human_friendly)

@@ -93,14 +93,18 @@ def parse_claims(claims: tuple[str, ...]) -> dict[str, bytes]:
     """Read NAME=VALUE pairs.
 
     Raises:
-        click.BadParameter: a pair without a name or `=`.
+        click.BadParameter: a pair without a name or `=`, or that is not UTF-8.
     """
     parsed: dict[str, bytes] = {}
     for claim in claims:
         name, sign, value = claim.partition("=")
         if not name or not sign:
             raise click.BadParameter(f"got {claim!r}, expected NAME=VALUE", param_hint="--claim")
-        parsed[name] = value.encode()
+        try:
+            name.encode()
+            parsed[name] = value.encode()
+        except UnicodeEncodeError:
+            raise click.BadParameter(f"got {claim!r}, expected UTF-8", param_hint="--claim") from None
     return parsed
 
 
@@ -120,4 +124,7 @@ def parse_time(text: str | None) -> datetime:
         ) from None
     if time.tzinfo is None:
         raise click.BadParameter(f"got {text!r}: a time needs its zone, for example a Z at the end", param_hint="--at")
-    return time.astimezone(UTC)
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise click.BadParameter(f"got {text!r}, expected a time of the years 1 to 9999", param_hint="--at") from None

@@ -132,7 +132,7 @@ def entries_to_toml(entries: tuple[Entry, ...], version: int) -> str:
 def _toml(value: Json) -> str:
     """Write a value of an entry: texts, numbers, flags, lists, and inline tables of those."""
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + " }"
+        return "{ " + ", ".join(f"{_toml(key)} = {_toml(item)}" for key, item in value.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     # A basic string of TOML is written as JSON writes it, for the printable texts that entries hold.

@@ -252,5 +252,7 @@ def test_defaults_are_not_written_to_the_file() -> None:
 
 
 def test_texts_survive_the_file() -> None:
-    entry = pinning_entry(SGX, name='a "quoted" \\ näme \U0001f512', custom_claims={'k "\\': {"text": "välue"}})
+    entry = pinning_entry(
+        SGX, name='a "quoted" \\ näme \U0001f512', custom_claims={'k "\\ \U0001f512': {"text": "välue"}}
+    )
     assert Policy.from_toml(Policy.of(entry).to_toml()).entries == (entry,)
