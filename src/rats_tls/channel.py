@@ -43,20 +43,6 @@ __all__ = [
     "EvidenceNeeded",
 ]
 
-# Alerts by which a peer says during the handshake that it does not take this side's certificate (RFC 8446 6.2).
-_CERTIFICATE_ALERTS = frozenset(
-    {
-        "access_denied",
-        "bad_certificate",
-        "certificate_expired",
-        "certificate_required",
-        "certificate_revoked",
-        "certificate_unknown",
-        "unknown_ca",
-        "unsupported_certificate",
-    }
-)
-
 
 class _Phase(Enum):
     CREDENTIALS = auto()  # waiting for supply_evidence
@@ -310,7 +296,7 @@ class Channel:
         try:
             complete = tls.handshake()
         except TlsError as error:
-            if error.peer_alert in _CERTIFICATE_ALERTS:
+            if error.refuses_certificate:
                 raise PeerRefusedError(f"the peer refused this side's certificate: {error.message}") from error
             raise
         if not complete:

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from rats_tls.core.anchors import AnchorKind, Vendor
 from rats_tls.core.errors import ConfigurationError, RatsTlsError
-from rats_tls.verifiers.chain import anchors_from_pem
+from support.appraisals import user_anchors
 from support.intel_pki import ROOT, certificate
 from support.simulated import world
 
@@ -20,12 +20,12 @@ def pem(*ders: bytes) -> bytes:
 def test_vendor_and_kind_are_told_by_the_name() -> None:
     root = certificate(ROOT, ROOT, ca=True)
     amd = certificate("ARK-Milan", "ARK-Milan", ca=True)
-    found = anchors_from_pem(pem(root, amd))
+    found = user_anchors(pem(root, amd))
     assert [(anchor.vendor, anchor.kind) for anchor in found] == [
         (Vendor.INTEL, AnchorKind.USER),
         (Vendor.AMD, AnchorKind.USER),
     ]
-    assert {anchor.kind for anchor in anchors_from_pem(world().trust_anchors_pem)} == {AnchorKind.SIMULATED}
+    assert {anchor.kind for anchor in user_anchors(world().trust_anchors_pem)} == {AnchorKind.SIMULATED}
 
 
 @pytest.mark.parametrize(
@@ -39,10 +39,10 @@ def test_vendor_and_kind_are_told_by_the_name() -> None:
 )
 def test_what_is_no_root_of_a_vendor_is_refused(der: bytes) -> None:
     with pytest.raises(ConfigurationError):
-        anchors_from_pem(pem(der))
+        user_anchors(pem(der))
 
 
 @pytest.mark.parametrize("data", [b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", b"\0" * 99])
 def test_what_is_no_certificate_is_our_error(data: bytes) -> None:
     with pytest.raises(RatsTlsError):
-        anchors_from_pem(data)
+        user_anchors(data)
