@@ -13,15 +13,13 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, cast
+from typing import Self
 
 from rats_tls.channel import Accepted, AppraisalNeeded, Channel, Credentials, Event, EvidenceNeeded
+from rats_tls.connection_io import open_file
 from rats_tls.core.errors import ConnectionFailedError, HandshakeTimeoutError, RatsTlsError
 from rats_tls.core.limits import Limits
 from rats_tls.core.results import AttestationResult
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
 
 _log = logging.getLogger(__name__)
 
@@ -294,24 +292,7 @@ class Connection:
         Raises:
             ValueError: an unknown mode, or unbuffered text.
         """
-        if not set(mode) <= {"r", "w", "b"} or not {"r", "w"} & set(mode):
-            raise ValueError(f"makefile mode: got {mode!r}, expected r, w or rw, with or without b")
-        reading, writing, binary = "r" in mode, "w" in mode, "b" in mode
-        raw = _ConnectionIO(self, reading=reading, writing=writing)
-        if buffering == 0:
-            if not binary:
-                raise ValueError("makefile: text cannot be unbuffered")
-            return raw
-        size = io.DEFAULT_BUFFER_SIZE if buffering < 0 else buffering
-        if reading and writing:
-            pair = io.BufferedRWPair(raw, raw, size)
-            # typeshed knows no text layer over a pair, which the standard library's own makefile gives.
-            return pair if binary else io.TextIOWrapper(cast("io.BufferedReader", pair), encoding=encoding or "utf-8")
-        if reading:
-            reader = io.BufferedReader(raw, size)
-            return reader if binary else io.TextIOWrapper(reader, encoding=encoding or "utf-8")
-        writer = io.BufferedWriter(raw, size)
-        return writer if binary else io.TextIOWrapper(writer, encoding=encoding or "utf-8")
+        return open_file(self, mode, buffering, encoding)
 
     # --- end -----------------------------------------------------------------------------------------------------
     def unwrap(self) -> None:
@@ -431,27 +412,3 @@ class Connection:
     def _require_open(self) -> None:
         if self._closed:
             raise ConnectionFailedError("the connection is closed")
-
-
-class _ConnectionIO(io.RawIOBase):
-    """Raw file object over a connection."""
-
-    def __init__(self, connection: Connection, *, reading: bool, writing: bool) -> None:
-        self._connection = connection
-        self._reading = reading
-        self._writing = writing
-
-    def readable(self) -> bool:
-        return self._reading
-
-    def writable(self) -> bool:
-        return self._writing
-
-    def fileno(self) -> int:
-        return self._connection.fileno()
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        return self._connection.recv_into(memoryview(buffer))
-
-    def write(self, data: ReadableBuffer) -> int:
-        return self._connection.send(memoryview(data))

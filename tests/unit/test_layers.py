@@ -41,7 +41,7 @@ class Layer:
 
 CHANNEL = ("channel", "channel_events", "channel_exporter", "channel_settings", "preamble")
 APPRAISAL = ("appraisal", "appraisal_checks", "appraisal_memory")
-SHELLS = ("context", "connection", "credentials")
+SHELLS = ("context", "connection", "connection_io", "credentials")
 
 LAYERS = (
     Layer(name="core", modules=("core",), pure=True),
