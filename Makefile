@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types bench clean
+.PHONY: demo test lint types bench docs clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/rats-tls demo
@@ -20,6 +20,9 @@ types: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python bench/verify_intel.py
+
+docs: $(VENV)/.installed-dev
+	PYTHONPATH=tests $(BIN)/python -m support.generated_pages
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,8 +1,8 @@
 """What all tests share: the rule for real evidence, and how much Hypothesis tries.
 
 Real evidence is outside the repository (`tests/support/paths.py`). Where it is absent, `tests/vectors/` and every test
-file with a module-level `NEEDS_VECTORS = True` are not collected, the run says so, and in continuous integration it
-fails.
+file with a module-level `NEEDS_VECTORS = True` are not collected, all others run on simulated evidence
+(`tests/support/intel_stand_ins.py`), the run says so, and in continuous integration it fails.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ def needs_vectors(path: Path) -> bool:
 
 def _absence() -> str:
     left_out = [path for path in sorted(TESTS.rglob("test_*.py")) if needs_vectors(path)]
-    return f"real evidence: absent ({VECTORS}); {len(left_out)} test files that need it are left out"
+    return (
+        f"real evidence: absent ({VECTORS}); {len(left_out)} test files that need it are left out, "
+        "the others run on simulated evidence"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

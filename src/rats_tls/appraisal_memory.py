@@ -9,10 +9,9 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from rats_tls.core.results import AttestationResult
-from rats_tls.policy import Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class AppraisalMemory:
         finally:
             self._lock.release()
 
-    def keep(self, key: tuple[object, ...], result: AttestationResult, entry: Entry) -> None:
+    def keep(self, key: tuple[object, ...], result: AttestationResult) -> None:
         """Keep an accepted certificate until the earliest expiry of anything that the verdict rests on.
 
         A result without an expiry is not kept. Its time begins with the judgement: what was not yet in date then is not
@@ -60,12 +59,7 @@ class AppraisalMemory:
         """
         if result.valid_until is None or not result.endorsements:
             return
-        not_after = result.valid_until
-        if isinstance(entry.max_evidence_age, int | float):
-            if result.issued_at is None:
-                return
-            not_after = min(not_after, result.issued_at + timedelta(seconds=entry.max_evidence_age))
-        remembered = _Remembered(replace(result, connection=None), result.judged_at, not_after)
+        remembered = _Remembered(replace(result, connection=None), result.judged_at, result.valid_until)
         if not self._lock.acquire(blocking=False):
             return
         try:

@@ -111,6 +111,7 @@ class CredentialSource:
             now=now,
             lifetime_seconds=(self._max_age + _CERTIFICATE_SLACK).total_seconds(),
             endorsements=collected.endorsements if collected is not None and self._endorsements_in_certificate else (),
+            limits=self._limits,
         )
         for warning in made.warnings:
             _log.warning("%s", warning)

@@ -34,7 +34,6 @@ from rats_tls.core.errors import (
     ExpiredError,
     InternalError,
     RatsTlsError,
-    UnsupportedError,
 )
 from rats_tls.core.evidence import TeeType
 from rats_tls.core.interfaces import CryptoWrapper
@@ -206,7 +205,7 @@ def test_4_5_evidence_in_a_certificate_is_bounded() -> None:
 
 def test_4_5_bare_evidence_is_bounded_before_a_verifier_sees_it() -> None:
     evidence, endorsements = collected(TDX)
-    with pytest.raises(UnsupportedError, match="are read"):
+    with pytest.raises(DecodeError, match="are read"):
         appraise(evidence, endorsements, policy_for(TDX), limits=Limits(evidence=len(evidence.data) - 1))
 
 

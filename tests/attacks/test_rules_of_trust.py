@@ -437,7 +437,8 @@ class TestRule12WhatIsRemembered:
         first = self.judge(judging, certificate)
         second = self.judge(judging, certificate, now=NOW + timedelta(seconds=5))
         assert (first.judged_at, second.judged_at) == (NOW, NOW + timedelta(seconds=5))
-        assert replace(first, judged_at=second.judged_at) == second
+        assert (first.remembered_from, second.remembered_from) == (None, NOW)
+        assert replace(first, judged_at=second.judged_at, remembered_from=NOW) == second
 
     @staticmethod
     def certificate() -> tuple[bytes, Endorsements]:

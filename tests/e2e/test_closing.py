@@ -60,7 +60,7 @@ def test_a_descriptor_is_not_closed_under_a_thread_that_receives() -> None:
     """Its number would be the next connection's, and that one's bytes be read in this one's place."""
     server, client = ends()
     number = client.fileno()
-    original = client._socket
+    original = client._wire.socket
     seen: list[int] = []
 
     class Watched:
@@ -75,7 +75,7 @@ def test_a_descriptor_is_not_closed_under_a_thread_that_receives() -> None:
         def __getattr__(self, name: str) -> object:
             return getattr(original, name)
 
-    client._socket = Watched()  # type: ignore[assignment]
+    client._wire.socket = Watched()  # type: ignore[assignment]
     with in_a_thread(client.recv):
         client.close()
     assert seen == [number]
@@ -135,7 +135,7 @@ def test_unwrap_ends_in_time_and_leaves_the_timeout_as_it_was() -> None:
     with pytest.raises(TimeoutError):
         client.unwrap()
     assert time.monotonic() - started < 5
-    assert client._socket.gettimeout() == 7
+    assert client._wire.socket.gettimeout() == 7
     for end in (client, server):
         end.close()
 
@@ -143,10 +143,10 @@ def test_unwrap_ends_in_time_and_leaves_the_timeout_as_it_was() -> None:
 def test_unwrap_towards_a_peer_that_does_not_read_ends_in_time() -> None:
     server, client = ends(limits=SHORT)
     client.settimeout(0.2)
-    client._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    client._wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     with suppress(TimeoutError, BlockingIOError):
         # Raw bytes fill the transport; what the peer makes of them does not matter here.
-        while client._socket.send(bytes(65_536)):
+        while client._wire.socket.send(bytes(65_536)):
             pass
     client.settimeout(None)
     started = time.monotonic()
@@ -163,14 +163,14 @@ def handshake_bytes() -> tuple[bytes, bytes]:
     server, client = context(SGX).wrap_socket(left, server_side=True), context(None, SGX).wrap_socket(right)
     said: dict[str, bytes] = {"server": b"", "client": b""}
     for name, end in (("server", server), ("client", client)):
-        due = end._channel.data_to_send
+        due = end._wire.channel.data_to_send
 
         def record(name: str = name, due: Callable[[], bytes] = due) -> bytes:
             data = due()
             said[name] += data
             return data
 
-        end._channel.data_to_send = record  # type: ignore[method-assign]
+        end._wire.channel.data_to_send = record  # type: ignore[method-assign]
     with in_a_thread(server.handshake):
         client.handshake()
     for end in (client, server):

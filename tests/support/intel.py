@@ -1,8 +1,12 @@
-"""Real SGX and TDX evidence with the Endorsements that go with it."""
+"""SGX and TDX evidence with the Endorsements that go with it: real where it is at hand, else simulated.
+
+Tests that are about what a real vector holds say `NEEDS_VECTORS = True`; all others run on either.
+"""
 
 from __future__ import annotations
 
 import functools
+import struct
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -17,11 +21,15 @@ from rats_tls.core.verification import DecodedEvidence, Verification
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.formats.intel.collateral import endorsements_from_json
 from rats_tls.formats.intel.json_document import split_response
+from rats_tls.formats.intel.quote import Quote
+from rats_tls.formats.intel.report import SgxReportBody
 from rats_tls.formats.x509 import certificates_from_pem
 from rats_tls.verifiers.sgx_ecdsa import SgxEcdsaVerifier
 from rats_tls.verifiers.tdx_ecdsa import TdxEcdsaVerifier
 from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
-from support.paths import VECTORS
+from support.intel_stand_ins import stand_in, stand_in_bundle
+from support.paths import VECTORS, vectors_available
+from support.simulated import world
 
 PHALA_SGX = "sgx_ecdsa/phala-sgx-v3"
 PHALA_TDX = "tdx_ecdsa/phala-tdx-v4-uptodate"
@@ -83,12 +91,13 @@ def manifest() -> dict[str, dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntelVector:
-    """One quote, the Endorsements that go with it, and the time at which they are to be judged."""
+    """One quote, the Endorsements that go with it, and the time and roots by which they are to be judged."""
 
     id: str
     evidence: Evidence
     endorsements: Endorsements
     now: datetime
+    anchors: tuple[TrustAnchor, ...] = VENDOR_ROOTS
 
     @property
     def tee_type(self) -> TeeType:
@@ -114,18 +123,27 @@ class IntelVector:
 
 
 def load(vector_id: str, *, collateral: str | None = "own") -> IntelVector:
-    """Load a vector.
+    """Load a vector, or its stand-in where real evidence is absent.
 
     Args:
         vector_id: its id in the manifest.
         collateral: "own" for its own bundle or the one it is judged with, another vector's id, or None for nothing.
     """
+    if not vectors_available():
+        simulated = stand_in(vector_id)
+        return IntelVector(
+            id=vector_id,
+            evidence=simulated.evidence,
+            endorsements=simulated.endorsements if collateral == "own" else Endorsements(),
+            now=simulated.now,
+            anchors=world().trust_anchors,
+        )
     source = LENT.get(vector_id, vector_id) if collateral == "own" else collateral
     items: tuple[Endorsement, ...] = ()
     if vector_id == SGX_TEST_ROOT and collateral == "own":
         items = _test_root_items(vector_id)
     elif source in BUNDLES:
-        items = endorsements_from_json((VECTORS / source / BUNDLES[source]).read_bytes())
+        items = endorsements_from_json(bundle_bytes(source))
     return IntelVector(
         id=vector_id,
         evidence=Evidence.of(
@@ -134,6 +152,13 @@ def load(vector_id: str, *, collateral: str | None = "own") -> IntelVector:
         endorsements=Endorsements(items),
         now=datetime.fromisoformat(manifest()[vector_id]["verify_at"]),
     )
+
+
+def bundle_bytes(vector_id: str) -> bytes:
+    """Give the JSON bundle of a vector that has one of its own, or its stand-in's."""
+    if not vectors_available():
+        return stand_in_bundle(vector_id)
+    return (VECTORS / vector_id / BUNDLES[vector_id]).read_bytes()
 
 
 def _test_root_items(vector_id: str) -> tuple[Endorsement, ...]:
@@ -170,14 +195,28 @@ def verifier_of(vector: IntelVector) -> IntelVerifier:
 def verify(
     vector: IntelVector,
     *,
-    anchors: Sequence[TrustAnchor] = VENDOR_ROOTS,
+    anchors: Sequence[TrustAnchor] | None = None,
     verifier: IntelVerifier | None = None,
     decoded: DecodedEvidence | None = None,
 ) -> Verification:
-    """Decode and verify; with `verifier`, its memory is used."""
+    """Decode and verify; with `verifier`, its memory is used. Anchors are the vector's own unless given."""
+    anchors = vector.anchors if anchors is None else anchors
     verifier = verifier or verifier_of(vector)
     decoded = decoded or verifier.decode(vector.evidence)
     return verifier.verify(decoded, vector.endorsements, anchors=anchors, crypto=CRYPTO, now=vector.now)
+
+
+def written_again(quote: Quote) -> bytes:
+    """Encode a quote from its decoded parts alone, without the bytes behind it."""
+    version = quote.header.version
+    body = quote.body.to_bytes()
+    # Version 5 says what body follows: type (SGX, TD 1.0, TD 1.5) and size.
+    body_type = {384: 1, 584: 2, 648: 3}[len(body)]
+    descriptor = struct.pack("<HI", body_type, len(body)) if version == 5 else b""
+    # The QE's report is decoded by itself.
+    qe_report = SgxReportBody.from_bytes(quote.signature_data.qe_report).to_bytes()
+    signature_data = replace(quote.signature_data, qe_report=qe_report).to_bytes(version=version)
+    return quote.header.to_bytes() + descriptor + body + struct.pack("<I", len(signature_data)) + signature_data
 
 
 def passed(verification: Verification) -> set[str]:
@@ -188,3 +227,12 @@ def passed(verification: Verification) -> set[str]:
 def labels(verification: Verification) -> set[str]:
     """Give the labels of the refusals of all problems."""
     return {problem.error.refusal.label for problem in verification.problems}
+
+
+def with_certification(vector: IntelVector, data: bytes) -> IntelVector:
+    """Give the vector with other certification data in its quote; the lengths around it fit. Padding is left out."""
+    quote = verifier_of(vector).decode(vector.evidence).structure.quote
+    signature_data = replace(
+        quote.signature_data, certification=replace(quote.signature_data.certification, data=data)
+    ).to_bytes(version=quote.header.version)
+    return vector.with_data(quote.signed + len(signature_data).to_bytes(4, "little") + signature_data)

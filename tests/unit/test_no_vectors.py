@@ -1,16 +1,22 @@
-"""Real evidence stays outside the repository: neither its files nor long pieces of them are in it."""
+"""Real evidence stays outside the repository: neither its files nor long pieces of them are in it, and tests run
+without it."""
 
 from __future__ import annotations
 
 import base64
 import functools
 import hashlib
+import os
+import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from support.paths import MANIFEST, VECTORS
+from support.paths import MANIFEST, REPOSITORY, VECTORS
 from support.repository import name, text, tracked
 
 NEEDS_VECTORS = True
@@ -71,3 +77,36 @@ def test_no_piece_of_the_evidence_is_tracked() -> None:
 def test_pieces_are_seen(write: object) -> None:
     quote = next(data for kind, _, data in listed_files() if kind == "tdx_ecdsa")
     assert pieces_in(f"QUOTE = '{write(quote)}'")
+
+
+# --- without it -------------------------------------------------------------------------------------------------------
+# One file of each way in which tests come by evidence of Intel's form: quotes, documents, bundles, pools, memory.
+RUN_WITHOUT = (
+    "tests/unit/formats/intel/test_quote.py",
+    "tests/unit/formats/intel/test_documents.py",
+    "tests/unit/formats/intel/test_collateral.py",
+    "tests/unit/verifiers/test_intel_selection.py",
+    "tests/unit/verifiers/test_intel_memory.py",
+)
+
+
+def pytest_without_vectors(tmp_path: Path, *arguments: str) -> str:
+    environment = {key: value for key, value in os.environ.items() if key not in ("CI", "RATS_TLS_REQUIRE_VECTORS")}
+    environment["RATS_TLS_VECTORS"] = str(tmp_path / "absent")
+    command = [sys.executable, "-m", "pytest", "-q", *arguments]
+    run = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+    assert "the others run on simulated evidence" in run.stdout
+    return run.stdout
+
+
+def test_every_test_file_can_be_collected_without_real_evidence(tmp_path: Path) -> None:
+    collected = set(re.findall(r"^(tests/\S+\.py)", pytest_without_vectors(tmp_path, "--collect-only"), re.MULTILINE))
+    assert {path for path in collected if path.startswith("tests/vectors/")} == set()
+    assert set(RUN_WITHOUT) <= collected
+
+
+def test_tests_run_on_simulated_evidence_without_real_evidence(tmp_path: Path) -> None:
+    passed = re.search(r"^(\d+) passed in", pytest_without_vectors(tmp_path, *RUN_WITHOUT), re.MULTILINE)
+    assert passed is not None
+    assert int(passed[1]) > 500

@@ -9,11 +9,11 @@ from rats_tls.certificates.attested import AttestedCertificate
 from rats_tls.certificates.interoperable import ENDORSEMENTS_OID, EVIDENCE_OID
 from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.core.binding import certificate_report_data, equal_report_data
-from rats_tls.core.checks import Check, Stage, shorten
+from rats_tls.core.checks import Check, Stage, shorten, time_text
 from rats_tls.core.errors import BindingError, CertificateChainError, FreshnessError, SignatureError, UnsupportedError
 from rats_tls.core.interfaces import CryptoWrapper
-from rats_tls.formats.amd.keys import rsa_modulus_bits
-from rats_tls.formats.intel.der import OBJECT_IDENTIFIER, read_elements, read_sequence
+from rats_tls.formats.der import OBJECT_IDENTIFIER, read_elements, read_sequence
+from rats_tls.formats.rsa import rsa_modulus_bits
 from rats_tls.formats.x509 import Certificate, require_signature_algorithm
 
 _SMALLEST_RSA = 2048
@@ -83,19 +83,31 @@ def verify_peer_certificate(
         raise CertificateChainError("peer certificate extKeyUsage: neither serverAuth nor clientAuth")
     # (4) Validity, with bounded skew.
     skew = timedelta(seconds=clock_skew_seconds)
-    validity = f"{_text(certificate.not_before)} to {_text(certificate.not_after)}"
+    validity = f"{time_text(certificate.not_before)} to {time_text(certificate.not_after)}"
     # The skew is applied to this side's time: the peer's dates may stand at the end of what a date can be.
     if now + skew < certificate.not_before or now - skew > certificate.not_after:
-        raise FreshnessError(f"peer certificate validity: got now {_text(now)}, expected {validity}")
+        raise FreshnessError(f"peer certificate validity: got now {time_text(now)}, expected {validity}")
     return (
-        Check(id="certificate.self_signature", stage=Stage.KEY_BINDING, source="RFC 5280 4.1.1.3; key in use"),
-        Check(id="certificate.extensions", stage=Stage.KEY_BINDING, source="RFC 5280 4.2"),
+        Check(
+            id="certificate.self_signature",
+            stage=Stage.KEY_BINDING,
+            source="RFC 5280 4.1.1.3; key in use",
+            expected="signature by the certificate's own key",
+            got="it verifies",
+        ),
+        Check(
+            id="certificate.extensions",
+            stage=Stage.KEY_BINDING,
+            source="RFC 5280 4.2",
+            expected="nothing critical that is unknown, and a TLS purpose when there is any",
+            got=f"{len(certificate.extensions)} extensions",
+        ),
         Check(
             id="certificate.validity",
             stage=Stage.KEY_BINDING,
             source="RFC 5280 4.1.2.5",
             expected=validity,
-            got=_text(now),
+            got=time_text(now),
         ),
     )
 
@@ -151,7 +163,3 @@ def _purposes(value: bytes) -> frozenset[bytes]:
         for item in read_sequence(sequence, structure)
         if item.tag == OBJECT_IDENTIFIER
     )
-
-
-def _text(time: datetime) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ")

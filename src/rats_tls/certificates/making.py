@@ -55,7 +55,7 @@ def make_claims_buffer(
         nonce: the `nonce` claim.
 
     Raises:
-        ConfigurationError: a reserved name, or too many claims.
+        ConfigurationError: a reserved name or one that is not UTF-8, a value that is not bytes, or too many claims.
     """
     claims = dict(custom_claims or {})
     reserved = sorted(RESERVED_CLAIMS & claims.keys())
@@ -63,6 +63,11 @@ def make_claims_buffer(
         raise ConfigurationError(f"custom claims: {', '.join(reserved)}: reserved name")
     if len(claims) > DEFAULT_LIMITS.custom_claims:
         raise ConfigurationError(f"custom claims: got {len(claims)}, at most {DEFAULT_LIMITS.custom_claims}")
+    for name, value in claims.items():
+        if any(0xD800 <= ord(character) <= 0xDFFF for character in name):  # lone surrogates
+            raise ConfigurationError(f"custom claims: {name!a}: not UTF-8")
+        if not isinstance(value, bytes):
+            raise ConfigurationError(f"custom claims: {name}: got {type(value).__name__}, expected bytes")
     hash_id = next(number for number, name in HASH_IDS.items() if name is hash_algorithm)
     buffer: dict[str, bytes] = {PUBKEY_HASH: cbor2.dumps([hash_id, crypto.digest(hash_algorithm, spki)])}
     if issued_at is not None:
@@ -102,7 +107,8 @@ def make_certificate(
     extensions: list[tuple[str, bytes]] = []
     carried = tuple(endorsements)
     if evidence is not None:
-        tag = NAMES_BY_MEDIA_TYPE[evidence.media_type].cbor_tag
+        names = NAMES_BY_MEDIA_TYPE.get(evidence.media_type)
+        tag = names.cbor_tag if names is not None else None
         if tag is None:
             raise ConfigurationError(f"Evidence {evidence.media_type}: has no tag in the certificate format")
         extensions.append((EVIDENCE_OID, cbor2.dumps(cbor2.CBORTag(tag, [evidence.data, claims_buffer]))))

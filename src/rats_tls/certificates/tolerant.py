@@ -21,6 +21,7 @@ _SIGNATURES = {
     "1.2.840.113549.1.1.11": SignatureAlgorithm.RSA_PKCS1_SHA256,
     "1.2.840.113549.1.1.12": SignatureAlgorithm.RSA_PKCS1_SHA384,
     "1.2.840.113549.1.1.13": SignatureAlgorithm.RSA_PKCS1_SHA512,
+    "1.3.101.112": SignatureAlgorithm.ED25519,
 }
 
 
@@ -85,6 +86,8 @@ def _read(module: Any, der: bytes, structure: str) -> Certificate:  # noqa: ANN4
 
 
 def _name(name: Any) -> Name:  # noqa: ANN401  # asn1crypto has no types
-    native = name.native
-    common, organization = native.get("common_name", ""), native.get("organization_name", "")
-    return Name.cut(name.dump(), str(common), str(organization), name.human_friendly)
+    def first(attribute: str) -> str:
+        value = name.native.get(attribute, "")
+        return str(value[0] if isinstance(value, list) else value)
+
+    return Name.cut(name.dump(), first("common_name"), first("organization_name"), name.human_friendly)

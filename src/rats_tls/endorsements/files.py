@@ -28,12 +28,17 @@ def endorsements_from_file(data: bytes, *, where: str, limits: Limits = DEFAULT_
         limits: sizes and counts.
 
     Raises:
-        DecodeError: none of these; the message names the file.
+        DecodeError: none of these, or larger than the limits; the message names the file.
     """
     try:
-        return _read(data, limits)
+        items = _read(data, limits)
     except RatsTlsError as error:
         raise DecodeError(where, "", None, error.message) from error
+    for item in items:
+        if len(item.data) > limits.endorsement_document:
+            problem = f"got {len(item.data)} bytes, at most {limits.endorsement_document} are read"
+            raise DecodeError(where, item.kind.value, None, problem)
+    return items
 
 
 def _read(data: bytes, limits: Limits) -> tuple[Endorsement, ...]:

@@ -38,7 +38,8 @@ def entries_from_toml(
         problems.append(f"version: got {shown(document.get('version'))}, expected {version}")
     tables = document.get("entry", [])
     if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
-        problems.append("entry: got none, expected at least one [[entry]] table")
+        got = "none" if "entry" not in document else "[entry]" if isinstance(tables, dict) else shown(tables)
+        problems.append(f"entry: got {got}, expected at least one [[entry]] table, in double brackets")
         tables = []
     if len(tables) > _MAX_ENTRIES:
         problems.append(f"entry: got {len(tables)}, at most {_MAX_ENTRIES} are read")
@@ -131,7 +132,7 @@ def entries_to_toml(entries: tuple[Entry, ...], version: int) -> str:
 def _toml(value: Json) -> str:
     """Write a value of an entry: texts, numbers, flags, lists, and inline tables of those."""
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + " }"
+        return "{ " + ", ".join(f"{_toml(key)} = {_toml(item)}" for key, item in value.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     # A basic string of TOML is written as JSON writes it, for the printable texts that entries hold.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from rats_tls.core.anchors import TrustAnchor
+from rats_tls.core.checks import time_text
 from rats_tls.core.endorsements import EndorsementKind, Origin
 from rats_tls.core.errors import CertificateChainError, ExpiredError, RatsTlsError
 from rats_tls.core.interfaces import CryptoWrapper
@@ -14,7 +15,6 @@ from rats_tls.core.refusals import Refusal
 from rats_tls.formats.x509 import RevocationList
 from rats_tls.verifiers.amd_chain import verify_revocation_list
 from rats_tls.verifiers.amd_endorsements import Held, Judge, Pool
-from rats_tls.verifiers.intel_collateral import time_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

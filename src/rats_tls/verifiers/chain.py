@@ -9,10 +9,12 @@ from datetime import datetime
 from typing import TypeVar
 
 from rats_tls.core.anchors import AnchorKind, TrustAnchor, Vendor
+from rats_tls.core.checks import time_text
 from rats_tls.core.errors import (
     CertificateChainError,
     ConfigurationError,
     ExpiredError,
+    RatsTlsError,
     SignatureError,
     UnsupportedError,
 )
@@ -120,18 +122,14 @@ def require_in_date(certificate: Certificate, now: datetime, *, role: str) -> No
     """
     if now < certificate.not_before:
         raise ExpiredError(
-            f"{role} is not yet valid: got {_text(now)}, notBefore {_text(certificate.not_before)}",
+            f"{role} is not yet valid: got {time_text(now)}, notBefore {time_text(certificate.not_before)}",
             refusal=Refusal.CERTIFICATE_NOT_IN_DATE,
         )
     if now > certificate.not_after:
         raise ExpiredError(
-            f"{role} has expired: got {_text(now)}, notAfter {_text(certificate.not_after)}",
+            f"{role} has expired: got {time_text(now)}, notAfter {time_text(certificate.not_after)}",
             refusal=Refusal.CERTIFICATE_NOT_IN_DATE,
         )
-
-
-def _text(time: datetime) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def match_anchor(
@@ -151,14 +149,21 @@ def match_anchor(
     )
 
 
-def anchors_from_pem(pem: bytes) -> tuple[TrustAnchor, ...]:
+def anchors_from_pem(pem: bytes, *, crypto: CryptoWrapper, now: datetime) -> tuple[TrustAnchor, ...]:
     """Read explicit trust anchors: root certificates in PEM.
 
     The vendor is told by the subject's common name (`...SGX Root CA`, `ARK-<Product>`); simulated roots are known by
     their organization.
 
+    Args:
+        pem: the certificates.
+        crypto: verifies their own signatures.
+        now: time at which they must be in date.
+
     Raises:
-        ConfigurationError: a certificate that is no root, or whose vendor is not known.
+        DecodeError: malformed, or none.
+        ConfigurationError: a certificate that is no root, whose signature does not verify, that is not in date, or
+            whose vendor is not known.
     """
     anchors = []
     for der in certificates_from_pem(pem, "TrustAnchors", limit=64):
@@ -166,6 +171,11 @@ def anchors_from_pem(pem: bytes) -> tuple[TrustAnchor, ...]:
         name = root.subject.common_name
         if not root.self_issued or not root.is_ca:
             raise ConfigurationError(f"trust anchor {root.subject}: not a self-issued CA certificate")
+        try:
+            verify_issued_by(root, root, crypto, child_role=name)
+            require_in_date(root, now, role=name)
+        except RatsTlsError as error:
+            raise ConfigurationError(f"trust anchor {root.subject}: {error.message}") from error
         if "SGX Root CA" in name:
             vendor = Vendor.INTEL
         elif name.startswith("ARK-"):

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Hashable, Iterable
+from copy import copy as copy_of
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from rats_tls.core.algorithms import SignatureAlgorithm
+from rats_tls.core.checks import time_text
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, Origin
 from rats_tls.core.errors import (
     CertificateChainError,
@@ -105,9 +107,7 @@ class Copies(Generic[T]):
                 return copy, None
         if own is not None:
             return own, own.date_error(now, name)
-        # Copies are remembered, and an error that is raised twice keeps what it gathered the first time.
-        error = self.error
-        return None, type(error)(error.message, refusal=error.refusal) if error is not None else None
+        return None, _of_its_own(self.error)
 
     def why_none(self, now: datetime, name: str) -> str:
         """Say why the copies that are there do not count."""
@@ -281,6 +281,15 @@ def _authentic(items: Iterable[Endorsement], authenticate: Callable[[Endorsement
     return Copies(good=tuple(good), error=error, notes=tuple(notes))
 
 
+def _of_its_own(error: RatsTlsError | None) -> RatsTlsError | None:
+    """Give an error that belongs to one appraisal, which adds its checks and raises it; this one is remembered."""
+    if error is None:
+        return None
+    own = copy_of(error)
+    own.__cause__ = error.__cause__
+    return own
+
+
 def _refusal_of(problem: RatsTlsError) -> RatsTlsError:
     """Give an error about an Endorsement the refusal of a broken chain, which for decoding is that of Evidence."""
     if isinstance(problem, DecodeError):
@@ -303,8 +312,3 @@ def _use(item: Endorsement, issued: datetime, expires: datetime, description: st
         expires=expires,
         description=description,
     )
-
-
-def time_text(time: datetime) -> str:
-    """Give a time in UTC for people."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

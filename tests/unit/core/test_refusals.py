@@ -2,52 +2,56 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 
 from rats_tls.core import errors
 from rats_tls.core.errors import RatsTlsError
 from rats_tls.core.refusals import ExitCode, Refusal, WireCode
+from support.generated_pages import REFUSALS_MARK, render_refusals
+from support.paths import REPOSITORY
 
 # Append-only. A line here never changes; a new refusal gets the next number at the end.
 GOLDEN = """
- 1 configuration             9  1
- 2 malformed_evidence        1  2
- 3 unsupported_evidence      1  6
- 4 no_evidence               1  3
- 5 evidence_signature        1  3
- 6 key_binding               1  3
- 7 certificate_chain         1  3
- 8 revoked                   1  3
- 9 freshness                 1  3
-10 endorsements_missing      1  4
-11 endorsements_expired      1  4
-12 certificate_not_in_date   1  4
-13 tcb_no_level              1  5
-14 policy                    1  5
-15 verifier_failed           1 70
-16 no_instance               9  6
-17 collection                9  6
-18 tls                       9  7
-19 connection                9  7
-20 timeout                   7  7
-21 protocol_version          2  7
-22 protocol_profile          3  7
-23 protocol_binding          4  7
-24 protocol_attests_first    5  7
-25 protocol_malformed        6  7
-26 preamble_required         2  7
-27 early_data                6  7
-28 closed_before_accepted    9  8
-29 refused_by_peer           9  8
-30 busy                      8  7
-31 internal                  9 70
+ 1 configuration            ConfigurationError       9  1
+ 2 malformed_evidence       DecodeError              1  2
+ 3 unsupported_evidence     UnsupportedError         1  6
+ 4 no_evidence              NoEvidenceError          1  3
+ 5 evidence_signature       SignatureError           1  3
+ 6 key_binding              BindingError             1  3
+ 7 certificate_chain        CertificateChainError    1  3
+ 8 revoked                  RevokedError             1  3
+ 9 freshness                FreshnessError           1  3
+10 endorsements_missing     EndorsementMissingError  1  4
+11 endorsements_expired     ExpiredError             1  4
+12 certificate_not_in_date  ExpiredError             1  4
+13 tcb_no_level             TcbLevelError            1  5
+14 policy                   AppraisalError           1  5
+15 verifier_failed          InternalError            1 70
+16 no_instance              NoInstanceError          9  6
+17 collection               CollectionError          9  6
+18 tls                      TlsError                 9  7
+19 connection               ConnectionFailedError    9  7
+20 timeout                  HandshakeTimeoutError    7  7
+21 protocol_version         ProtocolError            2  7
+22 protocol_profile         ProtocolError            3  7
+23 protocol_binding         ProtocolError            4  7
+24 protocol_attests_first   ProtocolError            5  7
+25 protocol_malformed       ProtocolError            6  7
+26 preamble_required        ProtocolError            2  7
+27 early_data               ProtocolError            6  7
+28 closed_before_accepted   PeerRefusedError         9  8
+29 refused_by_peer          PeerRefusedError         9  8
+30 busy                     ProtocolError            8  7
+31 internal                 InternalError            9 70
 """
 ROWS = [tuple(line.split()) for line in GOLDEN.strip().splitlines()]
 
 
 def test_the_table_is_append_only() -> None:
     table = [
-        (str(row.value.number), row.label, str(int(row.wire_code)), str(int(row.exit_code)))
+        (str(row.value.number), row.label, row.value.error, str(int(row.wire_code)), str(int(row.exit_code)))
         for row in sorted(Refusal, key=lambda refusal: refusal.value.number)
     ]
     assert table[: len(ROWS)] == ROWS
@@ -110,6 +114,31 @@ CLASSES = sorted(
     ),
     key=lambda item: item.__name__,
 )
+
+
+def test_every_refusal_is_raised_as_its_class() -> None:
+    """The class that the table names, by default or where a refusal is given explicitly."""
+    names = {error.__name__: error for error in CLASSES}
+    assert {refusal.value.error for refusal in Refusal} <= set(names)
+    for error in CLASSES:
+        assert issubclass(names[error.default_refusal.value.error], error), error
+    given = [
+        (path.name, ast.unparse(call.func), keyword.value.attr)
+        for path in sorted((REPOSITORY / "src").rglob("*.py"))
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call)
+        for keyword in call.keywords
+        if keyword.arg == "refusal" and isinstance(keyword.value, ast.Attribute) and keyword.value.attr.isupper()
+    ]
+    assert len(given) > 10
+    assert [row for row in given if Refusal[row[2]].value.error != row[1]] == []
+
+
+def test_the_page_lists_the_table() -> None:
+    page = (REPOSITORY / "docs" / "refusals.md").read_text(encoding="utf-8")
+    head, mark, table = page.partition(REFUSALS_MARK)
+    assert head
+    assert mark + table == render_refusals(), "docs/refusals.md: run `make docs`"
 
 
 @pytest.mark.parametrize("error", CLASSES)

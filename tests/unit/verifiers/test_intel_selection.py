@@ -229,11 +229,12 @@ def test_revoked_on_any_authentic_list(
     names_it = only(kind, items_of(revoked={revoked}, **{key: {signed} for key in dates}))
     verification = judge((*items_of(), replace(names_it, origin=origin)))
     assert labels(verification) == {"revoked"}
-    (problem,) = verification.problems
-    assert problem.stage is Stage.REVOCATION
-    assert not problem.waived_by_revocation
+    for problem in verification.problems:
+        assert problem.stage is Stage.REVOCATION
+        assert not problem.waived_by_revocation
     failed = [entry.id for entry in verification.checks if entry.verdict is Verdict.FAILED]
-    assert failed == [check]
+    # One signer signs both documents.
+    assert failed == ([check, "intel.qe_identity_signature"] if revoked is SignedItem.INTEL_TCB_SIGNING else [check])
 
 
 @pytest.mark.parametrize("revoked", [SignedItem.INTEL_PCK, SignedItem.INTEL_INTERMEDIATE, SignedItem.INTEL_TCB_SIGNING])
@@ -279,11 +280,15 @@ def test_chain_of_the_quote_and_chain_at_hand_have_the_same_leaf(origin: Origin)
     own, other = (replace(chain_of(name), origin=origin) for name in (PHALA_TDX, OUTDATED))
     verification = verify(vector.with_items((*vector.endorsements, own)))
     assert verification.problems == ()
-    assert "intel.pck_same_leaf" in passed(verification)
+    assert ("intel.pck_same_leaf" in passed(verification)) == (origin is Origin.PEER)
     assert {use.kind: use.origin for use in verification.endorsements_used}[K.INTEL_PCK_CHAIN] == "evidence"
     verification = verify(vector.with_items((*vector.endorsements, other)))
-    assert labels(verification) == {"certificate_chain"}
-    assert verification.checks[-1].id == "intel.pck_same_leaf"
+    if origin is Origin.PEER:
+        assert labels(verification) == {"certificate_chain"}
+        assert verification.checks[-1].id == "intel.pck_same_leaf"
+    else:
+        # This side may hold chains of a whole fleet: they stand neither for nor against this quote.
+        assert verification.problems == ()
     assert verify(vector.with_items((*vector.endorsements, other, own))).problems == ()
     # One that cannot be read counts as absent.
     broken = replace(other, data=b"x")
@@ -337,4 +342,4 @@ def test_pck_certificate_without_its_issuers(vector_id: str) -> None:
     assert [name for name, _ in problem.missing.key] == ["leaf_sha256", "issuer"]
     assert verify(vector.with_items((*vector.endorsements, chain_of(vector_id)))).problems == ()
     other = chain_of(PHALA_SGX if vector_id == PHALA_TDX else PHALA_TDX)
-    assert labels(verify(vector.with_items((*vector.endorsements, other)))) == {"certificate_chain"}
+    assert labels(verify(vector.with_items((*vector.endorsements, other)))) == {"endorsements_missing"}

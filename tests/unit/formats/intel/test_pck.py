@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rats_tls.core.errors import DecodeError
-from rats_tls.formats.intel.der import read_elements, read_unsigned
+from rats_tls.formats.der import read_elements, read_unsigned
 from rats_tls.formats.intel.pck import SGX_EXTENSION_OID, PckChain, platform_from_extension
 from rats_tls.simulation import der
 from support.intel import PHALA_SGX, PHALA_TDX, load, verifier_of
@@ -168,7 +168,7 @@ def test_errors_say_where() -> None:
 
 
 @pytest.mark.parametrize(("vector_id", "ca"), [(PHALA_SGX, "Processor"), (PHALA_TDX, "Platform")])
-def test_real_chain(vector_id: str, ca: str) -> None:
+def test_chain_of_a_quote(vector_id: str, ca: str) -> None:
     vector = load(vector_id)
     chain = verifier_of(vector).decode(vector.evidence).structure.chain
     assert isinstance(chain, PckChain)

@@ -1,0 +1,80 @@
+"""Tables of pages that are made from the code. Run it to write them into `docs/`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+from rats_tls.core.refusals import Refusal
+from rats_tls.policy import ANY, Entry, NullEntry, SgxEntry, SnpEntry, TdxEntry
+from rats_tls.policy.intel_entry import IntelEntry
+from rats_tls.policy.rules import is_required, rule_of
+
+POLICY_MARK = "<!-- Below here: made from the fields of the entries by `make docs`. -->"
+REFUSALS_MARK = "<!-- Below here: made from `rats_tls.core.refusals` by `make docs`. -->"
+TABLES: tuple[tuple[str, str, type[Entry], type[Entry] | None], ...] = (
+    ("Fields of every entry", 'Besides `tee`: `"sgx_ecdsa"`, `"tdx_ecdsa"`, `"sev_snp"` or `"null"`.', Entry, None),
+    ("Fields of `sgx_ecdsa` and `tdx_ecdsa`", "", IntelEntry, Entry),
+    ("Fields of `sgx_ecdsa`", "", SgxEntry, IntelEntry),
+    ("Fields of `tdx_ecdsa`", "", TdxEntry, IntelEntry),
+    ("Fields of `sev_snp`", "", SnpEntry, Entry),
+    (
+        "Fields of `null`",
+        "Accepts a peer without Evidence: nothing about it is proved. It has the fields of every entry and no others.",
+        NullEntry,
+        Entry,
+    ),
+)
+
+
+def _default(declared: Any) -> str:
+    if is_required(declared):
+        return "**must be written**"
+    if declared.default is ANY:
+        return '`"any"`'
+    written = rule_of(declared).form.dump(declared.default)
+    if isinstance(written, list) and written and isinstance(written[0], str) and set(written[0]) == {"0"}:
+        return "zeros"
+    return f"`{str(written).lower() if isinstance(written, bool) else written}`".replace("'", '"')
+
+
+def _rows(entry: type[Entry], base: type[Entry] | None) -> Iterator[str]:
+    inherited = {declared.name for declared in fields(base)} if base is not None else set()
+    for declared in fields(entry):
+        if declared.name not in inherited:
+            rule = rule_of(declared)
+            value = rule.form.text.replace("|", "\\|")
+            yield f"| `{declared.name}` | {value} | {_default(declared)} | {rule.meaning} |"
+
+
+def render_policy() -> str:
+    """Give everything from the mark to the end of `docs/policy.md`."""
+    parts = [POLICY_MARK]
+    for title, note, entry, base in TABLES:
+        rows = list(_rows(entry, base))
+        table = ["| field | value | default | meaning |", "|---|---|---|---|", *rows] if rows else []
+        parts += ["", f"## {title}", *(["", note] if note else []), *(["", *table] if table else [])]
+    return "\n".join(parts) + "\n"
+
+
+def render_refusals() -> str:
+    """Give everything from the mark to the end of `docs/refusals.md`."""
+    rows = [
+        f"| {row.number} | `{row.label}` | `{row.error}` | {int(row.wire_code)} | {int(row.exit_code)} |"
+        for row in sorted((refusal.value for refusal in Refusal), key=lambda row: row.number)
+    ]
+    head = ["| number | label | error class | wire code | exit code |", "|---|---|---|---|---|"]
+    return "\n".join([REFUSALS_MARK, "", *head, *rows]) + "\n"
+
+
+if __name__ == "__main__":
+    from support.paths import REPOSITORY
+
+    for name, mark, rendered in (
+        ("policy.md", POLICY_MARK, render_policy()),
+        ("refusals.md", REFUSALS_MARK, render_refusals()),
+    ):
+        page = REPOSITORY / "docs" / name
+        head = page.read_text(encoding="utf-8").partition(mark)[0]
+        page.write_text(head + rendered, encoding="utf-8")
