@@ -13,8 +13,13 @@ from typing import TYPE_CHECKING
 from rats_tls._version import __version__
 
 if TYPE_CHECKING:
+    from rats_tls.appraisal import Appraiser
+    from rats_tls.appraisers import make_appraiser
     from rats_tls.connection import Connection
     from rats_tls.context import Context, Listener
+    from rats_tls.core.algorithms import KeyAlgorithm
+    from rats_tls.core.anchors import TrustAnchor
+    from rats_tls.core.endorsements import Endorsements
     from rats_tls.core.errors import (
         AppraisalError,
         AuthenticityError,
@@ -40,11 +45,14 @@ if TYPE_CHECKING:
         TlsError,
         UnsupportedError,
     )
+    from rats_tls.core.evidence import Evidence, TeeType
     from rats_tls.core.results import AttestationResult
+    from rats_tls.files import load_endorsements, load_evidence, load_trust_anchors
     from rats_tls.policy import Policy
 
 __all__ = [
     "AppraisalError",
+    "Appraiser",
     "AttestationResult",
     "AuthenticityError",
     "BindingError",
@@ -56,10 +64,13 @@ __all__ = [
     "Context",
     "DecodeError",
     "EndorsementMissingError",
+    "Endorsements",
+    "Evidence",
     "ExpiredError",
     "FreshnessError",
     "HandshakeTimeoutError",
     "InternalError",
+    "KeyAlgorithm",
     "Listener",
     "NoEvidenceError",
     "NoInstanceError",
@@ -70,18 +81,34 @@ __all__ = [
     "RevokedError",
     "SignatureError",
     "TcbLevelError",
+    "TeeType",
     "TlsError",
+    "TrustAnchor",
     "UnsupportedError",
     "__version__",
+    "load_endorsements",
+    "load_evidence",
+    "load_trust_anchors",
+    "make_appraiser",
 ]
 
 _ERRORS = "rats_tls.core.errors"
 _HOMES = {
+    "Appraiser": "rats_tls.appraisal",
     "AttestationResult": "rats_tls.core.results",
     "Connection": "rats_tls.connection",
     "Context": "rats_tls.context",
+    "Endorsements": "rats_tls.core.endorsements",
+    "Evidence": "rats_tls.core.evidence",
+    "KeyAlgorithm": "rats_tls.core.algorithms",
     "Listener": "rats_tls.context",
     "Policy": "rats_tls.policy",
+    "TeeType": "rats_tls.core.evidence",
+    "TrustAnchor": "rats_tls.core.anchors",
+    "load_endorsements": "rats_tls.files",
+    "load_evidence": "rats_tls.files",
+    "load_trust_anchors": "rats_tls.files",
+    "make_appraiser": "rats_tls.appraisers",
 }
 """Where the public names live; the errors have a home of their own. Loaded on first use, to keep imports fast."""
 

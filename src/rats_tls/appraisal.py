@@ -14,11 +14,13 @@ from datetime import datetime
 
 from rats_tls.appraisal_checks import (
     BINDING_NOTES,
+    PROFILES,
     Subject,
     evidence_age,
     failed_check,
     missing_error,
     not_bound,
+    oldest_use,
     policy_error,
     require_fresh,
     uncovered,
@@ -28,7 +30,7 @@ from rats_tls.certificates.binding import verify_certificate_key_binding, verify
 from rats_tls.certificates.registry import read_attested_certificate
 from rats_tls.core.anchors import TrustAnchor, anchors_digest
 from rats_tls.core.binding import REPORT_DATA_SIZE, Binding, equal_report_data
-from rats_tls.core.checks import Check, Mismatch, Stage, Verdict, shorten
+from rats_tls.core.checks import Check, Mismatch, Stage, shorten
 from rats_tls.core.claims import NullClaims
 from rats_tls.core.endorsements import Endorsement, Endorsements
 from rats_tls.core.errors import (
@@ -137,16 +139,20 @@ class Appraiser:
         )
         remembered = self._memory.recall(key, now)
         if remembered is not None:
-            return replace(remembered, judged_at=now, connection=connection)
-        attested = read_attested_certificate(certificate, limits=self._limits)
+            return replace(remembered, judged_at=now, remembered_from=remembered.judged_at, connection=connection)
+        try:
+            attested = read_attested_certificate(certificate, limits=self._limits)
+        except RatsTlsError as error:
+            error.checks = failed_check(error, ())
+            raise
         subject = Subject(
             evidence=attested.evidence,
             binding=Binding.CERTIFICATE if possession_proved else Binding.NONE,
             attested=attested,
             preamble=preamble,
         )
-        result, entry = self._judge(subject, endorsements.with_items(attested.endorsements), now, connection)
-        self._memory.keep(key, result, entry)
+        result = self._judge(subject, endorsements.with_items(attested.endorsements), now, connection)
+        self._memory.keep(key, result)
         return result
 
     def appraise_evidence(
@@ -179,20 +185,23 @@ class Appraiser:
             binding=Binding.NONE if expected_report_data is None else Binding.REPORT_DATA,
             expected_report_data=expected_report_data,
         )
-        result, _ = self._judge(subject, self._endorsements.with_items(peer_endorsements), now, None)
-        return result
+        return self._judge(subject, self._endorsements.with_items(peer_endorsements), now, None)
 
     # --- the judgement -------------------------------------------------------------------------------------------
     def _judge(
         self, subject: Subject, endorsements: Endorsements, now: datetime, connection: ConnectionFacts | None
-    ) -> tuple[AttestationResult, Entry]:
+    ) -> AttestationResult:
         checks: list[Check] = []
         try:
             return self._judge_in_order(subject, endorsements, now, connection, checks)
         except RatsTlsError as error:
             if not error.checks:
-                error.checks = (*sorted(checks, key=lambda check: check.stage), *failed_check(error))
+                error.checks = (*sorted(checks, key=lambda check: check.stage), *failed_check(error, checks))
             raise
+        except Exception as error:  # of a plug-in: crypto wrapper, or a Verifier that gives something else
+            raise InternalError(
+                f"appraisal failed: {type(error).__name__}: {error}", refusal=Refusal.VERIFIER_FAILED
+            ) from error
 
     def _judge_in_order(
         self,
@@ -201,11 +210,16 @@ class Appraiser:
         now: datetime,
         connection: ConnectionFacts | None,
         checks: list[Check],
-    ) -> tuple[AttestationResult, Entry]:
+    ) -> AttestationResult:
         # (1) Decode.
         tee_type = _tee_type(subject.evidence)
         verifier = self._verifier_for(tee_type, subject.evidence)
         decoded, verification = self._verify(verifier, subject.evidence, endorsements, now)
+        if verification.claims.tee_type is not tee_type:
+            raise InternalError(
+                f"Verifier {verifier.name}: got claims of {verification.claims.tee_type}, expected {tee_type}",
+                refusal=Refusal.VERIFIER_FAILED,
+            )
         checks.extend(verification.checks)
         if decoded is not None and decoded.not_covered:
             checks.append(uncovered(decoded.not_covered))
@@ -255,7 +269,7 @@ class Appraiser:
             )
         )
         result = self._result(subject, verification, entry, checks, now=now)
-        return replace(result, connection=connection), entry
+        return replace(result, connection=connection)
 
     def _verifier_for(self, tee_type: TeeType, evidence: Evidence | None) -> Verifier:
         """Choose the Verifier by the type of the Evidence, among those that the policy names. Never replaced."""
@@ -272,16 +286,7 @@ class Appraiser:
     def _verify(
         self, verifier: Verifier, evidence: Evidence | None, endorsements: Endorsements, now: datetime
     ) -> tuple[DecodedEvidence | None, Verification]:
-        if evidence is None:
-            check = Check(
-                id="null.evidence",
-                stage=Stage.DECODE,
-                source="Appraisal Policy, entry for `null`",
-                verdict=Verdict.NOT_CHECKED,
-                note="the peer sent no Evidence; nothing about it is proved",
-            )
-            return None, Verification(claims=NullClaims(), checks=(check,))
-        if len(evidence.data) > self._limits.evidence:
+        if evidence is not None and len(evidence.data) > self._limits.evidence:
             raise DecodeError(
                 "Evidence", "", None, f"got {len(evidence.data)} bytes, at most {self._limits.evidence} are read"
             )
@@ -294,7 +299,7 @@ class Appraiser:
             raise InternalError(
                 f"Verifier {verifier.name} failed: {type(error).__name__}: {error}", refusal=Refusal.VERIFIER_FAILED
             ) from error
-        return decoded, verification
+        return (decoded if evidence is not None else None), verification
 
     def _verify_binding(self, subject: Subject, decoded: DecodedEvidence | None, now: datetime) -> tuple[Check, ...]:
         attested = subject.attested
@@ -343,12 +348,17 @@ class Appraiser:
             spki_sha256=hashlib.sha256(attested.certificate.spki).digest() if attested else None,
             endorsements=verification.endorsements_used,
             valid_from=verification.valid_from,
-            valid_until=_earliest(verification.valid_until, attested.certificate.not_after if attested else None),
+            valid_until=_earliest(
+                verification.valid_until,
+                attested.certificate.not_after if attested else None,
+                oldest_use(entry, attested.issued_at if attested else None),
+            ),
             anchor=verification.anchor,
             policy_digest=self._policy.digest,
             policy_entry=entry.name,
             crypto=self._crypto_text,
             checks=tuple(sorted(checks, key=lambda check: check.stage)),
+            profile=PROFILES[subject.preamble],
             seal=_APPRAISAL_SEAL,
         )
 

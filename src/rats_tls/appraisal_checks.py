@@ -9,12 +9,12 @@ from typing import Literal
 
 from rats_tls.certificates.attested import AttestedCertificate
 from rats_tls.core.binding import Binding
-from rats_tls.core.checks import Check, Mismatch, Stage, Verdict
+from rats_tls.core.checks import Check, Mismatch, Stage, Verdict, time_text
 from rats_tls.core.errors import AppraisalError, EndorsementMissingError, FreshnessError, RatsTlsError
 from rats_tls.core.evidence import Evidence
 from rats_tls.core.refusals import Refusal
 from rats_tls.core.verification import Problem, Verification
-from rats_tls.policy import Evaluation, Facts, Policy
+from rats_tls.policy import ANY, Entry, Evaluation, Facts, Policy
 
 BINDING_NOTES = {
     Binding.CERTIFICATE: "bound to the TLS key, not to this connection: whoever holds a stolen TLS key can relay it",
@@ -22,6 +22,10 @@ BINDING_NOTES = {
     Binding.REPORT_DATA: "bound to the report_data that the caller expected",
     Binding.NONE: "key binding: not checked",
 }
+
+
+PROFILES = {True: "rats-tls/1", False: "interoperable-ra-tls", None: None}
+"""What a peer speaks, by whether it spoke the preamble."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,22 +44,27 @@ def require_fresh(
 ) -> Check:
     """Hold the Evidence's age against the policy; give the check. Raises FreshnessError."""
     source = "Appraisal Policy, max_evidence_age"
+    entries = policy.entries_for(verification.claims.tee_type)
+    limits = ", ".join(
+        f"{entry.name}: {'any' if entry.max_evidence_age is ANY else f'{entry.max_evidence_age} s'}"
+        for entry in entries
+    )
     if subject.attested is None or subject.evidence is None:
         return Check(
             id="freshness.evidence_age",
             stage=Stage.FRESHNESS,
             source=source,
             verdict=Verdict.NOT_CHECKED,
+            expected=f"at most {limits}",
             note="bare Evidence carries no time; a fresh expected report_data is the caller's",
         )
     issued_at = subject.attested.issued_at
     skew = timedelta(seconds=skew_seconds)
     if issued_at is not None and issued_at > now + skew:
-        raise FreshnessError(f"issued-at: got {_text(issued_at)}, later than now ({_text(now)}) and the allowed skew")
-    if not policy.fresh_entries(verification.claims.tee_type, facts):
-        limits = ", ".join(
-            f"{entry.name}: {entry.max_evidence_age} s" for entry in policy.entries_for(verification.claims.tee_type)
+        raise FreshnessError(
+            f"issued-at: got {time_text(issued_at)}, later than now ({time_text(now)}) and the allowed skew"
         )
+    if not policy.fresh_entries(verification.claims.tee_type, facts):
         age = f"{facts.evidence_age:.0f} s" if isinstance(facts.evidence_age, float) else "unknown (no issued-at)"
         raise FreshnessError(f"Evidence age: got {age}, expected at most {limits}")
     got = f"{facts.evidence_age:.0f} s" if isinstance(facts.evidence_age, float) else "unknown"
@@ -63,6 +72,7 @@ def require_fresh(
         id="freshness.evidence_age",
         stage=Stage.FRESHNESS,
         source=source,
+        expected=f"at most {limits}",
         got=got,
         note="issued-at is the attester's own claim" if issued_at is not None else "age accepted as any",
     )
@@ -104,6 +114,13 @@ def evidence_age(subject: Subject, now: datetime) -> float | Literal["unknown", 
     return (now - subject.attested.issued_at).total_seconds()
 
 
+def oldest_use(entry: Entry, issued_at: datetime | None) -> datetime | None:
+    """Give the time at which the Evidence is too old for the entry that accepted it, or None."""
+    if issued_at is None or not isinstance(entry.max_evidence_age, int | float):
+        return None
+    return issued_at + timedelta(seconds=entry.max_evidence_age)
+
+
 def uncovered(size: int) -> Check:
     """Give the check that tells of bytes behind the Evidence."""
     return Check(
@@ -111,6 +128,7 @@ def uncovered(size: int) -> Check:
         stage=Stage.DECODE,
         source="Intel QVL Quote.cpp: bytes behind the signature data are ignored",
         verdict=Verdict.NOT_CHECKED,
+        expected="nothing behind the Evidence",
         note=f"{size} bytes behind the Evidence are not covered by its signature, and no part of it",
     )
 
@@ -122,6 +140,7 @@ def not_bound(reason: str) -> Check:
         stage=Stage.KEY_BINDING,
         source="RFC 9334 section 10; Interoperable RA-TLS",
         verdict=Verdict.NOT_CHECKED,
+        expected="Evidence bound to the peer's key or to expected report_data",
         note=f"key binding: not checked: {reason}",
     )
 
@@ -150,23 +169,29 @@ def policy_error(
 
 
 _STAGE_OF_REFUSAL = {
-    Refusal.KEY_BINDING: (Stage.KEY_BINDING, "binding"),
-    Refusal.CERTIFICATE_CHAIN: (Stage.KEY_BINDING, "certificate"),
-    Refusal.FRESHNESS: (Stage.FRESHNESS, "freshness"),
-    Refusal.POLICY: (Stage.POLICY, "policy"),
-    Refusal.NO_EVIDENCE: (Stage.DECODE, "decode"),
-    Refusal.UNSUPPORTED_EVIDENCE: (Stage.DECODE, "decode"),
-    Refusal.MALFORMED_EVIDENCE: (Stage.DECODE, "decode"),
+    Refusal.KEY_BINDING: (Stage.KEY_BINDING, "binding", "Evidence bound to this key"),
+    Refusal.CERTIFICATE_CHAIN: (Stage.KEY_BINDING, "certificate", "a sound certificate of the peer's own"),
+    Refusal.FRESHNESS: (Stage.FRESHNESS, "freshness", "in date, and young enough"),
+    Refusal.POLICY: (Stage.POLICY, "policy", "one whole entry that accepts"),
+    Refusal.NO_EVIDENCE: (Stage.DECODE, "decode", "Evidence"),
+    Refusal.UNSUPPORTED_EVIDENCE: (Stage.DECODE, "decode", "Evidence that is judged here"),
+    Refusal.MALFORMED_EVIDENCE: (Stage.DECODE, "decode", "Evidence in its vendor's form"),
 }
 
 
-def failed_check(error: RatsTlsError) -> tuple[Check, ...]:
-    """Give the failed check of an error that no Verifier reported (those bring their own)."""
-    if error.refusal not in _STAGE_OF_REFUSAL:
+def failed_check(error: RatsTlsError, checks: Sequence[Check]) -> tuple[Check, ...]:
+    """Give the failed check of an error, unless a Verifier has brought it among `checks`."""
+    reported = any(check.verdict is Verdict.FAILED and check.got == error.message for check in checks)
+    if reported or error.refusal not in _STAGE_OF_REFUSAL:
         return ()
-    stage, name = _STAGE_OF_REFUSAL[error.refusal]
-    return (Check(id=name, stage=stage, source="rats-tls appraisal", verdict=Verdict.FAILED, got=error.message),)
-
-
-def _text(time: datetime) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+    stage, name, expected = _STAGE_OF_REFUSAL[error.refusal]
+    return (
+        Check(
+            id=name,
+            stage=stage,
+            source="rats-tls appraisal, docs/architecture.md",
+            verdict=Verdict.FAILED,
+            expected=expected,
+            got=error.message,
+        ),
+    )

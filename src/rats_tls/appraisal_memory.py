@@ -1,14 +1,17 @@
-"""Accepted appraisals that may be given again, each within the time that it holds. Thread-safe and bounded."""
+"""Accepted appraisals that may be given again, each within the time that it holds. Thread-safe and bounded.
+
+Nobody waits for it: who finds it in use judges anew. So does for ever a child that was forked while a thread of its
+parent used it.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from rats_tls.core.results import AttestationResult
-from rats_tls.policy import Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,9 @@ class AppraisalMemory:
 
     def recall(self, key: tuple[object, ...], now: datetime) -> AttestationResult | None:
         """Give the result kept under `key`, or None when there is none that holds at `now`."""
-        with self._lock:
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
             remembered = self._remembered.get(key)
             if remembered is None:
                 return None
@@ -43,8 +48,10 @@ class AppraisalMemory:
                 return None
             self._remembered.move_to_end(key)
             return remembered.result
+        finally:
+            self._lock.release()
 
-    def keep(self, key: tuple[object, ...], result: AttestationResult, entry: Entry) -> None:
+    def keep(self, key: tuple[object, ...], result: AttestationResult) -> None:
         """Keep an accepted certificate until the earliest expiry of anything that the verdict rests on.
 
         A result without an expiry is not kept. Its time begins with the judgement: what was not yet in date then is not
@@ -52,12 +59,12 @@ class AppraisalMemory:
         """
         if result.valid_until is None or not result.endorsements:
             return
-        not_after = result.valid_until
-        if isinstance(entry.max_evidence_age, int | float):
-            if result.issued_at is None:
-                return
-            not_after = min(not_after, result.issued_at + timedelta(seconds=entry.max_evidence_age))
-        with self._lock:
-            self._remembered[key] = _Remembered(replace(result, connection=None), result.judged_at, not_after)
+        remembered = _Remembered(replace(result, connection=None), result.judged_at, result.valid_until)
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            self._remembered[key] = remembered
             while len(self._remembered) > self._size:
                 self._remembered.popitem(last=False)
+        finally:
+            self._lock.release()

@@ -44,19 +44,31 @@ NO_CREDENTIALS = Credentials(certificate=None, private_key=None)
 
 
 class _TlsContexts:
-    """TLS contexts by credentials, as long as those are in use. Thread-safe."""
+    """TLS contexts by credentials, as long as those are in use. Thread-safe.
+
+    Nobody waits for it: who finds it in use makes a context of his own. So does for ever a child that was forked while
+    a thread of its parent used it.
+    """
 
     def __init__(self) -> None:
         self._made: WeakKeyDictionary[Credentials, TlsContext] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
     def get(self, settings: ChannelSettings, credentials: Credentials) -> TlsContext:
-        with self._lock:
+        if not self._lock.acquire(blocking=False):
+            return self._make(settings, credentials)
+        try:
             context = self._made.get(credentials)
             if context is None:
-                context = settings.tls.context(settings.tls_config(credentials))
+                context = self._make(settings, credentials)
                 self._made[credentials] = context
             return context
+        finally:
+            self._lock.release()
+
+    @staticmethod
+    def _make(settings: ChannelSettings, credentials: Credentials) -> TlsContext:
+        return settings.tls.context(settings.tls_config(credentials))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

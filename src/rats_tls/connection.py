@@ -1,33 +1,25 @@
-"""A blocking attested connection over a socket: the shell around the sans-I/O channel.
-
-Behaves as users of `ssl.SSLSocket` expect. One thread may read while another writes.
-"""
+"""A blocking attested connection over a socket. Behaves as users of `ssl.SSLSocket` expect."""
 
 from __future__ import annotations
 
 import io
-import logging
 import socket
-import threading
-import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Literal, Self, overload
 
-from rats_tls.channel import Accepted, AppraisalNeeded, Channel, Credentials, EvidenceNeeded
+from rats_tls.channel import AppraisalNeeded, Channel, Credentials
 from rats_tls.connection_file import open_file
-from rats_tls.core.errors import ConnectionFailedError, HandshakeTimeoutError, RatsTlsError
+from rats_tls.connection_wire import SocketWire
+from rats_tls.core.errors import ConfigurationError, ConnectionFailedError
 from rats_tls.core.limits import Limits
 from rats_tls.core.results import AttestationResult
-
-_log = logging.getLogger(__name__)
-
-_RECEIVE_SIZE = 262_144
-_SEND_SIZE = 262_144
 
 
 class Connection:
     """An attested connection. Made by a `Context`; nothing is sent or delivered before both sides accepted.
+
+    One thread may read while another writes. A forked child cannot use it.
 
     Args:
         sock: a connected stream socket; the connection owns and closes it.
@@ -35,6 +27,9 @@ class Connection:
         collect: gives this side's credentials; may block.
         appraise: judges the peer; may block; raises to refuse.
         limits: times.
+
+    Raises:
+        ConfigurationError: a socket that is not a stream, that listens, or that does not block.
     """
 
     def __init__(
@@ -46,23 +41,13 @@ class Connection:
         appraise: Callable[[AppraisalNeeded], AttestationResult],
         limits: Limits,
     ) -> None:
-        self._socket = sock
-        self._channel = channel
+        _require_usable(sock)
+        self._wire = SocketWire(sock, channel, limits)
         self._collect = collect
         self._appraise = appraise
-        self._limits = limits
-        self._peer: AttestationResult | None = None
-        self._timeout = sock.gettimeout()
-        self._accepted = False
-        self._closed = False
         self._close_asked = False
         self._files = 0
-        self._state_lock = threading.RLock()
-        self._send_lock = threading.Lock()
-        self._receive_lock = threading.Lock()
-        self._handshake_lock = threading.Lock()
 
-    # --- handshake -----------------------------------------------------------------------------------------------
     def handshake(self) -> None:
         """Do the TLS handshake, the preamble and the appraisals; does nothing once they are done.
 
@@ -73,167 +58,85 @@ class Connection:
             RatsTlsError: this side refused the peer, or the peer this side, or the connection failed. The
                 connection is closed.
         """
-        with self._handshake_lock:
-            if self._accepted:
-                return
-            seconds = self._limits.handshake_seconds
-            if self._timeout is not None:
-                seconds = min(seconds, self._timeout)
-            deadline = time.monotonic() + seconds
-            try:
-                self._handshake_until(deadline)
-            except TimeoutError:
-                self._refuse_late(seconds)
-            except RatsTlsError:
-                self._abandon()
-                raise
-            except OSError as error:
-                self._abandon()
-                raise ConnectionFailedError(f"connection failed during the handshake: {error}") from error
-            except BaseException:
-                self._abandon()
-                raise
-            self._socket.settimeout(self._timeout)
-
-    def _handshake_until(self, deadline: float) -> None:
-        while True:
-            self._answer_events()
-            self._flush(deadline)
-            if self._channel.error is not None:
-                raise self._channel.error
-            if self._accepted:
-                return
-            self._receive_once(deadline)
-
-    def _answer_events(self) -> None:
-        while (event := self._channel.next_event()) is not None:
-            if isinstance(event, EvidenceNeeded):
-                self._channel.supply_evidence(self._collect())
-            elif isinstance(event, AppraisalNeeded):
-                try:
-                    result = self._appraise(event)
-                except RatsTlsError as error:
-                    self._channel.refuse(error)
-                else:
-                    self._peer = result
-                    self._channel.supply_result(result)
-            elif isinstance(event, Accepted):
-                self._accepted = True
-
-    def _refuse_late(self, seconds: float) -> None:
-        self._channel.time_out()
-        self._abandon()
-        raise self._channel.error or HandshakeTimeoutError(f"handshake: not complete after {seconds:g} s")
-
-    def _abandon(self) -> None:
-        """Send what is due (an alert, a refusal) without waiting, and close the socket."""
-        try:
-            self._flush(time.monotonic() + 1.0)
-        except OSError:
-            _log.debug("peer does not take the refusal", exc_info=True)
-        self._closed = True
-        self._socket.close()
-
-    # --- wire ----------------------------------------------------------------------------------------------------
-    def _receive_once(self, deadline: float | None) -> None:
-        """Receive what the peer sends next and hand it to the channel."""
-        if deadline is not None:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError
-            self._socket.settimeout(left)
-        data = self._socket.recv(_RECEIVE_SIZE)
-        with self._state_lock:
-            if data:
-                self._channel.receive_from_wire(data)
-            else:
-                self._channel.receive_eof()
-
-    def _flush(self, deadline: float | None = None) -> None:
-        with self._send_lock:
-            self._send_due(deadline)
-
-    def _flush_unless_sending(self) -> None:
-        """Send what the channel answers to what it received (key updates, alerts).
-
-        Never waits for a thread that is sending: that one may wait for the peer to read, and the peer for this side.
-        It sends these bytes too.
-        """
-        if self._send_lock.acquire(blocking=False):
-            try:
-                self._send_due(None)
-            finally:
-                self._send_lock.release()
-
-    def _send_due(self, deadline: float | None) -> None:
-        while True:
-            with self._state_lock:
-                data = self._channel.data_to_send()
-            if not data:
-                return
-            if deadline is not None:
-                self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
-            self._socket.sendall(data)
+        self._wire.require_open()
+        self._wire.handshake(self._collect, self._appraise)
 
     # --- data ----------------------------------------------------------------------------------------------------
-    def recv(self, size: int = 65_536) -> bytes:
+    def recv(self, size: int = 65_536, flags: int = 0) -> bytes:
         """Receive up to `size` bytes; b"" after the peer's close_notify.
 
         Raises:
             TimeoutError: the socket's timeout ran out; nothing is lost.
             RatsTlsError: the connection failed or was cut off.
+            ValueError: flags, which mean nothing over TLS.
         """
-        self._require_open()
+        _require_no_flags(flags)
         self.handshake()
-        if size <= 0:
-            return b""
-        with self._receive_lock:
-            while True:
-                with self._state_lock:
-                    data = self._channel.receive(size)
-                if data is not None:
-                    return data
-                try:
-                    self._receive_once(None)
-                except TimeoutError:
-                    raise
-                except OSError as error:
-                    raise ConnectionFailedError(f"connection failed while receiving: {error}") from error
-                self._flush_unless_sending()
+        return self._wire.receive(size) if size > 0 else b""
 
-    def recv_into(self, buffer: bytearray | memoryview, nbytes: int = 0) -> int:
-        """Receive into `buffer`; gives the number of bytes, 0 after the peer's close_notify. Raises as `recv`."""
+    def recv_into(self, buffer: bytearray | memoryview, nbytes: int = 0, flags: int = 0) -> int:
+        """Receive into `buffer`, at most `nbytes` or its size; gives the number of bytes, 0 after the peer's end.
+
+        Raises:
+            TypeError: `buffer` cannot be written to.
+            TimeoutError: as `recv`, like the others that it raises.
+        """
         view = memoryview(buffer).cast("B")
-        data = self.recv(min(nbytes or len(view), len(view)))
+        if view.readonly:
+            raise TypeError("recv_into: the buffer cannot be written to")
+        data = self.recv(min(nbytes or len(view), len(view)), flags)
         view[: len(data)] = data
         return len(data)
 
-    def send(self, data: bytes | bytearray | memoryview) -> int:
+    def pending(self) -> int:
+        """Bytes that `recv` gives without waiting: after `select`, read until there are none."""
+        self._wire.require_open()
+        return self._wire.pending() if self._wire.accepted else 0
+
+    def send(self, data: bytes | bytearray | memoryview, flags: int = 0) -> int:
         """Send all of `data`; gives its length. Raises as `sendall`."""
-        self.sendall(data)
+        self.sendall(data, flags)
         return memoryview(data).nbytes
 
-    def sendall(self, data: bytes | bytearray | memoryview) -> None:
+    def sendall(self, data: bytes | bytearray | memoryview, flags: int = 0) -> None:
         """Send all of `data`.
 
         Raises:
             TimeoutError: the socket's timeout ran out; how much the peer got is unknown, the connection is unusable.
             RatsTlsError: the connection failed.
+            ValueError: flags, which mean nothing over TLS.
         """
-        self._require_open()
+        _require_no_flags(flags)
         self.handshake()
-        view = memoryview(data).cast("B")
-        for start in range(0, len(view), _SEND_SIZE):
-            with self._state_lock:
-                self._channel.send(view[start : start + _SEND_SIZE])
-            try:
-                self._flush()
-            except TimeoutError:
-                self._socket.close()
-                self._closed = True
-                raise
-            except OSError as error:
-                raise ConnectionFailedError(f"connection failed while sending: {error}") from error
+        self._wire.send(memoryview(data).cast("B"))
+
+    @overload
+    def makefile(self, mode: Literal["rb", "br"], buffering: Literal[-1] | None = None) -> io.BufferedReader: ...
+
+    @overload
+    def makefile(self, mode: Literal["wb", "bw"], buffering: Literal[-1] | None = None) -> io.BufferedWriter: ...
+
+    @overload
+    def makefile(
+        self,
+        mode: Literal["r", "w", "rw", "wr"] = "r",
+        buffering: int | None = None,
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> io.TextIOWrapper: ...
+
+    @overload
+    def makefile(
+        self,
+        mode: str,
+        buffering: int | None = None,
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> io.IOBase: ...
 
     def makefile(
         self,
@@ -246,7 +149,8 @@ class Connection:
     ) -> io.IOBase:
         """Give a file object over the connection, as `socket.makefile` does.
 
-        The connection stays open until it and all its file objects are closed.
+        The connection stays open until it and all its file objects are closed. A read that timed out leaves the file
+        unusable, since it may have taken bytes.
 
         Args:
             mode: "r", "w", "rw", each with or without "b".
@@ -258,7 +162,7 @@ class Connection:
         Raises:
             ValueError: an unknown mode, or unbuffered text.
         """
-        self._require_open()
+        self._wire.require_open()
         made = open_file(self, mode, buffering, encoding=encoding, errors=errors, newline=newline)
         self._files += 1
         return made
@@ -268,21 +172,12 @@ class Connection:
         """Send close_notify and wait for the peer's, at most `limits.close_seconds`; bytes that arrive are dropped.
 
         Raises:
+            TimeoutError: the peer's did not come in that time.
             RatsTlsError: the peer cut the connection off without close_notify.
         """
-        self._require_open()
-        with self._state_lock:
-            self._channel.close()
-        self._flush()
-        deadline = time.monotonic() + self._limits.close_seconds
-        with self._receive_lock:
-            while True:
-                with self._state_lock:
-                    data = self._channel.receive(_RECEIVE_SIZE)
-                if data == b"":
-                    return
-                if data is None:
-                    self._receive_once(deadline)
+        self._wire.require_open()
+        self._wire.end_data()
+        self._wire.drop_until_end()
 
     def shutdown(self, how: int) -> None:
         """End one direction or both, as `socket.shutdown`: the end of this side's data is a close_notify.
@@ -291,43 +186,30 @@ class Connection:
             how: `socket.SHUT_WR`, `socket.SHUT_RD` or `socket.SHUT_RDWR`.
 
         Raises:
+            TimeoutError: the peer does not take it within `limits.close_seconds`.
             RatsTlsError: the connection failed.
             OSError: as `socket.shutdown`.
         """
-        self._require_open()
+        self._wire.require_open()
         if how != socket.SHUT_RD:
-            with self._state_lock:
-                self._channel.close()
-            self._flush(time.monotonic() + self._limits.close_seconds)
-        self._socket.shutdown(how)
+            self._wire.end_data()
+        self._wire.socket.shutdown(how)
 
     def close(self) -> None:
         """Send close_notify when the connection is open, and close the socket. May be called twice.
 
-        While file objects of `makefile` are open this is left to the last of them.
+        While file objects of `makefile` are open this is left to the last of them. Threads that wait in another call
+        are woken and get an error.
         """
         self._close_asked = True
         if self._files <= 0:
-            self._close_now()
+            self._wire.close()
 
     def release_file(self) -> None:
         """Take note that a file object of `makefile` was closed."""
         self._files -= 1
         if self._close_asked:
             self.close()
-
-    def _close_now(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
-        try:
-            with self._state_lock:
-                self._channel.close()
-            self._flush(time.monotonic() + self._limits.close_seconds)
-        except (OSError, RatsTlsError):
-            _log.debug("peer does not take close_notify", exc_info=True)
-        finally:
-            self._socket.close()
 
     def __enter__(self) -> Self:
         return self
@@ -345,56 +227,74 @@ class Connection:
         Raises:
             ConnectionFailedError: the handshake is not done.
         """
-        if not self._accepted:
+        if not self._wire.accepted:
             raise ConnectionFailedError("handshake not done: nothing is known of the peer yet")
-        return self._peer
+        return self._wire.peer
 
     def selected_alpn_protocol(self) -> str | None:
         """The application's protocol that both sides agreed on, or None."""
-        return self._channel.selected_alpn_protocol()
+        return self._wire.channel.selected_alpn_protocol()
 
     def export_keying_material(self, label: str, context: bytes, length: int) -> bytes:
         """Keying material of this connection (RFC 8446 7.5). Labels that rats-tls itself uses are refused."""
-        with self._state_lock:
-            return self._channel.exporter(label, context, length)
+        with self._wire.state_lock:
+            return self._wire.channel.exporter(label, context, length)
 
     def version(self) -> str | None:
         """TLS version, "none" without TLS, or None before the handshake."""
-        facts = self._channel.facts
+        facts = self._wire.channel.facts
         return facts.version if facts is not None else None
 
     def cipher(self) -> str | None:
-        """Cipher suite, or None before the handshake."""
-        facts = self._channel.facts
+        """Name of the cipher suite, or None before the handshake."""
+        facts = self._wire.channel.facts
         return facts.cipher if facts is not None else None
 
+    # --- the socket ----------------------------------------------------------------------------------------------
     def fileno(self) -> int:
-        """File descriptor of the socket, -1 when closed. Readable does not tell of bytes that are decrypted already."""
-        return self._socket.fileno()
+        """File descriptor of the socket, -1 when closed. `select` sees no bytes that are here already: `pending`."""
+        return self._wire.socket.fileno()
 
-    def getpeername(self) -> object:
+    def getpeername(self) -> Any:  # noqa: ANN401  # of the socket's family
         """Address of the peer, as `socket.getpeername`."""
-        return self._socket.getpeername()
+        return self._wire.socket.getpeername()
 
-    def getsockname(self) -> object:
+    def getsockname(self) -> Any:  # noqa: ANN401  # of the socket's family
         """Own address, as `socket.getsockname`."""
-        return self._socket.getsockname()
+        return self._wire.socket.getsockname()
+
+    def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
+        """Set an option of the socket, as `socket.setsockopt`."""
+        self._wire.socket.setsockopt(level, option, value)
+
+    def getsockopt(self, level: int, option: int) -> int:
+        """Give an option of the socket, as `socket.getsockopt`."""
+        return self._wire.socket.getsockopt(level, option)
 
     def settimeout(self, seconds: float | None) -> None:
-        """Set the timeout of reads and writes; None blocks, 0 is refused (use a channel for non-blocking work).
+        """Set the timeout of reads and writes; None blocks. Without blocking work asyncio connections.
 
         Raises:
             ValueError: negative or zero.
         """
         if seconds is not None and seconds <= 0:
             raise ValueError(f"timeout: got {seconds}, expected a positive number of seconds or None")
-        self._timeout = seconds
-        self._socket.settimeout(seconds)
+        self._wire.set_timeout(seconds)
 
     def gettimeout(self) -> float | None:
         """The timeout of reads and writes in seconds, or None."""
-        return self._timeout
+        return self._wire.timeout
 
-    def _require_open(self) -> None:
-        if self._closed:
-            raise ConnectionFailedError("the connection is closed")
+
+def _require_usable(sock: socket.socket) -> None:
+    if sock.type != socket.SOCK_STREAM:
+        raise ConfigurationError(f"socket: got {sock.type.name}, expected a stream socket")
+    if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        raise ConfigurationError("socket: it listens; wrap what it accepts, or use Context.listen")
+    if sock.gettimeout() == 0:
+        raise ConfigurationError("socket: it does not block; give it a timeout, or use asyncio connections")
+
+
+def _require_no_flags(flags: int) -> None:
+    if flags:
+        raise ValueError(f"flags: got {flags:#x}, expected 0: they mean nothing over TLS")

@@ -62,6 +62,7 @@ class _StreamIO(io.RawIOBase):
         self._stream = stream
         self._reading = reading
         self._writing = writing
+        self._timed_out = False
 
     def readable(self) -> bool:
         return self._reading
@@ -73,7 +74,14 @@ class _StreamIO(io.RawIOBase):
         return self._stream.fileno()
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        return self._stream.recv_into(memoryview(buffer))
+        if self._timed_out:
+            raise OSError("cannot read from timed out object")
+        try:
+            return self._stream.recv_into(memoryview(buffer))
+        except TimeoutError:
+            # A buffered reader has dropped what it had of the line or block: going on would be out of step.
+            self._timed_out = True
+            raise
 
     def write(self, data: ReadableBuffer) -> int:
         return self._stream.send(memoryview(data))

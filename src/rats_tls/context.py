@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rats_tls import registry
-from rats_tls.appraisal import Appraiser
+from rats_tls.appraisers import make_appraiser
 from rats_tls.channel import AppraisalNeeded, Channel, ChannelSettings, Credentials
 from rats_tls.connection import Connection
 from rats_tls.core.algorithms import KeyAlgorithm
@@ -24,7 +23,6 @@ from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.core.results import AttestationResult, ConnectionFacts
 from rats_tls.credentials import CredentialSource
 from rats_tls.policy import Policy
-from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
 
 DEFAULT_MAX_EVIDENCE_AGE = 3600.0
 
@@ -102,11 +100,12 @@ class Context:
         self._clock = clock
         self._require_consistent(key_algorithm, max_evidence_age)
         self._appraiser = (
-            Appraiser(
+            make_appraiser(
                 policy,
-                verifiers=registry.verifiers(policy.tee_types) if verifiers is None else verifiers,
-                anchors=(*(VENDOR_ROOTS if vendor_roots else ()), *trust_anchors),
+                verifiers=verifiers,
                 crypto=self._crypto,
+                trust_anchors=trust_anchors,
+                vendor_roots=vendor_roots,
                 endorsements=endorsements,
                 limits=limits,
             )
@@ -124,9 +123,11 @@ class Context:
             limits=limits,
         )
         self._settings: dict[Role, ChannelSettings] = {}
-        self._settings_lock = threading.Lock()
 
     def _require_consistent(self, key_algorithm: KeyAlgorithm, max_evidence_age: float) -> None:
+        if self._policy is not None and not isinstance(self._policy, Policy):
+            got = type(self._policy).__name__
+            raise ConfigurationError(f"policy: got {got}, expected a Policy; Policy.from_file reads one")
         if self._mutual is True and self._policy is None:
             raise ConfigurationError("mutual: the peer attests, so a policy is required to judge it")
         if self._mutual is True and self._attester is None:
@@ -209,17 +210,17 @@ class Context:
                     sock.close()
                     raise
             else:
-                sock = socket.create_server(address, backlog=backlog)
+                family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+                sock = socket.create_server(address, family=family, backlog=backlog)
         except OSError as error:
             raise ConnectionFailedError(f"listen on {_address_text(address)}: {error}") from error
         return Listener(sock, self)
 
     # --- what the shells need ------------------------------------------------------------------------------------
     def _settings_for(self, role: Role) -> ChannelSettings:
-        with self._settings_lock:
-            if role not in self._settings:
-                self._settings[role] = self._make_settings(role)
-            return self._settings[role]
+        settings = self._settings.get(role)
+        # Threads that come here at once may each make them; all take the first.
+        return settings if settings is not None else self._settings.setdefault(role, self._make_settings(role))
 
     def _make_settings(self, role: Role) -> ChannelSettings:
         policy = self._policy
@@ -275,7 +276,7 @@ class Listener:
         self._socket = sock
         self._context = context
 
-    def accept(self, *, handshake: bool = True) -> tuple[Connection, object]:
+    def accept(self, *, handshake: bool = True) -> tuple[Connection, Any]:
         """Wait for a client.
 
         Args:
@@ -300,7 +301,7 @@ class Listener:
         return connection, address
 
     @property
-    def address(self) -> object:
+    def address(self) -> Any:  # noqa: ANN401  # of the socket's family
         """Own address, with the port that was chosen for port 0."""
         return self._socket.getsockname()
 

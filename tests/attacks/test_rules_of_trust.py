@@ -53,38 +53,12 @@ from rats_tls.policy import ANY, Policy, SgxEntry
 from rats_tls.simulation.vendor_state import SignedItem
 from rats_tls.verifiers.sgx_ecdsa import SgxEcdsaVerifier
 from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
-from support.appraisals import claims_of, make_appraiser
+from support.appraisals import claims_of
+from support.judged import REPORT_DATA, appraise, appraiser, collected
 from support.policies import default_policy, pinning_entry
 from support.ratls_variants import make, variants
 from support.sides import SGX, SNP, TDX, attester, context, policy_for
 from support.simulated import NOW, world
-
-REPORT_DATA = bytes(range(64))
-
-
-def collected(name: str = SGX, **state: Any) -> tuple[Evidence, Endorsements]:
-    made = attester(name, **state).collect(REPORT_DATA)
-    if made is None:
-        raise AssertionError("no evidence")
-    return made.evidence, Endorsements(made.endorsements)
-
-
-def appraiser(endorsements: Endorsements | None, policy: Policy | None = None, **changes: Any) -> Appraiser:
-    return make_appraiser(policy or policy_for(SGX), endorsements, **{"anchors": world().trust_anchors, **changes})
-
-
-def appraise(
-    evidence: Evidence,
-    endorsements: Endorsements | None,
-    policy: Policy | None = None,
-    *,
-    now: datetime = NOW,
-    report_data: bytes | None = REPORT_DATA,
-    **changes: Any,
-) -> AttestationResult:
-    return appraiser(endorsements, policy, **changes).appraise_evidence(
-        evidence, now=now, expected_report_data=report_data
-    )
 
 
 class FailingVerifier:
@@ -463,7 +437,8 @@ class TestRule12WhatIsRemembered:
         first = self.judge(judging, certificate)
         second = self.judge(judging, certificate, now=NOW + timedelta(seconds=5))
         assert (first.judged_at, second.judged_at) == (NOW, NOW + timedelta(seconds=5))
-        assert replace(first, judged_at=second.judged_at) == second
+        assert (first.remembered_from, second.remembered_from) == (None, NOW)
+        assert replace(first, judged_at=second.judged_at, remembered_from=NOW) == second
 
     @staticmethod
     def certificate() -> tuple[bytes, Endorsements]:

@@ -16,11 +16,11 @@ from rats_tls.core.errors import ConfigurationError, DecodeError, RatsTlsError
 from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.formats.amd.bundle import endorsements_from_file
 from rats_tls.formats.amd.certificate_table import endorsements_from_table, endorsements_to_table
-from rats_tls.formats.amd.keys import rsa_modulus_bits
 from rats_tls.formats.amd.pem import split_pem
 from rats_tls.formats.amd.report import REPORT_SIZE, SIGNED_SIZE, AttestationReport
 from rats_tls.formats.amd.tcb import decode_tcb_version
 from rats_tls.formats.amd.vek import VekCertificate, VekExtensions
+from rats_tls.formats.rsa import rsa_modulus_bits
 from rats_tls.formats.x509 import Extension
 from rats_tls.simulation import amd_report, pki
 from rats_tls.simulation.states import PRODUCTS, Product, SnpState

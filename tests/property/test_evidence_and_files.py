@@ -18,7 +18,7 @@ from rats_tls.formats.amd.certificate_table import endorsements_to_table
 from rats_tls.formats.detect import INTEL_QE_VENDOR_ID, detect_evidence
 from rats_tls.formats.intel.collateral import endorsements_to_json
 from rats_tls.simulation import pki
-from rats_tls.verifiers.chain import anchors_from_pem
+from support.appraisals import user_anchors
 from support.mutations import mutated
 from support.simulated import REPORT_DATA, world
 
@@ -90,7 +90,7 @@ def test_sizes_of_documents_are_bounded_in_every_form(index: int, size: int) -> 
 @given(mutated(lambda: (world().trust_anchors_pem,)) | st.binary(max_size=200))
 def test_any_file_of_trust_anchors(data: bytes) -> None:
     with contextlib.suppress(RatsTlsError):
-        assert anchors_from_pem(data)
+        assert user_anchors(data)
 
 
 # --- Evidence ---------------------------------------------------------------------------------------------------------

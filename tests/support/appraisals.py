@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from rats_tls import registry
 from rats_tls.appraisal import Appraiser
+from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.claims import TeeClaims
 from rats_tls.core.endorsements import Endorsements
 from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE, Evidence
@@ -13,7 +15,9 @@ from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.formats.detect import detect_evidence
 from rats_tls.policy import Policy
+from rats_tls.verifiers.chain import anchors_from_pem
 from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
+from support.simulated import NOW
 
 
 def make_appraiser(policy: Policy, endorsements: Endorsements | None = None, **changes: Any) -> Appraiser:
@@ -32,3 +36,8 @@ def claims_of(data: bytes) -> TeeClaims:
     """Give the claims that Evidence shows, unverified."""
     evidence: Evidence = detect_evidence(data)
     return registry.verifier(NAMES_BY_MEDIA_TYPE[evidence.media_type].tee_type.value).decode(evidence).claims
+
+
+def user_anchors(pem: bytes, now: datetime = NOW) -> tuple[TrustAnchor, ...]:
+    """Read anchors as a user gives them."""
+    return anchors_from_pem(pem, crypto=OpensslCryptoWrapper(), now=now)

@@ -227,3 +227,12 @@ def passed(verification: Verification) -> set[str]:
 def labels(verification: Verification) -> set[str]:
     """Give the labels of the refusals of all problems."""
     return {problem.error.refusal.label for problem in verification.problems}
+
+
+def with_certification(vector: IntelVector, data: bytes) -> IntelVector:
+    """Give the vector with other certification data in its quote; the lengths around it fit. Padding is left out."""
+    quote = verifier_of(vector).decode(vector.evidence).structure.quote
+    signature_data = replace(
+        quote.signature_data, certification=replace(quote.signature_data.certification, data=data)
+    ).to_bytes(version=quote.header.version)
+    return vector.with_data(quote.signed + len(signature_data).to_bytes(4, "little") + signature_data)

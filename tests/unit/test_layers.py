@@ -41,7 +41,7 @@ class Layer:
 
 CHANNEL = ("channel", "channel_events", "channel_exporter", "channel_settings", "preamble")
 APPRAISAL = ("appraisal", "appraisal_checks", "appraisal_memory")
-SHELLS = ("context", "connection", "connection_file", "credentials")
+SHELLS = ("appraisers", "context", "connection", "connection_file", "connection_wire", "credentials", "files")
 
 LAYERS = (
     Layer(name="core", modules=("core",), pure=True),
@@ -65,7 +65,11 @@ LAYERS = (
     Layer(
         name="shells",
         modules=SHELLS,
-        imports=(*CHANNEL, "appraisal", "certificates", "endorsements", "policy", "registry", "verifiers.vendor_roots"),
+        imports=(
+            *(*CHANNEL, "appraisal", "certificates", "endorsements", "policy", "registry"),
+            # Anchors, and what a file that the user names holds.
+            *("verifiers.chain", "verifiers.vendor_roots", "formats.detect", "formats.x509"),
+        ),
     ),
     Layer(
         name="simulation",
@@ -80,13 +84,16 @@ LAYERS = (
         name="cli",
         modules=("cli", "__main__"),
         imports=(
-            *("", "context", "connection", "appraisal", "policy", "endorsements", "registry", "simulation"),
-            # Reading files that the user names: which Evidence it is, certificates and anchors in them.
-            *("formats.detect", "formats.x509", "verifiers.chain", "verifiers.vendor_roots"),
+            # The public modules, as docs/architecture.md lists them.
+            *("", "context", "connection", "appraisal", "appraisers", "files", "policy", "registry", "simulation"),
         ),
         libraries=("click", "rich"),
     ),
-    Layer(name="public names", modules=("",), imports=("context", "connection", "policy")),
+    Layer(
+        name="public names",
+        modules=("",),
+        imports=("appraisal", "appraisers", "context", "connection", "files", "policy"),
+    ),
 )
 
 IMPURE_MODULES = frozenset(

@@ -11,8 +11,8 @@ from rats_tls.core.errors import DecodeError
 from rats_tls.core.verification import Verification
 from rats_tls.formats.intel.json_document import split_response
 from rats_tls.formats.intel.tcb_info import TcbInfo
-from rats_tls.verifiers.chain import anchors_from_pem
 from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
+from support.appraisals import user_anchors
 from support.intel import PHALA_SGX, QUOTES, SGX_TEST_ROOT, labels, load, manifest, passed, verify
 from support.paths import VECTORS
 
@@ -128,7 +128,7 @@ def test_sample_test_root_as_explicit_anchor() -> None:
     documents and both lists are authentic and the sample's quoting enclave is the one of its identity.
     """
     vector = load(SGX_TEST_ROOT)
-    anchors = anchors_from_pem((VECTORS / SGX_TEST_ROOT / "trustedRootCaCert.pem").read_bytes())
+    anchors = user_anchors((VECTORS / SGX_TEST_ROOT / "trustedRootCaCert.pem").read_bytes())
     late = verify(vector, anchors=anchors)
     assert labels(late) == {"certificate_not_in_date"}
     assert late.problems[0].error.message.startswith("PCK certificate has expired")
@@ -159,14 +159,14 @@ def decode_response(name: str) -> TcbInfo:
     return TcbInfo.from_json(inner)
 
 
-@pytest.mark.parametrize(
-    ("name", "version", "identifier"),
-    [
-        ("data_v2-tcbInfo_with_pceid.json", 2, "SGX"),
-        ("data_v3-tcbinfo_sgx.json", 3, "SGX"),
-        ("data_v3-tcbinfo_tdx.json", 3, "TDX"),
-    ],
-)
+DECODED = [
+    ("data_v2-tcbInfo_with_pceid.json", 2, "SGX"),
+    ("data_v3-tcbinfo_sgx.json", 3, "SGX"),
+    ("data_v3-tcbinfo_tdx.json", 3, "TDX"),
+]
+
+
+@pytest.mark.parametrize(("name", "version", "identifier"), DECODED)
 def test_tcb_info_decodes(name: str, version: int, identifier: str) -> None:
     tcb_info = decode_response(name)
     assert (tcb_info.version, tcb_info.id) == (version, identifier)
@@ -175,44 +175,70 @@ def test_tcb_info_decodes(name: str, version: int, identifier: str) -> None:
     assert (tcb_info.tdx_module is not None) == (identifier == "TDX")
 
 
-@pytest.mark.parametrize("name", ["data-tcbInfo.json", "data-tcbInfo_with_pceid.json"])
-def test_tcb_info_version_1_is_unsupported(name: str) -> None:
-    with pytest.raises(DecodeError, match=r"TcbInfo\.version: unsupported version 1"):
-        decode_response(name)
-
-
-@pytest.mark.parametrize("name", ["data_v2-tcbInfo.json", "data_v2-tcbInfoAdvisoryIds.json"])
-def test_tcb_info_without_pce_id(name: str) -> None:
-    with pytest.raises(DecodeError, match=r"TcbInfo\.pceId: missing"):
-        decode_response(name)
-
-
-@pytest.mark.parametrize("name", sorted(path.name for path in TCB_INFO_FILES.glob("*Negative*")))
-def test_negative_tcb_info(name: str) -> None:
-    with pytest.raises(DecodeError) as caught:
-        decode_response(name)
-    if "NegativeSignature" in name:
-        assert caught.value.field == "signature"
-
-
-V2_FIELDS = {
-    "CompSvn": "sgxtcbcomp01svn",
-    "Float": "",
-    "IntegerOverflow": "version",
-    "IntegerWithSign": "version",
-    "InvalidIssueDate": "issueDate",
-    "InvalidNextUpdate": "nextUpdate",
-    "MissingNextUpdate": "nextUpdate",
-    "PceSvn": "pcesvn",
-    "PropertyMissingLevel1": "version",
-    "StringEscape": "issueDate",
-    "TcbType": "tcbType",
+# Field and problem by file name, without `data...tcbInfo` and `.json`. Files of version 1 end at their version unless
+# something is wrong before it is looked at.
+VERSION_1 = ("version", "unsupported version 1")
+VERSION_2 = ("pceId", "missing")
+AT_ONCE = {
+    "NegativeFloat": ("", "234 is not an integer"),
+    "NegativeIntegerOverflow": ("version", "integer outside 0 to"),
+    "NegativeIntegerWithSign": ("version", "integer outside 0 to"),
+    "NegativePropertyMissingLevel0": ("", "members are 'tcbInfo', 'SIGNATURE'"),
+    "NegativePropertyMissingLevel1": ("version", "missing"),
+    "NegativePropertyWrongTypeLevel0": ("signature", "got an integer, expected a string"),
+    "NegativeSignature": ("signature", "got 123 characters, expected 128"),
+}
+REFUSED = {
+    "data": {
+        "": VERSION_1,
+        "_with_pceid": VERSION_1,
+        "NegativeCompSvn": VERSION_1,
+        "NegativeInvalidIssueDate": VERSION_1,
+        "NegativeInvalidNextUpdate": VERSION_1,
+        "NegativeMissingNextUpdate": VERSION_1,
+        "NegativePceSvn": VERSION_1,
+        "NegativePropertyMissingLevel2": VERSION_1,
+        "NegativePropertyMissingLevel3": VERSION_1,
+        "NegativePropertyWrongTypeLevel1": VERSION_1,
+        "NegativePropertyWrongTypeLevel2": VERSION_1,
+        "NegativePropertyWrongTypeLevel3": VERSION_1,
+        "NegativeStringEscape": VERSION_1,
+        **AT_ONCE,
+    },
+    # The negative files lack pceId too; the field that each is about has to be the one that is named.
+    "data_v2": {
+        "": VERSION_2,
+        "AdvisoryIds": VERSION_2,
+        "NegativeCompSvn": ("sgxtcbcomp01svn", "integer outside 0 to 255"),
+        "NegativeInvalidIssueDate": ("issueDate", "which is no time"),
+        "NegativeInvalidNextUpdate": ("nextUpdate", "which is no time"),
+        "NegativeMissingNextUpdate": ("nextUpdate", "missing"),
+        "NegativePceSvn": ("pcesvn", "integer outside 0 to 65535"),
+        "NegativePropertyMissingLevel2": ("tcbDate", "missing"),
+        "NegativePropertyMissingLevel3": ("pcesvn", "missing"),
+        "NegativePropertyWrongTypeLevel1": ("fmspc", "got an integer, expected a string"),
+        "NegativePropertyWrongTypeLevel2": ("tcbStatus", "got an integer, expected a string"),
+        "NegativePropertyWrongTypeLevel3": ("sgxtcbcomp06svn", "got a string, expected an integer"),
+        "NegativeStringEscape": ("issueDate", "expected YYYY-MM-DDThh:mm:ssZ"),
+        "NegativeTcbType": ("tcbType", "got 1, expected 0"),
+        **AT_ONCE,
+    },
 }
 
 
-@pytest.mark.parametrize("case", sorted(V2_FIELDS))
-def test_negative_tcb_info_version_2_names_the_field(case: str) -> None:
-    """The files lack pceId too; the field of which each is about has to be the one that is named."""
+def test_every_tcb_info_file_has_its_outcome() -> None:
+    refused = {f"{prefix}-tcbInfo{case}.json" for prefix, cases in REFUSED.items() for case in cases}
+    listed = {file["file"].rpartition("/")[2] for file in manifest()["sgx_ecdsa/openenclave-tcbinfo-json"]["files"]}
+    assert refused | {name for name, _, _ in DECODED} == listed
+    assert len(listed) == 44
+
+
+@pytest.mark.parametrize(
+    ("prefix", "case"), [(prefix, case) for prefix, cases in REFUSED.items() for case in sorted(cases)]
+)
+def test_tcb_info_is_refused_for_what_is_wrong_with_it(prefix: str, case: str) -> None:
     with pytest.raises(DecodeError) as caught:
-        decode_response(f"data_v2-tcbInfoNegative{case}.json")
-    assert caught.value.field == V2_FIELDS[case]
+        decode_response(f"{prefix}-tcbInfo{case}.json")
+    field, problem = REFUSED[prefix][case]
+    assert caught.value.field == field
+    assert problem in caught.value.problem

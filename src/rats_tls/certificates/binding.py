@@ -9,13 +9,14 @@ from rats_tls.certificates.attested import AttestedCertificate
 from rats_tls.certificates.interoperable import ENDORSEMENTS_OID, EVIDENCE_OID
 from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.core.binding import certificate_report_data, equal_report_data
-from rats_tls.core.checks import Check, Stage, shorten
+from rats_tls.core.checks import Check, Stage, shorten, time_text
 from rats_tls.core.errors import BindingError, CertificateChainError, FreshnessError, SignatureError, UnsupportedError
 from rats_tls.core.interfaces import CryptoWrapper
+from rats_tls.formats.der import OBJECT_IDENTIFIER, read_elements, read_sequence
+from rats_tls.formats.rsa import rsa_modulus_bits
 from rats_tls.formats.x509 import Certificate, require_signature_algorithm
 
-_SMALLEST_RSA_SPKI = 270
-"""Bytes of a SubjectPublicKeyInfo with a 2048-bit modulus are 294; one of 1024 bits has 162."""
+_SMALLEST_RSA = 2048
 
 # basicConstraints, keyUsage, extKeyUsage, subjectAltName and the two key identifiers: none of them widens what a
 # self-signed leaf may do here.
@@ -32,11 +33,9 @@ _KNOWN_EXTENSIONS = frozenset(
     }
 )
 _EXTENDED_KEY_USAGE = "2.5.29.37"
-# The last bytes of the DER of id-kp-serverAuth, id-kp-clientAuth and anyExtendedKeyUsage.
-_TLS_PURPOSES = (
-    bytes.fromhex("06082b06010505070301"),
-    bytes.fromhex("06082b06010505070302"),
-    bytes.fromhex("0604551d2500"),
+# Content of the object identifiers id-kp-serverAuth, id-kp-clientAuth and anyExtendedKeyUsage.
+_TLS_PURPOSES = frozenset(
+    {bytes.fromhex("2b06010505070301"), bytes.fromhex("2b06010505070302"), bytes.fromhex("551d2500")}
 )
 
 
@@ -67,8 +66,10 @@ def verify_peer_certificate(
         )
     # (2) Signed by its own key. TLS proves possession; this catches certificates that were put together.
     key = crypto.load_public_key(certificate.spki)
-    if key.algorithm is KeyAlgorithm.RSA and len(certificate.spki) < _SMALLEST_RSA_SPKI:
-        raise UnsupportedError("peer certificate key: RSA modulus is shorter than 2048 bits")
+    if key.algorithm is KeyAlgorithm.RSA:
+        bits = rsa_modulus_bits(certificate.spki)
+        if bits < _SMALLEST_RSA:
+            raise UnsupportedError(f"peer certificate key: got {bits} RSA bits, expected at least {_SMALLEST_RSA}")
     try:
         key.verify(require_signature_algorithm(certificate), certificate.signature, certificate.tbs)
     except SignatureError as error:
@@ -78,22 +79,35 @@ def verify_peer_certificate(
         if extension.critical and oid not in _KNOWN_EXTENSIONS:
             raise CertificateChainError(f"peer certificate extension {oid}: critical and unknown")
     purposes = certificate.extensions.get(_EXTENDED_KEY_USAGE)
-    if purposes is not None and not any(purpose in purposes.value for purpose in _TLS_PURPOSES):
+    if purposes is not None and not _TLS_PURPOSES & _purposes(purposes.value):
         raise CertificateChainError("peer certificate extKeyUsage: neither serverAuth nor clientAuth")
     # (4) Validity, with bounded skew.
     skew = timedelta(seconds=clock_skew_seconds)
-    validity = f"{_text(certificate.not_before)} to {_text(certificate.not_after)}"
-    if not certificate.not_before - skew <= now <= certificate.not_after + skew:
-        raise FreshnessError(f"peer certificate validity: got now {_text(now)}, expected {validity}")
+    validity = f"{time_text(certificate.not_before)} to {time_text(certificate.not_after)}"
+    # The skew is applied to this side's time: the peer's dates may stand at the end of what a date can be.
+    if now + skew < certificate.not_before or now - skew > certificate.not_after:
+        raise FreshnessError(f"peer certificate validity: got now {time_text(now)}, expected {validity}")
     return (
-        Check(id="certificate.self_signature", stage=Stage.KEY_BINDING, source="RFC 5280 4.1.1.3; key in use"),
-        Check(id="certificate.extensions", stage=Stage.KEY_BINDING, source="RFC 5280 4.2"),
+        Check(
+            id="certificate.self_signature",
+            stage=Stage.KEY_BINDING,
+            source="RFC 5280 4.1.1.3; key in use",
+            expected="signature by the certificate's own key",
+            got="it verifies",
+        ),
+        Check(
+            id="certificate.extensions",
+            stage=Stage.KEY_BINDING,
+            source="RFC 5280 4.2",
+            expected="nothing critical that is unknown, and a TLS purpose when there is any",
+            got=f"{len(certificate.extensions)} extensions",
+        ),
         Check(
             id="certificate.validity",
             stage=Stage.KEY_BINDING,
             source="RFC 5280 4.1.2.5",
             expected=validity,
-            got=_text(now),
+            got=time_text(now),
         ),
     )
 
@@ -140,5 +154,12 @@ def verify_certificate_key_binding(
     )
 
 
-def _text(time: datetime) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+def _purposes(value: bytes) -> frozenset[bytes]:
+    """Give the object identifiers in extKeyUsage (RFC 5280 4.2.1.12). Raises DecodeError."""
+    structure = "ExtKeyUsage"
+    return frozenset(
+        item.content
+        for sequence in read_elements(value, structure, limit=1)
+        for item in read_sequence(sequence, structure)
+        if item.tag == OBJECT_IDENTIFIER
+    )

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 
 from rats_tls.certificates.attested import ISSUED_AT, NONCE, PUBKEY_HASH, RESERVED_CLAIMS, AttestedCertificate
 from rats_tls.core.algorithms import HashAlgorithm
+from rats_tls.core.cbor import Tagged, decode_exact, decode_first
 from rats_tls.core.endorsements import Endorsement
 from rats_tls.core.errors import DecodeError, UnsupportedError
 from rats_tls.core.evidence import EVIDENCE_NAMES, Evidence, TeeType
 from rats_tls.core.limits import Limits
-from rats_tls.formats.cbor import Tagged, decode_exact, decode_first
 from rats_tls.formats.detect import INTEL_QE_VENDOR_ID, detect_evidence
 from rats_tls.formats.intel.collateral import endorsements_from_fields
 from rats_tls.formats.x509 import Certificate

@@ -90,4 +90,4 @@ def _name(name: Any) -> Name:  # noqa: ANN401  # asn1crypto has no types
         value = name.native.get(attribute, "")
         return str(value[0] if isinstance(value, list) else value)
 
-    return Name(name.dump(), first("common_name"), first("organization_name"), name.human_friendly)
+    return Name.cut(name.dump(), first("common_name"), first("organization_name"), name.human_friendly)

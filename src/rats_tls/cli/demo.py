@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -18,10 +18,9 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
-from rats_tls.core.binding import Binding
 from rats_tls.core.errors import ConnectionFailedError, InternalError
-from rats_tls.policy import ANY, Policy, SgxEntry, SnpEntry
-from rats_tls.simulation.states import SgxState, SnpState
+from rats_tls.simulation.policies import policy_for
+from rats_tls.simulation.states import SgxState
 from rats_tls.simulation.world import SimulatedWorld
 
 _STEP_SECONDS = 30.0
@@ -89,13 +88,13 @@ def demo() -> None:
     Needs no TEE: everything runs on this machine, in processes of its own, over loopback. The simulated roots are
     trusted only because they are given by name.
     """
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="rats-tls-demo-") as name:
         directory = Path(name)
         with console.status("making simulated vendors (Intel, AMD) with keys and certificates of their own"):
             world = SimulatedWorld.create(directory)
-            _write_policies(directory)
+            _write_policies(world, directory)
         console.print(
             "Simulated vendors are made; their roots are trusted only as [yellow]--trust-anchors[/]. "
             "Simulated TEEs prove nothing."
@@ -112,39 +111,16 @@ def demo() -> None:
     )
 
 
-def _write_policies(directory: Path) -> None:
-    enclave = SgxState()
-    guest = SnpState()
-    server_entry = SgxEntry(
-        name="model-server",
-        bindings=(Binding.CERTIFICATE,),
-        identity="measurement-only",
-        mr_enclave=(enclave.mr_enclave,),
-        mr_signer=(enclave.mr_signer,),
-        isv_prod_id=(enclave.isv_prod_id,),
-        min_isv_svn=enclave.isv_svn,
-        min_tcb=ANY,
-    )
-    client_entry = SnpEntry(
-        name="model-user",
-        bindings=(Binding.CERTIFICATE,),
-        identity="measurement-only",
-        measurement=(guest.measurement,),
-        host_data=(guest.host_data,),
-        id_key_digest=(guest.id_key_digest,),
-        author_key_digest=(guest.author_key_digest,),
-        family_id=(guest.family_id,),
-        image_id=(guest.image_id,),
-        min_guest_svn=guest.guest_svn,
-        min_tcb=ANY,
-    )
-    other = replace(server_entry, mr_enclave=(bytes(reversed(enclave.mr_enclave)),))
-    for file, entry in (
-        ("client-policy.toml", server_entry),
+def _write_policies(world: SimulatedWorld, directory: Path) -> None:
+    server = policy_for(world, _SERVER[1], entry_name="model-server")
+    client = policy_for(world, _CLIENT[1], entry_name="model-user")
+    other = policy_for(world, _SERVER[1], entry_name="model-server", mr_enclave=bytes(reversed(SgxState().mr_enclave)))
+    for file, policy in (
+        ("client-policy.toml", server),
         ("other-enclave-policy.toml", other),
-        ("server-policy.toml", client_entry),
+        ("server-policy.toml", client),
     ):
-        (directory / file).write_text(Policy.of(entry).to_toml(), encoding="utf-8")
+        (directory / file).write_text(policy.to_toml(), encoding="utf-8")
 
 
 def _run(console: Console, directory: Path, anchors: Path, scenario: _Scenario) -> None:

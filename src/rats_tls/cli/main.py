@@ -15,6 +15,7 @@ from rats_tls import __version__
 from rats_tls.cli.client import client
 from rats_tls.cli.demo import demo
 from rats_tls.cli.server import server
+from rats_tls.cli.simulate import simulate
 from rats_tls.cli.verify import verify
 from rats_tls.core.errors import RatsTlsError
 from rats_tls.core.refusals import ExitCode
@@ -35,13 +36,14 @@ def cli(debug: bool) -> None:
 cli.add_command(client)
 cli.add_command(demo)
 cli.add_command(server)
+cli.add_command(simulate)
 cli.add_command(verify)
 
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
     debug = "--debug" in sys.argv
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
     try:
         # Outside its standalone mode click returns the code of an Exit; what commands return is None.
         code = ExitCode(cli.main(standalone_mode=False) or 0)

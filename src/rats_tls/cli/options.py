@@ -9,14 +9,7 @@ from typing import TypeVar
 
 import click
 
-from rats_tls.core.anchors import TrustAnchor
-from rats_tls.core.endorsements import Endorsement, Endorsements
-from rats_tls.core.errors import ConfigurationError, DecodeError
-from rats_tls.endorsements.files import endorsements_from_file
 from rats_tls.policy import Policy
-from rats_tls.verifiers.chain import anchors_from_pem
-
-_MAX_FILE = 4 * 1024 * 1024
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -91,52 +84,9 @@ def connection_options(command: _F) -> _F:
     return command
 
 
-def read_file(path: Path) -> bytes:
-    """Read an input file of at most 4 MiB.
-
-    Raises:
-        ConfigurationError: it cannot be read, or is larger.
-    """
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_FILE + 1)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror or error}") from error
-    if len(data) > _MAX_FILE:
-        raise ConfigurationError(f"{path}: larger than {_MAX_FILE} bytes")
-    return data
-
-
 def load_policy(path: Path | None) -> Policy | None:
     """Read the policy file, if one was named."""
-    return Policy.from_toml(read_file(path), where=str(path)) if path is not None else None
-
-
-def load_anchors(paths: tuple[Path, ...]) -> tuple[TrustAnchor, ...]:
-    """Read trust anchor files.
-
-    Raises:
-        ConfigurationError: a file without roots, naming it.
-    """
-    anchors: list[TrustAnchor] = []
-    for path in paths:
-        try:
-            anchors.extend(anchors_from_pem(read_file(path)))
-        except DecodeError as error:
-            raise ConfigurationError(f"{path}: {error.message}") from error
-    return tuple(anchors)
-
-
-def load_endorsements(paths: tuple[Path, ...]) -> Endorsements:
-    """Read Endorsement files of any known form.
-
-    Raises:
-        DecodeError: a file of no known form, naming it.
-    """
-    items: list[Endorsement] = []
-    for path in paths:
-        items.extend(endorsements_from_file(read_file(path), where=str(path)))
-    return Endorsements(tuple(items))
+    return Policy.from_file(path) if path is not None else None
 
 
 def parse_claims(claims: tuple[str, ...]) -> dict[str, bytes]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from rats_tls.cli.options import load_anchors, load_endorsements, load_policy, parse_claims
+from rats_tls.cli.options import load_policy, parse_claims
 from rats_tls.cli.render import show_refusal, show_result
 from rats_tls.context import Context
 from rats_tls.core.documents import Json, refusal_document, result_document
@@ -20,6 +20,7 @@ from rats_tls.core.errors import RatsTlsError
 from rats_tls.core.evidence import TeeType
 from rats_tls.core.interfaces import Attester
 from rats_tls.core.results import AttestationResult
+from rats_tls.files import load_endorsements, load_trust_anchors
 from rats_tls.registry import SIMULATED_ATTESTERS, attester, simulated_attester
 
 
@@ -56,8 +57,8 @@ def make_context(options: SideOptions, *, default_attester: str | None) -> Conte
         mutual=True if options.mutual else None,
         tls=options.tls,
         crypto=options.crypto,
-        trust_anchors=load_anchors(options.trust_anchors),
-        endorsements=load_endorsements(options.endorsements_files),
+        trust_anchors=load_trust_anchors(*options.trust_anchors),
+        endorsements=load_endorsements(*options.endorsements_files),
         provide_endorsements=options.provide_endorsements,
         custom_claims=parse_claims(options.claims),
     )
@@ -96,7 +97,7 @@ class Reporter:
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
-        self._console = Console()
+        self._console = Console(emoji=False)
         self._lock = threading.Lock()
 
     def event(self, name: str, text: str, **facts: Json) -> None:

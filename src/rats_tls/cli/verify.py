@@ -9,17 +9,15 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from rats_tls import registry
 from rats_tls.appraisal import Appraiser
-from rats_tls.cli.options import judging_options, load_anchors, load_endorsements, load_policy, parse_time, read_file
+from rats_tls.appraisers import make_appraiser
+from rats_tls.cli.options import judging_options, load_policy, parse_time
 from rats_tls.cli.render import show_refusal, show_result
 from rats_tls.core.binding import REPORT_DATA_SIZE
 from rats_tls.core.documents import refusal_document, result_document
 from rats_tls.core.errors import RatsTlsError
 from rats_tls.core.results import AttestationResult
-from rats_tls.formats.detect import detect_evidence
-from rats_tls.formats.x509 import certificates_from_pem
-from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
+from rats_tls.files import Presented, load_endorsements, load_evidence, load_trust_anchors
 
 
 @click.command()
@@ -48,18 +46,15 @@ def verify(
         raise click.UsageError("--policy is required: Evidence is judged against a policy or not at all")
     now = parse_time(at_time)
     expected = _report_data(report_data)
-    appraiser = Appraiser(
+    appraiser = make_appraiser(
         policy,
-        verifiers=registry.verifiers(policy.tee_types),
-        anchors=(*VENDOR_ROOTS, *load_anchors(trust_anchors)),
-        crypto=registry.crypto_wrapper("openssl"),
-        endorsements=load_endorsements(endorsements_files),
+        trust_anchors=load_trust_anchors(*trust_anchors, now=now),
+        endorsements=load_endorsements(*endorsements_files),
     )
-    data = read_file(evidence_file)
-    console = Console()
+    console = Console(emoji=False)
     title = evidence_file.name
     try:
-        result = _appraise(appraiser, data, expected, now=now)
+        result = _appraise(appraiser, load_evidence(evidence_file), expected, now=now)
     except RatsTlsError as error:
         if as_json:
             click.echo(json.dumps(refusal_document(error)))
@@ -72,26 +67,14 @@ def verify(
         show_result(console, result, title=title, checks=checks)
 
 
-def _appraise(appraiser: Appraiser, data: bytes, expected: bytes | None, *, now: datetime) -> AttestationResult:
-    certificate = _certificate(data)
-    if certificate is None:
-        return appraiser.appraise_evidence(detect_evidence(data), now=now, expected_report_data=expected)
-    if expected is not None:
+def _appraise(
+    appraiser: Appraiser, presented: Presented, expected: bytes | None, *, now: datetime
+) -> AttestationResult:
+    if presented.evidence is not None:
+        return appraiser.appraise_evidence(presented.evidence, now=now, expected_report_data=expected)
+    if expected is not None or presented.certificate is None:
         raise click.UsageError("--report-data is for bare Evidence; a certificate says itself what it is bound to")
-    return appraiser.appraise_certificate(certificate, now=now, possession_proved=False)
-
-
-def _certificate(data: bytes) -> bytes | None:
-    """Give the leaf's DER when `data` is a certificate: a DER sequence, or PEM with nothing but text before it.
-
-    Quotes hold a PEM chain too, behind binary.
-    """
-    if data[:2] in (b"\x30\x82", b"\x30\x83"):
-        return data
-    before, found, _ = data.partition(b"-----BEGIN CERTIFICATE-----")
-    if found and before.isascii() and "".join(before.decode().split()).isprintable():
-        return certificates_from_pem(data, "certificate file")[0]
-    return None
+    return appraiser.appraise_certificate(presented.certificate, now=now, possession_proved=False)
 
 
 def _report_data(text: str | None) -> bytes | None:

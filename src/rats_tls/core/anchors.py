@@ -45,9 +45,9 @@ class TrustAnchor:
 
     @property
     def fingerprint(self) -> bytes:
-        """SHA-256 over kind, subject and key (32 bytes)."""
+        """SHA-256 over kind, vendor, subject, key and name, which tells an AMD anchor's product (32 bytes)."""
         h = hashlib.sha256()
-        for part in (self.kind.value.encode(), self.vendor.value.encode(), self.subject, self.spki):
+        for part in (self.kind.value.encode(), self.vendor.value.encode(), self.subject, self.spki, self.name.encode()):
             h.update(len(part).to_bytes(4, "big"))
             h.update(part)
         return h.digest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import Enum, IntEnum
 
 
@@ -74,3 +75,8 @@ def shorten(data: bytes, digits: int = 64) -> str:
     """Give `data` as hex, cut at `digits` hex digits with its length behind."""
     text = data.hex()
     return text if len(text) <= digits else f"{text[:digits]}… ({len(data)} bytes)"
+
+
+def time_text(time: datetime) -> str:
+    """Give a time in UTC (RFC 3339, whole seconds)."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

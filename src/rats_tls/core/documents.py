@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
 
-from rats_tls.core.checks import Stage
+from rats_tls.core.checks import Stage, time_text
 from rats_tls.core.errors import AppraisalError, EndorsementMissingError, RatsTlsError
 from rats_tls.core.results import RESULT_SCHEMA, AttestationResult
 
@@ -22,8 +22,6 @@ def to_json(value: object) -> Json:
     """
     if isinstance(value, Stage):
         return value.name.lower()
-    if isinstance(value, Stage):
-        return value.name.lower()
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Enum):
@@ -33,7 +31,7 @@ def to_json(value: object) -> Json:
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return time_text(value)
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

@@ -181,8 +181,8 @@ class AppraisalError(RatsTlsError):
         self.authenticated = authenticated
 
 
-class ConnectionFailedError(RatsTlsError):
-    """The connection could not be made or broke off."""
+class ConnectionFailedError(RatsTlsError, OSError):
+    """The connection could not be made or broke off. An `OSError` too, as users of sockets expect."""
 
     default_refusal = Refusal.CONNECTION
 

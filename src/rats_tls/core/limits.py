@@ -26,6 +26,7 @@ class Limits:
         clock_skew_seconds: how far in the future an `issued-at` or notBefore made by a peer may lie.
         cached_appraisals: remembered results in one context.
         cached_vendor_items: remembered chains, lists, documents in one verifier.
+        cached_vendor_bytes: bytes of certificates, lists and documents in each memory of one verifier.
     """
 
     certificate_made: int = 61_440
@@ -44,6 +45,7 @@ class Limits:
     clock_skew_seconds: float = 300.0
     cached_appraisals: int = 1024
     cached_vendor_items: int = 256
+    cached_vendor_bytes: int = 8_388_608
 
 
 DEFAULT_LIMITS = Limits()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from rats_tls.core.anchors import TrustAnchor
@@ -46,18 +46,20 @@ class AttestationResult:
         custom_claims: the peer's custom claims, bound by report_data.
         issued_at: the attester's own claim of when the Evidence was made, or None.
         judged_at: the time that the judgement used.
+        remembered_from: when set, the checks are those of a judgement at that earlier time: nothing that it rested on
+            has changed or expired since.
         certificate_sha256: digest of the peer's certificate, or None for bare Evidence.
         spki_sha256: digest of the peer's public key, or None.
         endorsements: Endorsements that the verdict rests on.
         valid_from: the verdict holds from here, by its Endorsements and certificates.
-        valid_until: earliest expiry of anything it rests on.
+        valid_until: earliest expiry of anything it rests on, the age of the Evidence included.
         anchor: the trust anchor reached; None only for `null`.
         policy_digest: SHA-256 over the policy's canonical form.
         policy_entry: name of the entry that accepted.
         crypto: crypto wrapper's name and library version.
         checks: every check, in order; what was not checked is among them with its reason.
         connection: the TLS connection, or None outside a channel.
-        profile: protocol profile.
+        profile: what the peer speaks: `rats-tls/1`, without a preamble `interoperable-ra-tls`; None outside a channel.
     """
 
     submodules: dict[str, TeeClaims]
@@ -77,12 +79,19 @@ class AttestationResult:
     crypto: str
     checks: tuple[Check, ...]
     connection: ConnectionFacts | None = None
-    profile: str = "rats-tls/1"
+    profile: str | None = None
+    remembered_from: datetime | None = None
     seal: object = field(repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.seal is not _APPRAISAL_SEAL:
             raise TypeError("AttestationResult is made only by rats_tls.appraisal")
+
+    def with_peer_accepted(self, peer_accepted: bool | None) -> AttestationResult:
+        """Give this result with what the peer said afterwards of its own judgement."""
+        if self.connection is None:
+            return self
+        return replace(self, connection=replace(self.connection, peer_accepted=peer_accepted))
 
     @property
     def verdict(self) -> str:

@@ -18,7 +18,7 @@ class Problem:
 
     Attributes:
         stage: where in the order of judgement it stands.
-        error: what to raise, with its message and refusal set.
+        error: what to raise, with its message and refusal set; made for this verification, whatever is remembered.
         missing: the Endorsement whose absence is the problem, or None when something is wrong with what is there.
         waived_by_revocation: whether a policy entry with `revocation = "not-checked"` makes it none (a missing or
             expired revocation list; never a certificate that a list names).

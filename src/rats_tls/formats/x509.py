@@ -30,6 +30,7 @@ _SIGNATURES: dict[x509.ObjectIdentifier, SignatureAlgorithm] = {
     SignatureAlgorithmOID.RSA_WITH_SHA512: SignatureAlgorithm.RSA_PKCS1_SHA512,
     SignatureAlgorithmOID.ED25519: SignatureAlgorithm.ED25519,
 }
+_SEQUENCE = 0x30
 _PSS = {
     "sha256": SignatureAlgorithm.RSA_PSS_SHA256,
     "sha384": SignatureAlgorithm.RSA_PSS_SHA384,
@@ -50,9 +51,13 @@ _REFUSALS = (
 """What `cryptography` raises for certificates and lists that it does not read."""
 
 
+_LONGEST_NAME = 512
+"""Characters of a name that are kept for people; messages show them, and a peer's names may be as long as its bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A distinguished name: exact DER for comparison, text for people."""
+    """A distinguished name: exact DER for comparison, text for people, cut at 512 characters."""
 
     der: bytes
     common_name: str
@@ -67,12 +72,13 @@ class Name:
             found = name.get_attributes_for_oid(oid)
             return str(found[0].value) if found else ""
 
-        return cls(
-            name.public_bytes(),
-            first(NameOID.COMMON_NAME),
-            first(NameOID.ORGANIZATION_NAME),
-            name.rfc4514_string(),
-        )
+        common_name, organization = first(NameOID.COMMON_NAME), first(NameOID.ORGANIZATION_NAME)
+        return cls.cut(name.public_bytes(), common_name, organization, name.rfc4514_string())
+
+    @classmethod
+    def cut(cls, der: bytes, common_name: str, organization: str, text: str) -> Name:
+        """Make a name of texts of any length."""
+        return cls(der, common_name[:_LONGEST_NAME], organization[:_LONGEST_NAME], text[:_LONGEST_NAME])
 
     def __str__(self) -> str:
         return self.text
@@ -130,7 +136,7 @@ class Certificate:
         try:
             with _any_serial_number(der):
                 certificate = x509.load_der_x509_certificate(der)
-                _require_whole_signature(der)
+                _require_bound_signature(der)
                 constraints: x509.BasicConstraints | None = None
                 extensions: dict[str, Extension] = {}
                 for extension in certificate.extensions:
@@ -202,7 +208,7 @@ class RevocationList:
         """
         try:
             crl = x509.load_der_x509_crl(der)
-            _require_whole_signature(der)
+            _require_bound_signature(der)
             next_update = crl.next_update_utc
             if next_update is None:
                 raise DecodeError(structure, "nextUpdate", None, "absent")
@@ -308,16 +314,24 @@ def _element(data: bytes, offset: int) -> tuple[int, int]:
     return start, start + length
 
 
-def _require_whole_signature(der: bytes) -> None:
-    """Require that signatureValue has no unused bits: `cryptography` passes over their number, which nothing covers.
+def _require_bound_signature(der: bytes) -> None:
+    """Require that what stands beside the signed part, which nothing covers, says nothing of its own.
+
+    `cryptography` passes over both: signatureAlgorithm must be, to the byte, the one inside (RFC 5280 4.1.1.2,
+    5.1.1.2), and signatureValue has no unused bits.
 
     Raises:
-        ValueError: it has.
+        ValueError: it does.
     """
-    offset, _ = _element(der, 0)
-    for _ in range(2):  # the signed part, signatureAlgorithm
-        _, offset = _element(der, offset)
-    start, _ = _element(der, offset)
+    signed, _ = _element(der, 0)
+    inner, algorithm = _element(der, signed)
+    _, value = _element(der, algorithm)
+    while der[inner] != _SEQUENCE:  # version and serial number of a certificate, version of a list
+        _, inner = _element(der, inner)
+    _, end = _element(der, inner)
+    if der[inner:end] != der[algorithm:value]:
+        raise ValueError(f"signatureAlgorithm is {der[algorithm:value].hex()}, inside it is {der[inner:end].hex()}")
+    start, _ = _element(der, value)
     if der[start] != 0:
         raise ValueError("signatureValue is not a whole number of bytes")
 

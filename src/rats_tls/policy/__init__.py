@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rats_tls.policy.entry import MEASUREMENT_ONLY, Entry, Identity, NullEntry
 from rats_tls.policy.intel_entry import IntelMinimumTcb, SgxEntry, TdxEntry
+from rats_tls.policy.pinning import pinning_entry
 from rats_tls.policy.policy import JUDGED_TEE_TYPES, Evaluation, Policy
 from rats_tls.policy.rules import Facts
 from rats_tls.policy.schema import policy_schema
@@ -25,5 +26,6 @@ __all__ = [
     "SnpEntry",
     "SnpMinimumTcb",
     "TdxEntry",
+    "pinning_entry",
     "policy_schema",
 ]

@@ -38,7 +38,8 @@ def entries_from_toml(
         problems.append(f"version: got {shown(document.get('version'))}, expected {version}")
     tables = document.get("entry", [])
     if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
-        problems.append("entry: got none, expected at least one [[entry]] table")
+        got = "none" if "entry" not in document else "[entry]" if isinstance(tables, dict) else shown(tables)
+        problems.append(f"entry: got {got}, expected at least one [[entry]] table, in double brackets")
         tables = []
     if len(tables) > _MAX_ENTRIES:
         problems.append(f"entry: got {len(tables)}, at most {_MAX_ENTRIES} are read")

@@ -278,6 +278,9 @@ class TdxEntry(IntelEntry):
         ),
         TDX_ATTRIBUTES,
     )
+    required_td_attributes: int = optional(
+        has_bits(64, "td_attributes", "Attributes that must be set, besides SEPT_VE_DISABLE."), 0
+    )
     allowed_xfam: int = optional(
         within_mask(64, "xfam", "Processor features that may be enabled (XFAM); by default not PT and LBR."), TDX_XFAM
     )

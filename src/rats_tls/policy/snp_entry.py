@@ -34,6 +34,8 @@ _ABI_VERSION = 0xFFFF
 POLICY_BITS = 1 << _MUST_BE_ONE | 1 << 20 | 1 << 22 | 1 << 23 | 1 << 24 | 1 << 25
 # PLATFORM_INFO: SMT, TSME, ECC, RAPL disabled, ciphertext hiding, alias check complete, TIO.
 PLATFORM_INFO_BITS = 0b1011_1111
+# KEY_INFO: AUTHOR_KEY_EN, MASK_CHIP_KEY, SIGNING_KEY in three bits.
+KEY_INFO_BITS = 0b1_1111
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +209,15 @@ class SnpEntry(Entry):
     required_platform_info: int = optional(
         has_bits(64, "platform_info", "Platform info bits that must be set, such as 0x20: alias check complete."), 0
     )
+    allowed_key_info: int = optional(
+        within_mask(
+            32,
+            "key_info",
+            "Key info bits that may be set; by default author key, masked chip key and signing key, which has "
+            "a field of its own.",
+        ),
+        KEY_INFO_BITS,
+    )
     allow_provisional_firmware: bool = optional(
         custom(
             flag(),
@@ -231,9 +242,9 @@ class SnpEntry(Entry):
         custom(several(choice(("VCEK", "VLEK"))), _vek_holds, "Which keys may sign: the chip's, the cloud's."),
         ("VCEK", "VLEK"),
     )
-    csp_ids: tuple[str, ...] = optional(
+    csp_ids: tuple[str, ...] | Any = optional(
         custom(
-            several(text(expected="a cloud provider's id"), empty=True),
+            or_any(several(text(expected="a cloud provider's id"), empty=True)),
             _csp_holds,
             "Cloud providers whose VLEK is accepted; none by default.",
         ),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any as Anything
 
 Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
@@ -28,7 +29,21 @@ _HEX = re.compile("[0-9a-fA-F]*")
 
 
 class ValueProblem(Exception):  # noqa: N818  # caught in this package only: becomes a ConfigurationError
-    """A value that its field does not take; the text says got and expected."""
+    """A value that its field does not take; the text says got and expected, of all its parts that are wrong."""
+
+
+def _parse_all(parsers: Iterable[Callable[[], Anything]]) -> list[Anything]:
+    """Parse every part. Raises ValueProblem with all that is wrong."""
+    parsed: list[Anything] = []
+    problems: dict[str, None] = {}
+    for parse in parsers:
+        try:
+            parsed.append(parse())
+        except ValueProblem as problem:
+            problems[str(problem)] = None
+    if problems:
+        raise ValueProblem("; ".join(problems))
+    return parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +208,7 @@ def several(form: Form, *, empty: bool = False) -> Form:
         items = list(value) if isinstance(value, list | tuple) else [value]
         if not items and not empty:
             raise ValueProblem("got an empty list, expected at least one value")
-        parsed = [form.parse(item) for item in items]
-        return tuple(dict.fromkeys(parsed))
+        return tuple(dict.fromkeys(_parse_all(partial(form.parse, item) for item in items)))
 
     schema: dict[str, Json] = {"type": "array", "items": dict(form.schema)}
     if not empty:
@@ -214,7 +228,7 @@ def numbers(count: int, bits: int) -> Form:
     def parse(value: object) -> tuple[int, ...]:
         if not isinstance(value, list | tuple) or len(value) != count:
             raise _problem(value, f"{count} integers")
-        return tuple(item.parse(number) for number in value)
+        return tuple(_parse_all(partial(item.parse, number) for number in value))
 
     return Form(
         parse=parse,
@@ -240,7 +254,8 @@ def table(fields: Mapping[str, Form], make: Callable[..., Anything], *, required
         if unknown or missing or not given:
             what = f"unknown keys {unknown}" if unknown else f"without {missing}" if missing else "an empty table"
             raise ValueProblem(f"got {what}, expected {expected}")
-        return make(**{name: _parse_key(fields[name], name, item) for name, item in given.items()})
+        values = _parse_all(partial(_parse_key, fields[name], name, item) for name, item in given.items())
+        return make(**dict(zip(given, values, strict=True)))
 
     def dump(value: Anything) -> Json:
         return {
@@ -282,14 +297,17 @@ def claims_table() -> Form:
             or not all(isinstance(p, tuple) and len(p) == 2 for p in pairs)
         ):
             raise _problem(value, "a table of names and values")
-        parsed: dict[str, bytes] = {}
-        for name, item in pairs:
-            claim_name = name_form.parse(name)
-            if isinstance(item, Mapping) and set(item) == {"text"}:
-                parsed[claim_name] = _parse_key(text_form, claim_name, item["text"]).encode()
-            else:
-                parsed[claim_name] = _parse_key(hex_form, claim_name, item)
-        return tuple(sorted(parsed.items()))
+        parsed = _parse_all(partial(parse_claim, name, item) for name, item in pairs)
+        return tuple(sorted(dict(parsed).items()))
+
+    def parse_claim(name: object, item: object) -> tuple[str, bytes]:
+        claim_name = name_form.parse(name)
+        if isinstance(item, Mapping) and set(item) == {"text"}:
+            return claim_name, _parse_key(text_form, claim_name, item["text"]).encode()
+        try:
+            return claim_name, hex_form.parse(item)
+        except ValueProblem as problem:
+            raise ValueProblem(f'{claim_name}: {problem}, or {{ text = "..." }}') from problem
 
     value_schema: Json = {
         "anyOf": [

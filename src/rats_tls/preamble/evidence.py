@@ -35,7 +35,7 @@ class CertificateEvidence:
         fields = Fields(data, _STRUCTURE, limits)
         binding = fields.one(0, "binding", str)
         if binding != Binding.NONE.value:
-            raise DecodeError(_STRUCTURE, "binding", None, f"got {binding!r}, expected {Binding.NONE.value!r}")
+            raise DecodeError(_STRUCTURE, "binding", None, f"got {binding[:64]!r}, expected {Binding.NONE.value!r}")
         return cls(certificate=fields.perhaps(1, "certificate", bytes))
 
     def to_bytes(self) -> bytes:

@@ -135,7 +135,7 @@ class Exchange:
             self._send_opening(provide=hello.demands)
 
     def _receive_endorsements(self, payload: bytes) -> None:
-        announced = self._peer_hello.endorsements if self._peer_hello else ()
+        announced = frozenset(self._peer_hello.endorsements if self._peer_hello else ())
         message = EndorsementsMessage.from_bytes(payload, self._limits)
         for kind in message.documents:
             if kind not in announced:

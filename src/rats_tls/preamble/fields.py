@@ -7,7 +7,7 @@ from typing import TypeVar
 from rats_tls.core.errors import DecodeError, ProtocolError
 from rats_tls.core.limits import Limits
 from rats_tls.core.refusals import Refusal
-from rats_tls.preamble.cbor import Cbor, decode_message
+from rats_tls.preamble.cbor import decode_message
 
 _T = TypeVar("_T", int, bytes, str, bool)
 
@@ -48,7 +48,7 @@ class Fields:
         """Give an array field, empty when it is not there. Raises DecodeError."""
         return tuple(self._checked(item, name, kind) for item in self.array(key, name))
 
-    def array(self, key: int, name: str) -> list[Cbor]:
+    def array(self, key: int, name: str) -> list[object]:
         """Give an array field as it is, empty when it is not there. Raises DecodeError."""
         value = self._items.get(key, [])
         if not isinstance(value, list):
@@ -62,8 +62,10 @@ class Fields:
             raise DecodeError(self._structure, name, None, f"got {type(value).__name__}, expected a map")
         return {self._checked(k, name, str): self._checked(v, name, bytes) for k, v in value.items()}
 
-    def _checked(self, value: Cbor, name: str, kind: type[_T]) -> _T:
+    def _checked(self, value: object, name: str, kind: type[_T]) -> _T:
         # Exactly: bool is a subclass of int.
         if type(value) is not kind:
             raise DecodeError(self._structure, name, None, f"got {type(value).__name__}, expected {kind.__name__}")
+        if kind is int and int(value) < 0:
+            raise DecodeError(self._structure, name, None, f"got {value!r}, expected an unsigned integer")
         return value

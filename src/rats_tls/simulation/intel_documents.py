@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
+from rats_tls.core.checks import time_text
 from rats_tls.simulation.intel_levels import IsvLevel, ModuleIdentity, TcbLevel
 from rats_tls.simulation.states import simulated_measurement
 from rats_tls.simulation.vendor_state import IntelVendorState, SignedItem
@@ -27,8 +28,8 @@ def tcb_info(tee: Tee, fmspc: bytes, pce_id: bytes, now: datetime, state: IntelV
     document: _Json = {"id": state.tcb_info_id or tee} if state.tcb_info_version >= 3 else {}
     document |= {
         "version": state.tcb_info_version,
-        "issueDate": _time(validity.start),
-        "nextUpdate": _time(validity.end),
+        "issueDate": time_text(validity.start),
+        "nextUpdate": time_text(validity.end),
         "fmspc": _hex(state.tcb_info_fmspc or fmspc),
         "pceId": _hex(pce_id),
         "tcbType": 0,
@@ -55,8 +56,8 @@ def qe_identity(tee: Tee, now: datetime, state: IntelVendorState) -> bytes:
         {
             "id": state.qe_identity_id or _QE_ID[tee],
             "version": 2,
-            "issueDate": _time(validity.start),
-            "nextUpdate": _time(validity.end),
+            "issueDate": time_text(validity.start),
+            "nextUpdate": time_text(validity.end),
             "tcbEvaluationDataNumber": state.tcb_evaluation_data_number if number is None else number,
             "miscselect": "00000000",
             "miscselectMask": "FFFFFFFF",
@@ -97,7 +98,7 @@ def _tcb_level(tee: Tee, level: TcbLevel, version: int) -> _Json:
 
 
 def _level(tcb: _Json, level: TcbLevel | IsvLevel) -> _Json:
-    written: _Json = {"tcb": tcb, "tcbDate": _time(level.date), "tcbStatus": level.status.value}
+    written: _Json = {"tcb": tcb, "tcbDate": time_text(level.date), "tcbStatus": level.status.value}
     if level.advisories:
         written["advisoryIDs"] = list(level.advisories)
     return written
@@ -105,10 +106,6 @@ def _level(tcb: _Json, level: TcbLevel | IsvLevel) -> _Json:
 
 def _encode(document: _Json) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
-
-
-def _time(time: datetime) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _hex(value: bytes) -> str:

@@ -12,8 +12,8 @@ from rats_tls.core.algorithms import KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.anchors import TrustAnchor, Vendor
 from rats_tls.core.errors import CertificateChainError, RatsTlsError
 from rats_tls.core.interfaces import CryptoWrapper, PublicKey
-from rats_tls.formats.amd.keys import rsa_modulus_bits
 from rats_tls.formats.amd.vek import VCEK_NAME, VLEK_NAME, VekCertificate
+from rats_tls.formats.rsa import rsa_modulus_bits
 from rats_tls.formats.x509 import Certificate, RevocationList, require_signature_algorithm
 from rats_tls.verifiers.chain import anchors_of, match_anchor, product_of, verify_issued_by
 

@@ -120,9 +120,9 @@ class Memory:
     __slots__ = ("decoded", "keys", "verified")
 
     def __init__(self, limits: Limits) -> None:
-        self.decoded = BoundedCache(limits.cached_vendor_items)
-        self.keys = BoundedCache(limits.cached_vendor_items)
-        self.verified = BoundedCache(limits.cached_vendor_items)
+        self.decoded = BoundedCache(limits.cached_vendor_items, limits.cached_vendor_bytes)
+        self.keys = BoundedCache(limits.cached_vendor_items, limits.cached_vendor_bytes)
+        self.verified = BoundedCache(limits.cached_vendor_items, limits.cached_vendor_bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

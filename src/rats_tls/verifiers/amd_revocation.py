@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from rats_tls.core.anchors import TrustAnchor
+from rats_tls.core.checks import time_text
 from rats_tls.core.endorsements import EndorsementKind, Origin
 from rats_tls.core.errors import CertificateChainError, ExpiredError, RatsTlsError
 from rats_tls.core.interfaces import CryptoWrapper
@@ -14,7 +15,6 @@ from rats_tls.core.refusals import Refusal
 from rats_tls.formats.x509 import RevocationList
 from rats_tls.verifiers.amd_chain import verify_revocation_list
 from rats_tls.verifiers.amd_endorsements import Held, Judge, Pool
-from rats_tls.verifiers.intel_collateral import time_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +61,12 @@ def find_lists(judge: Judge, pool: Pool, anchors: Sequence[TrustAnchor]) -> List
     # This side's come first, and sorting keeps that order among equally new ones.
     good.sort(key=lambda held: (held.value.this_update, held.value.number or 0), reverse=True)
     revoked = frozenset(serial for held in good for serial in held.value.revoked)
+    newest_own = max((held.value.number or 0 for held in good if held.item.origin is Origin.LOCAL), default=0)
     stale: RatsTlsError | None = None
     for held in good:
+        if held.item.origin is Origin.PEER and (held.value.number or 0) < newest_own:
+            why.append(f"peer copy: number {held.value.number} is lower than {newest_own}, which is at hand")
+            continue
         problem = date_error(held.value, judge)
         if problem is None:
             return Lists(current=held, error=None, stale=False, why="", revoked=revoked)

@@ -1,8 +1,8 @@
 """Verification of one SEV-SNP report, step by step.
 
 Sources of the steps: AMD SEV-SNP ABI specification; AMD VCEK Certificate and KDS Interface Specification ("VCEK
-specification"); RFC 5280. How the report's TCB values and versions stand to each other and to minimums, and all bits
-of its words but the reserved ones of key_info, are the policy's to judge.
+specification"); RFC 5280. How the report's TCB values and versions stand to each other and to minimums, and the bits of
+its words, are the policy's to judge.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from rats_tls.core.anchors import TrustAnchor
-from rats_tls.core.checks import Stage
+from rats_tls.core.checks import Stage, shorten, time_text
 from rats_tls.core.claims import SnpClaims
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
 from rats_tls.core.errors import (
@@ -32,22 +32,43 @@ from rats_tls.verifiers.amd_endorsements import Held, Judge, Pool, choose_signer
 from rats_tls.verifiers.amd_report import VEK_NAMES, require_identity, require_name, require_tcb, with_product
 from rats_tls.verifiers.amd_revocation import find_lists, validity
 from rats_tls.verifiers.chain import require_in_date
-from rats_tls.verifiers.intel_collateral import time_text
-from rats_tls.verifiers.intel_log import CheckLog
-
-_KEY_INFO_DEFINED = 0x1F  # author_key_en, mask_chip_key, signing_key
+from rats_tls.verifiers.check_log import VERIFIES, CheckLog, Step
 
 _ABI = "AMD SEV-SNP ABI, ATTESTATION_REPORT"
 _KEY_INFO_SOURCE = "AMD SEV-SNP ABI, KEY_INFO"
 _CERTIFICATES = "AMD VCEK specification, certificate profiles"
-_SIGNATURE = ("snp.report_signature", Stage.EVIDENCE_SIGNATURE, _ABI)
-_SIGNER = ("amd.signer", Stage.VENDOR_CHAIN, _CERTIFICATES)
-_VEK_CHAIN = ("amd.vek_chain", Stage.VENDOR_CHAIN, _CERTIFICATES)
-_PRODUCT = ("snp.product", Stage.VENDOR_CHAIN, "AMD SEV-SNP ABI, ATTESTATION_REPORT CPUID fields")
-_IDENTITY = ("snp.vek_identity", Stage.VENDOR_CHAIN, "AMD VCEK specification, hwID and CSP_ID")
-_VEK_TCB = ("snp.vek_tcb", Stage.VENDOR_CHAIN, "AMD VCEK specification, SPLs; AMD SEV-SNP ABI, REPORTED_TCB")
-_CRL = ("amd.crl", Stage.REVOCATION, "RFC 5280 6.3.3")
-_NOT_REVOKED = ("amd.not_revoked", Stage.REVOCATION, "RFC 5280 6.3.3")
+_REPORT = Step("snp.report", Stage.DECODE, _ABI, "a report of version 2 to 5, reserved bytes zero")
+_SIGNING_KEY = Step("snp.signing_key", Stage.EVIDENCE_SIGNATURE, _KEY_INFO_SOURCE, "signed by a VCEK or a VLEK")
+_SIGNATURE = Step(
+    "snp.report_signature", Stage.EVIDENCE_SIGNATURE, _ABI, "signature by the VEK over bytes 0x0 to 0x29F as received"
+)
+_CHIP_ID = Step(
+    "snp.chip_id", Stage.VENDOR_CHAIN, "AMD SEV-SNP ABI, CHIP_ID and MASK_CHIP_ID", "a chip_id that is not masked"
+)
+_SIGNER = Step("amd.signer", Stage.VENDOR_CHAIN, _CERTIFICATES, "ASK or ASVK of the product, issued by its pinned ARK")
+_VEK_CHAIN = Step("amd.vek_chain", Stage.VENDOR_CHAIN, _CERTIFICATES, "VEK certificate issued by the product's signer")
+_ROOT = Step("amd.root", Stage.VENDOR_CHAIN, "RFC 5280 6.1.1 (d)", "an ARK certificate at hand is the product's anchor")
+_DATES = Step("amd.dates", Stage.VENDOR_CHAIN, "RFC 5280 6.1.3 (a)(2)", "VEK and signer certificates in date")
+_PRODUCT = Step(
+    "snp.product",
+    Stage.VENDOR_CHAIN,
+    "AMD SEV-SNP ABI, ATTESTATION_REPORT CPUID fields",
+    "one product for report, VEK and anchor",
+)
+_IDENTITY = Step(
+    "snp.vek_identity",
+    Stage.VENDOR_CHAIN,
+    "AMD VCEK specification, hwID and CSP_ID",
+    "VCEK of the report's chip, or VLEK of a provider",
+)
+_VEK_TCB = Step(
+    "snp.vek_tcb",
+    Stage.VENDOR_CHAIN,
+    "AMD VCEK specification, SPLs; AMD SEV-SNP ABI, REPORTED_TCB",
+    "a VEK for the reported TCB, component by component",
+)
+_CRL = Step("amd.crl", Stage.REVOCATION, "RFC 5280 6.3.3", "revocation list of the ARK, in date")
+_NOT_REVOKED = Step("amd.not_revoked", Stage.REVOCATION, "RFC 5280 6.3.3", "no certificate of the chain on any list")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,7 +102,7 @@ class SnpRun:
     def verify(self) -> None:
         """Take the steps. Raises Stop at the first problem that is neither a missing Endorsement nor a stale list."""
         # (1) Length, version, reserved bytes, signature algorithm: done when the report was decoded.
-        self.log.passed("snp.report", Stage.DECODE, _ABI, got=f"version {self.report.version}")
+        self.log.passed(_REPORT, f"version {self.report.version}")
         name = self._verify_signing_key()
         self._verify_signature(name)
         product = self._find_product()
@@ -112,32 +133,27 @@ class SnpRun:
     def _verify_signing_key(self) -> str:
         """Give the common name that the VEK certificate must have."""
         # (2) A VCEK or a VLEK signed. Value 7 is an unsigned report; the others are reserved.
-        step = ("snp.signing_key", Stage.EVIDENCE_SIGNATURE, _KEY_INFO_SOURCE)
         report = self.report
         name = VEK_NAMES.get(report.signing_key)
         if name is None:
             error = SignatureError(f"key_info signing_key: got {report.signing_key}, expected 0 (VCEK) or 1 (VLEK)")
-            raise self.log.failed(*step, error)
-        # No policy has a field for the reserved bits 5 to 31, so there is nobody who could allow them.
-        if report.key_info & ~_KEY_INFO_DEFINED:
-            reserved = UnsupportedError(f"key_info: got {report.key_info:#x}, expected bits 5 to 31 to be zero")
-            raise self.log.failed(*step, reserved)
-        self.log.passed(*step, got=name)
+            raise self.log.failed(_SIGNING_KEY, error)
+        self.log.passed(_SIGNING_KEY, name)
         return name
 
     def _verify_signature(self, name: str) -> None:
         # (3) ECDSA P-384 with SHA-384 over the first 0x2A0 bytes as received, by the VEK. Never remembered.
         chosen = choose_vek(self.judge, self.pool, self.report)
         if chosen.held is None and chosen.error is not None:
-            self.log.not_checked(*_SIGNATURE, "no VEK certificate of this report is at hand")
-            raise self.log.failed(*_VEK_CHAIN, chosen.error)
+            self.log.not_checked(_SIGNATURE, "no VEK certificate of this report is at hand")
+            raise self.log.failed(_VEK_CHAIN, chosen.error)
         if chosen.held is None:
             item = MissingEndorsement(kind=EndorsementKind.AMD_VEK, key=_vek_key(self.report, name))
-            self.log.missing(*_SIGNATURE, item, why=chosen.why)
+            self.log.missing(_SIGNATURE, item, why=chosen.why)
             return
         if chosen.signature_error is not None:
-            raise self.log.failed(*_SIGNATURE, chosen.signature_error)
-        self.log.passed(*_SIGNATURE)
+            raise self.log.failed(_SIGNATURE, chosen.signature_error)
+        self.log.passed(_SIGNATURE, VERIFIES)
         self.vek = chosen.held
 
     def _find_product(self) -> str | None:
@@ -149,22 +165,21 @@ class SnpRun:
         if self.report.cpuid is not None:
             family, model, _ = self.report.cpuid
             unknown = UnsupportedError(f"CPUID family {family:#x}, model {model:#x}: no product that is known here")
-            raise self.log.failed(*_PRODUCT, unknown)
+            raise self.log.failed(_PRODUCT, unknown)
         if self.vek is not None:
             issuer = self.vek.value.certificate.issuer.common_name
             error = CertificateChainError(f"VEK certificate issuer: got {issuer!r}, expected that of an AMD product")
-            raise self.log.failed(*_PRODUCT, error)
+            raise self.log.failed(_PRODUCT, error)
         return None
 
     def _verify_chip_id(self) -> None:
         # (5) A VCEK is a chip's, so a report with a masked chip_id cannot be told to be of it.
         if self.report.signing_key != SIGNING_KEY_VCEK:
             return
-        step = ("snp.chip_id", Stage.VENDOR_CHAIN, "AMD SEV-SNP ABI, CHIP_ID and MASK_CHIP_ID")
         if not any(self.report.chip_id):
             error = CertificateChainError("chip_id: got zeros (masked), expected the chip's id, which a VCEK needs")
-            raise self.log.failed(*step, error)
-        self.log.passed(*step)
+            raise self.log.failed(_CHIP_ID, error)
+        self.log.passed(_CHIP_ID, shorten(self.report.chip_id))
 
     # --- the chain -----------------------------------------------------------------------------------------------
     def _verify_chain(self, name: str, product: str) -> tuple[TrustAnchor, ...]:
@@ -176,35 +191,34 @@ class SnpRun:
             if vek is not None:
                 require_name(self.report, vek, product)
         except RatsTlsError as error:
-            raise self.log.failed(*_VEK_CHAIN, error) from error
+            raise self.log.failed(_VEK_CHAIN, error) from error
         # (7) ARK issued the ASK or ASVK, which issued the VEK certificate.
         wanted = signer_name(name, product)
         chosen = choose_signer(self.judge, self.pool, wanted, product, vek)
         if chosen is None:
             unreadable = self.pool.unreadable.get(EndorsementKind.AMD_SIGNER)
             if unreadable is not None and unreadable.refusal is not None:
-                raise self.log.failed(*_SIGNER, unreadable.refusal)
+                raise self.log.failed(_SIGNER, unreadable.refusal)
             item = MissingEndorsement(kind=EndorsementKind.AMD_SIGNER, key=(("product", product), ("name", wanted)))
-            self.log.missing(*_SIGNER, item, why=str(unreadable) if unreadable is not None else "")
-            self.log.not_checked(*_VEK_CHAIN, f"the certificate of {wanted} is not at hand")
+            self.log.missing(_SIGNER, item, why=str(unreadable) if unreadable is not None else "")
+            self.log.not_checked(_VEK_CHAIN, f"the certificate of {wanted} is not at hand")
             return anchors
         if chosen.anchor is None:
-            raise self.log.failed(*_SIGNER, chosen.error or CertificateChainError(f"{wanted}: no trust anchor"))
-        self.log.passed(*_SIGNER, got=f"anchor {chosen.anchor.name} ({chosen.anchor.kind.value})")
+            raise self.log.failed(_SIGNER, chosen.error or CertificateChainError(f"{wanted}: no trust anchor"))
+        self.log.passed(_SIGNER, f"anchor {chosen.anchor.name} ({chosen.anchor.kind.value})")
         self.signer = chosen.held
         if chosen.error is not None:
-            raise self.log.failed(*_VEK_CHAIN, chosen.error)
+            raise self.log.failed(_VEK_CHAIN, chosen.error)
         if vek is None:
-            self.log.not_checked(*_VEK_CHAIN, "the VEK certificate is not at hand")
+            self.log.not_checked(_VEK_CHAIN, "the VEK certificate is not at hand")
         else:
-            self.log.passed(*_VEK_CHAIN, got=f"{name} issued by {wanted}")
+            self.log.passed(_VEK_CHAIN, f"{name} issued by {wanted}")
             self.anchor = chosen.anchor
         return (chosen.anchor,)
 
     def _verify_root(self, anchors: Sequence[TrustAnchor]) -> None:
         # (8) No ARK certificate is needed: the anchor gives name and key. One that is at hand must be the anchor, or
         # that of another product.
-        step = ("amd.root", Stage.VENDOR_CHAIN, "RFC 5280 6.1.1 (d)")
         unreadable = self.pool.unreadable.get(EndorsementKind.AMD_ROOT)
         first_error = unreadable.refusal if unreadable is not None else None
         for held in self.pool.roots:
@@ -215,11 +229,11 @@ class SnpRun:
             except RatsTlsError as error:
                 first_error = first_error or error
             else:
-                self.log.passed(*step, got=f"{anchor.name}, SHA-256 {held.value.sha256.hex()}")
+                self.log.passed(_ROOT, f"{anchor.name}, SHA-256 {held.value.sha256.hex()}")
                 self.root = held
                 return
         if first_error is not None:
-            raise self.log.failed(*step, first_error)
+            raise self.log.failed(_ROOT, first_error)
 
     def _is_of_another_product(self, root: Certificate, anchors: Sequence[TrustAnchor]) -> bool:
         return any(
@@ -238,16 +252,15 @@ class SnpRun:
 
     def _verify_dates(self) -> None:
         # (9) Certificates are in date.
-        step = ("amd.dates", Stage.VENDOR_CHAIN, "RFC 5280 6.1.3 (a)(2)")
         try:
             if self.vek is not None:
                 require_in_date(self.vek.value.certificate, self.judge.now, role="VEK certificate")
             if self.signer is not None:
                 require_in_date(self.signer.value, self.judge.now, role=self.signer.value.subject.common_name)
         except RatsTlsError as error:
-            raise self.log.failed(*step, error) from error
+            raise self.log.failed(_DATES, error) from error
         if self.vek is not None or self.signer is not None:
-            self.log.passed(*step, got=time_text(self.judge.now))
+            self.log.passed(_DATES, time_text(self.judge.now))
         if self.vek is not None:
             certificate = self.vek.value.certificate
             text = f"{certificate.subject.common_name}, {tcb_text(self.vek.value.extensions.tcb)}"
@@ -272,41 +285,41 @@ class SnpRun:
     def _verify_product(self, product: str) -> None:
         # (10) A report of version 2 names no product: it is the one whose root the chain led to.
         if self.report.cpuid is not None:
-            self.log.passed(*_PRODUCT, got=f"{product}, by the report's CPUID")
+            self.log.passed(_PRODUCT, f"{product}, by the report's CPUID")
             return
         if self.anchor is None or self.vek is None:
-            self.log.not_checked(*_PRODUCT, "the report is of version 2, and its chain is not verified")
+            self.log.not_checked(_PRODUCT, "the report is of version 2, and its chain is not verified")
             return
         # The extension is known to be wrong on some chips, so it counts only where the report is silent.
         stepping = self.vek.value.extensions.product_name
         if stepping.partition("-")[0] != product:
             error = CertificateChainError(f"VEK productName: got {stepping!r}, expected {product}, as the chain has it")
-            raise self.log.failed(*_PRODUCT, error)
+            raise self.log.failed(_PRODUCT, error)
         try:
             self.claims = with_product(self.claims, self.report, product)
         except RatsTlsError as error:
-            raise self.log.failed(*_PRODUCT, error) from error
-        self.log.passed(*_PRODUCT, got=f"{product}, by the anchor {self.anchor.name}: the report names none")
+            raise self.log.failed(_PRODUCT, error) from error
+        self.log.passed(_PRODUCT, f"{product}, by the anchor {self.anchor.name}: the report names none")
 
     def _verify_vek(self, product: str) -> None:
         if self.vek is None or (self.report.cpuid is None and self.anchor is None):
             note = "the VEK certificate is not at hand" if self.vek is None else "the product is not known for certain"
-            self.log.not_checked(*_IDENTITY, note)
-            self.log.not_checked(*_VEK_TCB, note)
+            self.log.not_checked(_IDENTITY, note)
+            self.log.not_checked(_VEK_TCB, note)
             return
         vek = self.vek.value
         # (11) The VEK is of this chip (VCEK: hwID, no CSP_ID), or on loan to a provider (VLEK: the other way round).
         try:
             identity = require_identity(self.report, vek, product)
         except RatsTlsError as error:
-            raise self.log.failed(*_IDENTITY, error) from error
-        self.log.passed(*_IDENTITY, got=identity)
+            raise self.log.failed(_IDENTITY, error) from error
+        self.log.passed(_IDENTITY, identity)
         # (12) The VEK was derived for the reported TCB, component by component.
         try:
             tcb = require_tcb(self.report, vek, product)
         except RatsTlsError as error:
-            raise self.log.failed(*_VEK_TCB, error) from error
-        self.log.passed(*_VEK_TCB, got=tcb)
+            raise self.log.failed(_VEK_TCB, error) from error
+        self.log.passed(_VEK_TCB, tcb)
         if self.anchor is not None:
             vek_type = vek.certificate.subject.common_name.removeprefix("SEV-")
             self.claims = replace(self.claims, vek_type=vek_type, csp_id=vek.extensions.csp_id)
@@ -324,11 +337,11 @@ class SnpRun:
                     f"{certificate.subject.common_name} {certificate.serial:x} is on the revocation list of "
                     f"{anchors[0].name}"
                 )
-                raise self.log.failed(*_NOT_REVOKED, revoked)
+                raise self.log.failed(_NOT_REVOKED, revoked)
         # (14) A list of the ARK is there and in date.
         if lists.current is not None:
             crl = lists.current.value
-            self.log.passed(*_CRL, expected=validity(crl), got=time_text(self.judge.now))
+            self.log.passed(_CRL, time_text(self.judge.now), expected=f"{_CRL.expected}: {validity(crl)}")
             self.used.append(
                 EndorsementUse(
                     kind=EndorsementKind.AMD_CRL,
@@ -340,24 +353,24 @@ class SnpRun:
                 )
             )
         elif lists.error is not None:
-            stop = self.log.failed(*_CRL, lists.error, waived_by_revocation=lists.stale)
+            stop = self.log.failed(_CRL, lists.error, waived_by_revocation=lists.stale)
             if not lists.stale:
                 raise stop
         else:
             key = (("product", product), ("type", name.removeprefix("SEV-")))
             item = MissingEndorsement(kind=EndorsementKind.AMD_CRL, key=key)
-            self.log.missing(*_CRL, item, why=lists.why, waived_by_revocation=True)
+            self.log.missing(_CRL, item, why=lists.why, waived_by_revocation=True)
         if lists.current is None:
-            self.log.not_checked(*_NOT_REVOKED, f"no revocation list of {anchors[0].name} that is in date")
+            self.log.not_checked(_NOT_REVOKED, f"no revocation list of {anchors[0].name} that is in date")
         elif self.signer is None:
-            self.log.not_checked(*_NOT_REVOKED, "the signer's certificate is not at hand")
+            self.log.not_checked(_NOT_REVOKED, "the signer's certificate is not at hand")
         else:
-            self.log.passed(*_NOT_REVOKED, got=f"serial {self.signer.value.serial:x}")
+            self.log.passed(_NOT_REVOKED, f"serial {self.signer.value.serial:x}")
 
     def _skip_chain(self) -> None:
         note = "the product is not known: the report is of version 2, and its VEK certificate is not at hand"
         for step in (_SIGNER, _VEK_CHAIN, _PRODUCT, _IDENTITY, _VEK_TCB, _CRL, _NOT_REVOKED):
-            self.log.not_checked(*step, note)
+            self.log.not_checked(step, note)
 
 
 def _vek_key(report: AttestationReport, name: str) -> tuple[tuple[str, str], ...]:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
 from rats_tls.core.anchors import AnchorKind, TrustAnchor, Vendor
+from rats_tls.core.checks import time_text
 from rats_tls.core.errors import (
     CertificateChainError,
     ConfigurationError,
     ExpiredError,
+    RatsTlsError,
     SignatureError,
     UnsupportedError,
 )
 from rats_tls.core.interfaces import CryptoWrapper
+from rats_tls.core.limits import DEFAULT_LIMITS
 from rats_tls.core.refusals import Refusal
 from rats_tls.formats.x509 import (
     Certificate,
@@ -31,31 +35,62 @@ _T = TypeVar("_T")
 
 
 class BoundedCache:
-    """Remembers the outcome of a computation by everything that it depended on. Bounded; oldest use goes first.
+    """Remembers the outcome of a computation by everything that it depended on; oldest use goes first. Thread-safe.
 
-    Belongs to one Verifier (DESIGN rule on caches): callers put anchors and crypto back end into the key.
+    Belongs to one Verifier (DESIGN rule on caches): callers put anchors and crypto back end into the key, and the bytes
+    of every certificate and document that took part. What is kept is some multiple of these bytes, so that bounding
+    them bounds the memory, whatever a peer sends.
+
+    Never waits: who finds it in use computes for itself. So does for ever a child that was forked while a thread of
+    its parent used it.
+
+    Args:
+        limit: most outcomes that are kept.
+        most_bytes: most bytes in their keys together.
     """
 
-    __slots__ = ("_items", "_limit")
+    __slots__ = ("_bytes", "_items", "_limit", "_lock", "_most_bytes")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, most_bytes: int = DEFAULT_LIMITS.cached_vendor_bytes) -> None:
         self._items: OrderedDict[Hashable, object] = OrderedDict()
         self._limit = limit
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._lock = threading.Lock()
 
     def get(self, key: Hashable, compute: Callable[[], _T]) -> _T:
         """Give what was computed for `key`, or compute it now. An exception is not remembered."""
-        try:
-            value = self._items[key]
-            self._items.move_to_end(key)
-        except KeyError:
-            value = compute()
-            self._items[key] = value
-            while len(self._items) > self._limit:
-                self._items.popitem(last=False)
-        return value  # type: ignore[return-value]  # what `compute` of the same key returned
+        if self._lock.acquire(blocking=False):
+            try:
+                if key in self._items:
+                    self._items.move_to_end(key)
+                    return self._items[key]  # type: ignore[return-value]  # what `compute` of the same key returned
+            finally:
+                self._lock.release()
+        value = compute()
+        if self._lock.acquire(blocking=False):
+            try:
+                self._keep(key, value)
+            finally:
+                self._lock.release()
+        return value
+
+    def _keep(self, key: Hashable, value: object) -> None:
+        if key not in self._items:
+            self._bytes += _bytes_in(key)
+        self._items[key] = value
+        while len(self._items) > self._limit or self._bytes > self._most_bytes:
+            oldest, _ = self._items.popitem(last=False)
+            self._bytes -= _bytes_in(oldest)
 
     def __len__(self) -> int:
         return len(self._items)
+
+
+def _bytes_in(key: object) -> int:
+    if isinstance(key, bytes):
+        return len(key)
+    return sum(map(_bytes_in, key)) if isinstance(key, tuple) else 0
 
 
 def verify_issued_by(
@@ -87,18 +122,14 @@ def require_in_date(certificate: Certificate, now: datetime, *, role: str) -> No
     """
     if now < certificate.not_before:
         raise ExpiredError(
-            f"{role} is not yet valid: got {_text(now)}, notBefore {_text(certificate.not_before)}",
+            f"{role} is not yet valid: got {time_text(now)}, notBefore {time_text(certificate.not_before)}",
             refusal=Refusal.CERTIFICATE_NOT_IN_DATE,
         )
     if now > certificate.not_after:
         raise ExpiredError(
-            f"{role} has expired: got {_text(now)}, notAfter {_text(certificate.not_after)}",
+            f"{role} has expired: got {time_text(now)}, notAfter {time_text(certificate.not_after)}",
             refusal=Refusal.CERTIFICATE_NOT_IN_DATE,
         )
-
-
-def _text(time: datetime) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def match_anchor(
@@ -118,14 +149,21 @@ def match_anchor(
     )
 
 
-def anchors_from_pem(pem: bytes) -> tuple[TrustAnchor, ...]:
+def anchors_from_pem(pem: bytes, *, crypto: CryptoWrapper, now: datetime) -> tuple[TrustAnchor, ...]:
     """Read explicit trust anchors: root certificates in PEM.
 
     The vendor is told by the subject's common name (`...SGX Root CA`, `ARK-<Product>`); simulated roots are known by
     their organization.
 
+    Args:
+        pem: the certificates.
+        crypto: verifies their own signatures.
+        now: time at which they must be in date.
+
     Raises:
-        ConfigurationError: a certificate that is no root, or whose vendor is not known.
+        DecodeError: malformed, or none.
+        ConfigurationError: a certificate that is no root, whose signature does not verify, that is not in date, or
+            whose vendor is not known.
     """
     anchors = []
     for der in certificates_from_pem(pem, "TrustAnchors", limit=64):
@@ -133,6 +171,11 @@ def anchors_from_pem(pem: bytes) -> tuple[TrustAnchor, ...]:
         name = root.subject.common_name
         if not root.self_issued or not root.is_ca:
             raise ConfigurationError(f"trust anchor {root.subject}: not a self-issued CA certificate")
+        try:
+            verify_issued_by(root, root, crypto, child_role=name)
+            require_in_date(root, now, role=name)
+        except RatsTlsError as error:
+            raise ConfigurationError(f"trust anchor {root.subject}: {error.message}") from error
         if "SGX Root CA" in name:
             vendor = Vendor.INTEL
         elif name.startswith("ARK-"):

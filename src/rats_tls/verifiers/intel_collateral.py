@@ -1,19 +1,22 @@
 """Which of the Endorsements at hand fit a platform: authentic copies, best first.
 
 A pool holds documents of many platforms, from this side and from the peer. Whatever is wrong with one copy, it never
-stands in the way of another. When no copy is good, a bad one of this side is an error, a bad one of the peer counts
-as absent (so that it can still be fetched). Nothing here looks at a clock.
+stands in the way of another; but a peer's copy with a lower number than an authentic one of this side is a rollback
+and counts as absent. When no copy is good, a bad one of this side is an error, a bad one of the peer counts as absent
+(so that it can still be fetched). Nothing here looks at a clock.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Hashable, Iterable
+from copy import copy as copy_of
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from rats_tls.core.algorithms import SignatureAlgorithm
+from rats_tls.core.checks import time_text
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, Origin
 from rats_tls.core.errors import (
     CertificateChainError,
@@ -96,13 +99,15 @@ class Copies(Generic[T]):
             The copy and None; or, when none is in date, the best one of this side with what is wrong with it; or None
             and the error, if any, of the copies that are not good.
         """
+        own = next((copy for copy in self.good if copy.item.origin is Origin.LOCAL), None)
         for copy in self.good:
+            if copy.item.origin is Origin.PEER and own is not None and copy.newness[0] < own.newness[0]:
+                continue
             if copy.date_error(now, name) is None:
                 return copy, None
-        for copy in self.good:
-            if copy.item.origin is Origin.LOCAL:
-                return copy, copy.date_error(now, name)
-        return None, self.error
+        if own is not None:
+            return own, own.date_error(now, name)
+        return None, _of_its_own(self.error)
 
     def why_none(self, now: datetime, name: str) -> str:
         """Say why the copies that are there do not count."""
@@ -276,6 +281,15 @@ def _authentic(items: Iterable[Endorsement], authenticate: Callable[[Endorsement
     return Copies(good=tuple(good), error=error, notes=tuple(notes))
 
 
+def _of_its_own(error: RatsTlsError | None) -> RatsTlsError | None:
+    """Give an error that belongs to one appraisal, which adds its checks and raises it; this one is remembered."""
+    if error is None:
+        return None
+    own = copy_of(error)
+    own.__cause__ = error.__cause__
+    return own
+
+
 def _refusal_of(problem: RatsTlsError) -> RatsTlsError:
     """Give an error about an Endorsement the refusal of a broken chain, which for decoding is that of Evidence."""
     if isinstance(problem, DecodeError):
@@ -298,8 +312,3 @@ def _use(item: Endorsement, issued: datetime, expires: datetime, description: st
         expires=expires,
         description=description,
     )
-
-
-def time_text(time: datetime) -> str:
-    """Give a time in UTC for people."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -8,19 +8,43 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from functools import partial
 
 from rats_tls.core.algorithms import KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.checks import Stage, shorten
-from rats_tls.core.endorsements import EndorsementKind, MissingEndorsement
+from rats_tls.core.endorsements import EndorsementKind, MissingEndorsement, Origin
 from rats_tls.core.errors import CertificateChainError, DecodeError, RatsTlsError, SignatureError
 from rats_tls.core.interfaces import PublicKey
 from rats_tls.core.verification import EndorsementUse
 from rats_tls.formats.intel.pck import PckChain
 from rats_tls.verifiers.chain import require_in_date
+from rats_tls.verifiers.check_log import VERIFIES, Step
 from rats_tls.verifiers.intel_chain import load_p256, verify_pck_chain
 from rats_tls.verifiers.intel_run import ChosenPck, Run
 
-_QE_SIGNATURE = ("intel.qe_report_signature", Stage.EVIDENCE_SIGNATURE, "Intel QVL 4.1.2.4.12")
+_QUOTE = Step("intel.quote", Stage.DECODE, "Intel QVL 4.1.2.4.3", "a quote of version 3, 4 or 5 in Intel's form")
+_QE_BINDING = Step(
+    "intel.qe_binding",
+    Stage.EVIDENCE_SIGNATURE,
+    "Intel QVL 4.1.2.4.13",
+    "QE report_data is SHA-256(attestation key, QE authentication data), and zeros",
+)
+_QE_SIGNATURE = Step(
+    "intel.qe_report_signature",
+    Stage.EVIDENCE_SIGNATURE,
+    "Intel QVL 4.1.2.4.12",
+    "signature by the PCK over the QE report",
+)
+_SAME_LEAF = Step(
+    "intel.pck_same_leaf",
+    Stage.VENDOR_CHAIN,
+    "rats-tls: one PCK certificate for one quote",
+    "a PCK chain that the peer sends has the PCK certificate of the quote",
+)
+_CHAIN = Step(
+    "intel.pck_chain", Stage.VENDOR_CHAIN, "Intel QVL 4.1.2.4.4", "PCK, CA and root in Intel's form, the root an anchor"
+)
+_DATES = Step("intel.pck_dates", Stage.VENDOR_CHAIN, "RFC 5280 6.1.3 (a)(2)", "certificates of the PCK chain in date")
 
 
 def verify_evidence(run: Run) -> None:
@@ -29,19 +53,18 @@ def verify_evidence(run: Run) -> None:
     data = quote.signature_data
 
     # (1) Header and structure: done when the quote was decoded. QVL 4.1.2.4.3.
-    log.passed("intel.quote", Stage.DECODE, "Intel QVL 4.1.2.4.3", got=f"version {quote.header.version}")
+    log.passed(_QUOTE, f"version {quote.header.version}")
 
     # (2) Quote signature by the attestation key over header and body as received. QVL 4.1.2.4.16.
-    step = (f"{run.tee.prefix}.quote_signature", Stage.EVIDENCE_SIGNATURE, "Intel QVL 4.1.2.4.16")
+    step = run.tee.quote_signature
     try:
         _verify_raw(_attestation_key(run, data.attestation_key), data.signature, quote.signed, "quote")
     except SignatureError as error:
-        raise log.failed(*step, error) from error
-    log.passed(*step)
+        raise log.failed(step, error) from error
+    log.passed(step, VERIFIES)
 
     # (3) The QE report binds the attestation key: SHA-256(key ‖ authentication data), 32 zero bytes behind it.
     # QVL 4.1.2.4.13 compares the digest only; a report of Intel's quoting enclave has nothing else there.
-    step = ("intel.qe_binding", Stage.EVIDENCE_SIGNATURE, "Intel QVL 4.1.2.4.13")
     expected = hashlib.sha256(data.attestation_key + data.qe_auth_data).digest().ljust(64, b"\0")
     got = run.evidence.qe_report.report_data
     if not hmac.compare_digest(expected, got):
@@ -49,8 +72,8 @@ def verify_evidence(run: Run) -> None:
             f"QE report report_data: got {shorten(got, 128)}, expected {shorten(expected, 128)}, "
             "the digest of attestation key and QE authentication data"
         )
-        raise log.failed(*step, unbound)
-    log.passed(*step)
+        raise log.failed(_QE_BINDING, unbound)
+    log.passed(_QE_BINDING, shorten(got))
 
     # (4) QE report signature by the PCK, QVL 4.1.2.4.12; then (5) the PCK chain to an anchor.
     carried = run.evidence.chain
@@ -66,21 +89,22 @@ def _verify_carried_chain(run: Run, carried: PckChain) -> None:
     try:
         _verify_qe_report(run, carried)
     except RatsTlsError as error:
-        raise log.failed(*_QE_SIGNATURE, error) from error
-    log.passed(*_QE_SIGNATURE)
+        raise log.failed(_QE_SIGNATURE, error) from error
+    log.passed(_QE_SIGNATURE, VERIFIES)
 
-    # A PCK chain at hand beside that of the quote never replaces it: one of them must have the same leaf.
+    # The PCK certificate of the quote counts; no chain at hand replaces it. Those of this side may be of other
+    # platforms, and of this one at another TCB; one that the peer sends is about this quote.
     pool = _pool_chains(run)
     same = [found for found in pool if found[0].ders[0] == carried.ders[0]]
-    if pool:
-        step = ("intel.pck_same_leaf", Stage.VENDOR_CHAIN, "rats-tls: one PCK certificate for one quote")
-        if not same:
+    sent = [chain for chain, origin in pool if origin == Origin.PEER.value]
+    if sent:
+        if not any(chain.ders[0] == carried.ders[0] for chain in sent):
             other = CertificateChainError(
                 f"PCK certificate: the quote carries {carried.leaf.sha256.hex()}, "
-                f"the Endorsements hold {pool[0][0].leaf.sha256.hex()}"
+                f"the peer sends {sent[0].leaf.sha256.hex()}"
             )
-            raise log.failed(*step, other)
-        log.passed(*step)
+            raise log.failed(_SAME_LEAF, other)
+        log.passed(_SAME_LEAF, f"SHA-256 {carried.leaf.sha256.hex()}")
     if carried.issuers:
         _verify_chain(run, carried, "evidence")
     elif same:
@@ -98,10 +122,10 @@ def _find_chain(run: Run) -> None:
             _verify_qe_report(run, chain)
         except RatsTlsError:
             continue  # the PCK of another platform
-        run.log.passed(*_QE_SIGNATURE)
+        run.log.passed(_QE_SIGNATURE, VERIFIES)
         _verify_chain(run, chain, origin)
         return
-    run.log.not_checked(*_QE_SIGNATURE, "the PCK certificate is not at hand")
+    run.log.not_checked(_QE_SIGNATURE, "the PCK certificate is not at hand")
     platform = run.evidence.platform
     key: tuple[tuple[str, str], ...] = ()
     if platform is not None:
@@ -116,7 +140,7 @@ def _find_chain(run: Run) -> None:
 
 def _chain_missing(run: Run, key: tuple[tuple[str, str], ...], why: str) -> None:
     item = MissingEndorsement(kind=EndorsementKind.INTEL_PCK_CHAIN, key=key)
-    run.log.missing("intel.pck_chain", Stage.VENDOR_CHAIN, "Intel QVL 4.1.2.4.4", item, why=why)
+    run.log.missing(_CHAIN, item, why=why)
 
 
 def _verify_chain(run: Run, chain: PckChain, origin: str) -> None:
@@ -135,23 +159,21 @@ def _verify_chain(run: Run, chain: PckChain, origin: str) -> None:
         return ChosenPck(pck=pck, use=use)
 
     # (5) Root, CA and leaf lead to an anchor. QVL 4.1.2.4.1 to 4.1.2.4.4.
-    step = ("intel.pck_chain", Stage.VENDOR_CHAIN, "Intel QVL 4.1.2.4.4")
     try:
         chosen = run.memory.verified.get(("chain", run.trust, chain.ders, origin), verify)
     except RatsTlsError as error:
-        raise run.log.failed(*step, error) from error
+        raise run.log.failed(_CHAIN, error) from error
     anchor = chosen.pck.anchor
-    run.log.passed(*step, got=f"anchor {anchor.name} ({anchor.kind.value})")
+    run.log.passed(_CHAIN, f"anchor {anchor.name} ({anchor.kind.value})")
     run.chosen = chosen
 
     # (6) Validity of the three certificates, both ways; QVL 4.1.2.4.1 looks at notAfter only.
-    step = ("intel.pck_dates", Stage.VENDOR_CHAIN, "RFC 5280 6.1.3 (a)(2)")
     try:
         for role, certificate in chosen.pck.certificates:
             require_in_date(certificate, run.now, role=role)
     except RatsTlsError as error:
-        raise run.log.failed(*step, error) from error
-    run.log.passed(*step, got=run.now_text)
+        raise run.log.failed(_DATES, error) from error
+    run.log.passed(_DATES, run.now_text)
     run.in_date = True
 
 
@@ -185,17 +207,15 @@ def _verify_qe_report(run: Run, chain: PckChain) -> None:
 
 def _pool_chains(run: Run) -> tuple[tuple[PckChain, str], ...]:
     """PCK chains at hand that can be read, with their origin; this side's first."""
-
-    def read() -> tuple[tuple[PckChain, str], ...]:
-        found: list[tuple[PckChain, str]] = []
-        for item in run.pool.of_kind(EndorsementKind.INTEL_PCK_CHAIN):
-            try:
-                found.append((PckChain.from_ders((item.data, *item.issuer_chain)), item.origin.value))
-            except DecodeError:
-                continue  # counts as absent
-        return tuple(found)
-
-    return run.memory.verified.get(("pool", run.pool.digest), read)
+    found: list[tuple[PckChain, str]] = []
+    for item in run.pool.of_kind(EndorsementKind.INTEL_PCK_CHAIN):
+        ders = (item.data, *item.issuer_chain)
+        try:
+            chain = run.memory.decoded.get(("chain", ders), partial(PckChain.from_ders, ders))
+        except DecodeError:
+            continue  # counts as absent
+        found.append((chain, item.origin.value))
+    return tuple(found)
 
 
 def _verify_raw(key: PublicKey, signature: bytes, data: bytes, what: str) -> None:

@@ -13,11 +13,28 @@ from rats_tls.core.errors import CertificateChainError, RatsTlsError, RevokedErr
 from rats_tls.formats.intel.qe_identity import QeIdentity
 from rats_tls.formats.intel.tcb_info import EnclaveTcbLevel, TcbInfo
 from rats_tls.formats.x509 import RevocationList
+from rats_tls.verifiers.check_log import CheckLog, Step, Stop
 from rats_tls.verifiers.intel_chain import VerifiedPck
 from rats_tls.verifiers.intel_collateral import Collateral, Copies, Copy, Selector, T
-from rats_tls.verifiers.intel_log import CheckLog, Stop
-from rats_tls.verifiers.intel_run import Run
+from rats_tls.verifiers.intel_run import TCB_LEVEL, Run
 from rats_tls.verifiers.intel_tcb import TcbOutcome, match_qe_identity
+
+_SIGNED = "signed by a TCB signer under the anchor, over the exact bytes, for this platform"
+_TCB_INFO = Step("intel.tcb_info_signature", Stage.VENDOR_CHAIN, "Intel QVL 4.1.2.2", f"TCB info {_SIGNED}")
+_QE_IDENTITY = Step("intel.qe_identity_signature", Stage.VENDOR_CHAIN, "Intel QVL 4.1.2.2", f"QE identity {_SIGNED}")
+_TCB_INFO_DATES = Step("intel.tcb_info_dates", Stage.TCB, "Intel QVL 4.1.2.2.5", "TCB info in date")
+_QE_IDENTITY_DATES = Step("intel.qe_identity_dates", Stage.TCB, "Intel QVL 4.1.2.2.5", "QE identity in date")
+_QE = Step("intel.qe_identity", Stage.VENDOR_CHAIN, "Intel QVL 4.1.2.4.15", "the quoting enclave of the QE identity")
+_QE_LEVEL = Step("intel.qe_tcb_level", Stage.TCB, "Intel QVL 4.1.2.9.9", "a TCB level that the quoting enclave reaches")
+_LIST = "issued by the certificate's issuer, and in date"
+_ROOT_CRL = Step("intel.root_crl", Stage.REVOCATION, "Intel QVL 4.1.2.3", f"revocation list of the root CA, {_LIST}")
+_PCK_CRL = Step("intel.pck_crl", Stage.REVOCATION, "Intel QVL 4.1.2.3", f"revocation list of the PCK CA, {_LIST}")
+_CA_NOT_REVOKED = Step(
+    "intel.pck_ca_not_revoked", Stage.REVOCATION, "Intel QVL 4.1.2.4.7", "PCK CA certificate on no list of the root CA"
+)
+_PCK_NOT_REVOKED = Step(
+    "intel.pck_not_revoked", Stage.REVOCATION, "Intel QVL 4.1.2.4.7", "PCK certificate on no list of the PCK CA"
+)
 
 
 def verify_platform(run: Run, pck: VerifiedPck) -> None:
@@ -33,7 +50,7 @@ def verify_platform(run: Run, pck: VerifiedPck) -> None:
     # FMSPC and PCE id: 4.1.2.4.9, 4.1.2.4.10, 4.1.2.4.14.
     tcb_info, tcb_info_stale = _document(
         run,
-        "tcb_info",
+        _TCB_INFO,
         collateral.tcb_info,
         MissingEndorsement(
             kind=EndorsementKind.INTEL_TCB_INFO,
@@ -42,7 +59,7 @@ def verify_platform(run: Run, pck: VerifiedPck) -> None:
     )
     identity, identity_stale = _document(
         run,
-        "qe_identity",
+        _QE_IDENTITY,
         collateral.qe_identity,
         MissingEndorsement(kind=EndorsementKind.INTEL_QE_IDENTITY, key=(("id", tee.qe_identity_id),)),
     )
@@ -50,112 +67,110 @@ def verify_platform(run: Run, pck: VerifiedPck) -> None:
     # (8) The quoting enclave is the one of the identity. QVL 4.1.2.4.15.
     qe_level = None if identity is None else _match_qe(run, identity)
 
-    # (9) Revocation. QVL 4.1.2.3, 4.1.2.4.6, 4.1.2.4.7.
+    # (9) Revocation. QVL 4.1.2.3, 4.1.2.4.6, 4.1.2.4.7. What failed at a later stage was noted, and ends here.
     _verify_revocation(run, pck, collateral)
+    if run.log.failed_for_good:
+        raise Stop
 
     # (10) Dates of the documents. QVL 4.1.2.2.5 looks at nextUpdate only; here issueDate counts too.
     if tcb_info is not None:
-        _require_in_date(run, "tcb_info", tcb_info, tcb_info_stale)
+        _require_in_date(run, _TCB_INFO_DATES, tcb_info, tcb_info_stale)
     if identity is not None:
-        _require_in_date(run, "qe_identity", identity, identity_stale)
+        _require_in_date(run, _QE_IDENTITY_DATES, identity, identity_stale)
 
     # (11) TCB level. QVL 4.1.2.4.17.
     if tcb_info is None or identity is None or qe_level is None:
-        run.log.not_checked(
-            "intel.tcb_level", Stage.TCB, "Intel QVL 4.1.2.4.17", "TCB info or QE identity is not at hand"
-        )
+        run.log.not_checked(TCB_LEVEL, "TCB info or QE identity is not at hand")
         return
     _evaluate_tcb(run, pck, tcb_info, identity, qe_level)
 
 
 def _document(
-    run: Run, name: str, copies: Copies[T], item: MissingEndorsement
+    run: Run, step: Step, copies: Copies[T], item: MissingEndorsement
 ) -> tuple[Copy[T] | None, RatsTlsError | None]:
     """Choose a document; give it with what is wrong with its dates."""
-    check_id, source = f"intel.{name}_signature", "Intel QVL 4.1.2.2"
     copy, error = copies.choose(run.now, item.kind.value)
     if copy is not None:
-        run.log.passed(check_id, Stage.VENDOR_CHAIN, source, got=copy.use.description)
+        run.log.passed(step, copy.use.description)
         run.copies.append(copy)
         return copy, error
-    if error is not None:
-        stage = Stage.REVOCATION if isinstance(error, RevokedError) else Stage.VENDOR_CHAIN
-        raise run.log.failed(check_id, stage, source, error)
-    run.log.missing(check_id, Stage.TCB, source, item, why=copies.why_none(run.now, item.kind.value))
+    if isinstance(error, RevokedError):
+        run.log.failed(step, error, stage=Stage.REVOCATION)  # what fails before revocation is reported before it
+    elif error is not None:
+        raise run.log.failed(step, error)
+    else:
+        run.log.missing(step, item, why=copies.why_none(run.now, item.kind.value))
     return None, None
 
 
-def _match_qe(run: Run, identity: Copy[QeIdentity]) -> EnclaveTcbLevel:
+def _match_qe(run: Run, identity: Copy[QeIdentity]) -> EnclaveTcbLevel | None:
     report = run.evidence.qe_report
     key = ("qe", run.trust, identity.item.data, run.evidence.quote.signature_data.qe_report)
-    step = ("intel.qe_identity", Stage.VENDOR_CHAIN, "Intel QVL 4.1.2.4.15")
     try:
         level = run.memory.verified.get(key, lambda: match_qe_identity(report, identity.value))
     except CertificateChainError as error:
-        raise run.log.failed(*step, error) from error
+        raise run.log.failed(_QE, error) from error
     except RatsTlsError as error:
-        raise run.log.failed("intel.qe_tcb_level", Stage.TCB, "Intel QVL 4.1.2.9.9", error) from error
-    run.log.passed(*step, got=f"isvsvn {report.isv_svn}, {level.status.value}")
+        run.log.failed(_QE_LEVEL, error)  # a revoked certificate is reported before it
+        return None
+    run.log.passed(_QE, f"isvsvn {report.isv_svn}, {level.status.value}")
     return level
 
 
 def _verify_revocation(run: Run, pck: VerifiedPck, collateral: Collateral) -> None:
     wanted = (
         (
-            "intel.root_crl",
+            _ROOT_CRL,
             collateral.root_crl,
             MissingEndorsement(kind=EndorsementKind.INTEL_ROOT_CRL, key=(("issuer", pck.root.subject.common_name),)),
         ),
         (
-            "intel.pck_crl",
+            _PCK_CRL,
             collateral.pck_crl,
             MissingEndorsement(kind=EndorsementKind.INTEL_PCK_CRL, key=(("ca", pck.ca),)),
         ),
     )
-    for check_id, copies, item in wanted:
-        _verify_list(run, check_id, copies, item)
+    for step, copies, item in wanted:
+        _verify_list(run, step, copies, item)
     # A serial on any authentic list counts, also on one that is out of date: once revoked, always refused.
-    for check_id, copies, revoked, certificate, role in (
+    for step, copies, revoked, certificate, role in (
         (
-            "intel.pck_ca_not_revoked",
+            _CA_NOT_REVOKED,
             collateral.root_crl,
             collateral.revoked_by_root,
             pck.intermediate,
             "PCK CA certificate",
         ),
-        ("intel.pck_not_revoked", collateral.pck_crl, collateral.revoked_by_ca, pck.chain.leaf, "PCK certificate"),
+        (_PCK_NOT_REVOKED, collateral.pck_crl, collateral.revoked_by_ca, pck.chain.leaf, "PCK certificate"),
     ):
         if not copies.good:
             continue
-        step = (check_id, Stage.REVOCATION, "Intel QVL 4.1.2.4.7")
         if certificate.serial in revoked:
             error = RevokedError(
                 f"{role} {certificate.serial:x} is on the revocation list of {certificate.issuer.common_name}"
             )
-            raise run.log.failed(*step, error)
-        run.log.passed(*step, got=f"serial {certificate.serial:x}")
+            raise run.log.failed(step, error)
+        run.log.passed(step, f"serial {certificate.serial:x}")
 
 
-def _verify_list(run: Run, check_id: str, copies: Copies[RevocationList], item: MissingEndorsement) -> None:
-    step = (check_id, Stage.REVOCATION, "Intel QVL 4.1.2.3")
+def _verify_list(run: Run, step: Step, copies: Copies[RevocationList], item: MissingEndorsement) -> None:
     copy, error = copies.choose(run.now, item.kind.value)
     if copy is None and error is not None:
-        raise run.log.failed(*step, error)
+        raise run.log.failed(step, error)
     if copy is None:
         why = copies.why_none(run.now, item.kind.value)
-        run.log.missing(*step, item, why=why, waived_by_revocation=True)
+        run.log.missing(step, item, why=why, waived_by_revocation=True)
     elif error is not None:
-        run.log.failed(*step, error, waived_by_revocation=True)
+        run.log.failed(step, error, waived_by_revocation=True)
     else:
-        run.log.passed(*step, expected=copy.validity, got=run.now_text)
+        run.log.passed(step, run.now_text, expected=f"{step.expected}: {copy.validity}")
         run.copies.append(copy)
 
 
-def _require_in_date(run: Run, name: str, copy: Copy[T], stale: RatsTlsError | None) -> None:
-    step = (f"intel.{name}_dates", Stage.TCB, "Intel QVL 4.1.2.2.5")
+def _require_in_date(run: Run, step: Step, copy: Copy[T], stale: RatsTlsError | None) -> None:
     if stale is not None:
-        raise run.log.failed(*step, stale)
-    run.log.passed(*step, expected=copy.validity, got=run.now_text)
+        raise run.log.failed(step, stale)
+    run.log.passed(step, run.now_text, expected=copy.validity)
 
 
 def _evaluate_tcb(

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from rats_tls.core.anchors import TrustAnchor, anchors_digest
+from rats_tls.core.checks import time_text
 from rats_tls.core.claims import SgxClaims, TdxClaims
 from rats_tls.core.endorsements import Endorsements
 from rats_tls.core.errors import DecodeError, UnsupportedError
@@ -18,9 +19,8 @@ from rats_tls.core.verification import DecodedEvidence, Verification
 from rats_tls.formats.intel.pck import PckChain
 from rats_tls.formats.intel.quote import TEE_SGX, Quote
 from rats_tls.formats.intel.report import SgxReportBody
-from rats_tls.verifiers.intel_collateral import time_text
+from rats_tls.verifiers.check_log import Stop
 from rats_tls.verifiers.intel_evidence import verify_evidence
-from rats_tls.verifiers.intel_log import Stop
 from rats_tls.verifiers.intel_platform import verify_platform
 from rats_tls.verifiers.intel_run import Memory, QuoteEvidence, Run, TeeProfile
 

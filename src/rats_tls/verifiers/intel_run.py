@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from rats_tls.core.anchors import TrustAnchor
+from rats_tls.core.checks import Stage
 from rats_tls.core.claims import IntelTcb, SgxClaims, TdxClaims
 from rats_tls.core.endorsements import Endorsements
 from rats_tls.core.evidence import TeeType
@@ -20,10 +21,22 @@ from rats_tls.formats.intel.report import SgxReportBody
 from rats_tls.formats.intel.tcb_info import EnclaveTcbLevel, TcbInfo
 from rats_tls.formats.x509 import RevocationList
 from rats_tls.verifiers.chain import BoundedCache
+from rats_tls.verifiers.check_log import CheckLog, Step
 from rats_tls.verifiers.intel_chain import VerifiedPck
 from rats_tls.verifiers.intel_collateral import Copy
-from rats_tls.verifiers.intel_log import CheckLog
 from rats_tls.verifiers.intel_tcb import TcbOutcome
+
+TCB_LEVEL = Step("intel.tcb_level", Stage.TCB, "Intel QVL 4.1.2.4.17", "a TCB level that the platform reaches")
+
+
+def quote_signature(tee: str) -> Step:
+    """Give the check of a quote's signature, under the name of its TEE."""
+    return Step(
+        f"{tee}.quote_signature",
+        Stage.EVIDENCE_SIGNATURE,
+        "Intel QVL 4.1.2.4.16",
+        "signature by the attestation key over header and body as received",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +45,7 @@ class TeeProfile:
 
     Attributes:
         tee_type: the TEE type.
-        prefix: of the ids of checks on the TEE's own report.
+        quote_signature: the check of the quote's signature.
         tcb_info_id: `id` of its TCB info.
         qe_identity_id: `id` of its quoting enclave's identity.
         claims: gives the claims of a quote.
@@ -41,7 +54,7 @@ class TeeProfile:
     """
 
     tee_type: TeeType
-    prefix: str
+    quote_signature: Step
     tcb_info_id: str
     qe_identity_id: str
     claims: Callable[[Quote], SgxClaims | TdxClaims]
@@ -75,7 +88,7 @@ class Memory:
     They are apart so that Evidence which nobody has verified cannot push out what was verified.
 
     Attributes:
-        decoded: certificates out of certification data, by their bytes.
+        decoded: PCK chains out of certification data and Endorsements, by their bytes.
         keys: attestation keys; digests of sets of anchors.
         documents: TCB info, identities and revocation lists, each by its bytes.
         verified: what was verified of chains, QE reports and sets of Endorsements.
@@ -84,10 +97,10 @@ class Memory:
     __slots__ = ("decoded", "documents", "keys", "verified")
 
     def __init__(self, limits: Limits) -> None:
-        self.decoded = BoundedCache(limits.cached_vendor_items)
-        self.keys = BoundedCache(limits.cached_vendor_items)
-        self.documents = BoundedCache(limits.cached_vendor_items)
-        self.verified = BoundedCache(limits.cached_vendor_items)
+        self.decoded = BoundedCache(limits.cached_vendor_items, limits.cached_vendor_bytes)
+        self.keys = BoundedCache(limits.cached_vendor_items, limits.cached_vendor_bytes)
+        self.documents = BoundedCache(limits.cached_vendor_items, limits.cached_vendor_bytes)
+        self.verified = BoundedCache(limits.cached_vendor_items, limits.cached_vendor_bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,6 +47,11 @@ class TcbOutcome:
     module_level: EnclaveTcbLevel | None
     qe_level: EnclaveTcbLevel
 
+    @property
+    def summary(self) -> str:
+        """Status, and date of the platform's level, for people."""
+        return f"{self.status.value}, level of {self.level.tcb_date:%Y-%m-%d}"
+
 
 def match_qe_identity(report: SgxReportBody, identity: QeIdentity) -> EnclaveTcbLevel:
     """Compare a quoting enclave's report with its identity and find its level (QVL 4.1.2.9.5 to 4.1.2.9.9).

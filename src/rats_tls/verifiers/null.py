@@ -50,6 +50,7 @@ class NullVerifier:
             stage=Stage.DECODE,
             source="Appraisal Policy, entry for `null`",
             verdict=Verdict.NOT_CHECKED,
+            expected="nothing",
             note="the peer sent no Evidence; nothing about it is proved",
         )
         return Verification(claims=NullClaims(), checks=(check,))

@@ -18,7 +18,7 @@ from rats_tls.formats.amd.report import AttestationReport
 from rats_tls.verifiers.amd_endorsements import Judge, Memory, Pool
 from rats_tls.verifiers.amd_report import claims_of
 from rats_tls.verifiers.amd_run import SnpRun
-from rats_tls.verifiers.intel_log import Stop
+from rats_tls.verifiers.check_log import Stop
 
 
 class SevSnpVerifier:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from rats_tls.core.checks import Stage
 from rats_tls.core.claims import SgxClaims
 from rats_tls.core.errors import TcbLevelError
 from rats_tls.core.evidence import TeeType
 from rats_tls.formats.intel.quote import Quote
 from rats_tls.formats.intel.report import SgxReportBody
 from rats_tls.formats.intel.tcb_info import EnclaveTcbLevel, TcbInfo
+from rats_tls.verifiers.check_log import CheckLog
 from rats_tls.verifiers.intel_chain import VerifiedPck
-from rats_tls.verifiers.intel_log import CheckLog
 from rats_tls.verifiers.intel_quote import IntelQuoteVerifier
-from rats_tls.verifiers.intel_run import TeeProfile
+from rats_tls.verifiers.intel_run import TCB_LEVEL, TeeProfile, quote_signature
 from rats_tls.verifiers.intel_tcb import TcbOutcome, evaluate_sgx
 
 
@@ -42,12 +41,11 @@ def _evaluate(
     log: CheckLog, pck: VerifiedPck, _quote: Quote, tcb_info: TcbInfo, qe_level: EnclaveTcbLevel
 ) -> TcbOutcome:
     # An enclave's own report has no part in it: the platform's TCB is in the PCK certificate.
-    step = ("intel.tcb_level", Stage.TCB, "Intel QVL 4.1.2.4.17")
     try:
         outcome = evaluate_sgx(pck.chain.platform, tcb_info, qe_level)
     except TcbLevelError as error:
-        raise log.failed(*step, error) from error
-    log.passed(*step, got=outcome.status.value)
+        raise log.failed(TCB_LEVEL, error) from error
+    log.passed(TCB_LEVEL, outcome.summary)
     return outcome
 
 
@@ -56,7 +54,7 @@ class SgxEcdsaVerifier(IntelQuoteVerifier):
 
     profile = TeeProfile(
         tee_type=TeeType.SGX_ECDSA,
-        prefix="sgx",
+        quote_signature=quote_signature("sgx"),
         tcb_info_id="SGX",
         qe_identity_id="QE",
         claims=_claims,

@@ -9,11 +9,13 @@ from rats_tls.core.evidence import TeeType
 from rats_tls.formats.intel.quote import Quote
 from rats_tls.formats.intel.report import TdReportBody
 from rats_tls.formats.intel.tcb_info import EnclaveTcbLevel, TcbInfo
+from rats_tls.verifiers.check_log import CheckLog, Step
 from rats_tls.verifiers.intel_chain import VerifiedPck
-from rats_tls.verifiers.intel_log import CheckLog
 from rats_tls.verifiers.intel_quote import IntelQuoteVerifier
-from rats_tls.verifiers.intel_run import TeeProfile
+from rats_tls.verifiers.intel_run import TCB_LEVEL, TeeProfile, quote_signature
 from rats_tls.verifiers.intel_tcb import TcbOutcome, evaluate_tdx, match_module
+
+_MODULE = Step("tdx.module", Stage.TCB, "Intel QVL 4.1.2.4.11", "a TDX module signed by Intel, without attributes")
 
 
 def _td_report(quote: Quote) -> TdReportBody:
@@ -58,19 +60,17 @@ def _evaluate(
     body = _td_report(quote)
 
     # The TDX module is Intel's. QVL 4.1.2.4.11.
-    step = ("tdx.module", Stage.TCB, "Intel QVL 4.1.2.4.11")
     try:
         module = match_module(body, tcb_info)
     except RatsTlsError as error:
-        raise log.failed(*step, error) from error
-    log.passed(*step, got=module.id if module is not None else "major version 0")
+        raise log.failed(_MODULE, error) from error
+    log.passed(_MODULE, module.id if module is not None else "major version 0")
 
-    step = ("intel.tcb_level", Stage.TCB, "Intel QVL 4.1.2.4.17")
     try:
         outcome = evaluate_tdx(pck.chain.platform, body, tcb_info, module, qe_level)
     except TcbLevelError as error:
-        raise log.failed(*step, error) from error
-    log.passed(*step, got=outcome.status.value)
+        raise log.failed(TCB_LEVEL, error) from error
+    log.passed(TCB_LEVEL, outcome.summary)
     return outcome
 
 
@@ -79,7 +79,7 @@ class TdxEcdsaVerifier(IntelQuoteVerifier):
 
     profile = TeeProfile(
         tee_type=TeeType.TDX_ECDSA,
-        prefix="tdx",
+        quote_signature=quote_signature("tdx"),
         tcb_info_id="TDX",
         qe_identity_id="TD_QE",
         claims=_claims,

@@ -76,6 +76,7 @@ def test_the_digest_of_a_pool_follows_its_items_alone(documents: list[bytes], or
         {"spki": b"kez"},
         {"subject": b"subjectk", "spki": b"ey"},
         {"kind": AnchorKind.SIMULATED},
+        {"name": "ARK-Other"},
     ],
     ids=str,
 )

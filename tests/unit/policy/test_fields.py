@@ -126,6 +126,10 @@ STRICT: list[tuple[TeeClaims, str, Change, str, str, object]] = [
         (SNP, "allowed_platform_info", {"platform_info": 1 << bit}, f"{1 << bit:#x})", "only bits of 0xbf", 2**64 - 1)
         for bit in (6, *range(8, 64))
     ),
+    *(
+        (SNP, "allowed_key_info", {"key_info": 1 << bit}, f"{1 << bit:#x})", "only bits of 0x1f", 2**32 - 1)
+        for bit in range(5, 32)
+    ),
     (
         SNP,
         "allow_provisional_firmware",
@@ -150,6 +154,7 @@ STRICT: list[tuple[TeeClaims, str, Change, str, str, object]] = [
         "VLEK of nobody",
         ["cloud.example"],
     ),
+    (SNP, "csp_ids", {"signing_key": 1, "csp_id": "cloud.example"}, "VLEK of cloud.example", "nobody", "any"),
 ]
 
 # (claims, field, written, got, expected, change): once `written` is written, the unchanged claims are refused for
@@ -261,6 +266,14 @@ NARROWING: list[tuple[TeeClaims, str, object, str, str, Change]] = [
         "reported TCB: fmc None < 1",
         "fmc 1",
         dict.fromkeys(SNP_OLD, tcb(fmc=1)),
+    ),
+    (
+        TDX,
+        "required_td_attributes",
+        "0x40000000",
+        "(not set: 0x40000000)",
+        "all bits of 0x40000000",
+        {"td_attributes": 0x5000_0000},
     ),
     (SNP, "min_guest_svn", 1, "0", "at least 1", {"guest_svn": 1}),
     (SNP, "min_report_version", 5, "3", "at least 5", {"report_version": 5}),

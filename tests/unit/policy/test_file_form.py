@@ -160,9 +160,9 @@ def test_every_problem_of_a_file_is_in_one_message() -> None:
     [
         ("", "version: got None, expected 1; entry: got none, expected at least one [[entry]] table"),
         ("version = 1", "entry: got none, expected at least one [[entry]] table"),
-        ("version = 1\nentry = []", "entry: got none"),
-        ("version = 1\nentry = [1]", "entry: got none"),
-        ("version = 1\n[entry]\n" + NULL_ENTRY, "entry: got none"),
+        ("version = 1\nentry = []", "entry: got [], expected at least one [[entry]] table"),
+        ("version = 1\nentry = [1]", "entry: got [1], expected"),
+        ("version = 1\n[entry]\n" + NULL_ENTRY, "entry: got [entry], expected"),
         (policy_text(NULL_ENTRY).replace("= 1", "= true"), "version: got True, expected 1"),
         (policy_text(NULL_ENTRY).replace("= 1", "= 1.0"), "version: got 1.0, expected 1"),
         (policy_text(NULL_ENTRY).replace("= 1", "= '1'"), "version: got '1', expected 1"),
@@ -185,6 +185,23 @@ def test_every_problem_of_a_file_is_in_one_message() -> None:
 def test_what_is_no_policy_is_refused(text: str | bytes, said: str) -> None:
     assert said in refusal(text)
     assert len(refusal(text)) < 2000
+
+
+def test_every_wrong_part_of_a_value_is_named() -> None:
+    text = Policy.of(pinning_entry(SGX)).to_toml()
+    for field, value, said in (
+        ("mr_signer", '["00", 5, "zz"]', ("got '00'", "got 5", "got 'zz'")),
+        ("isv_prod_id", '[1, "a", -4]', ("got 'a'", "got -4")),
+        ("min_tcb", '{ pce_svn = "x", sgx_components = [1, 2] }', ("pce_svn: got 'x'", "sgx_components: got [1, 2]")),
+        ("identity", '{ spki_sha256 = ["00"], hardware_ids = ["zz"] }', ("spki_sha256: got '00'", "hardware_ids: got")),
+    ):
+        kept = [line for line in text.splitlines() if not line.startswith(f"{field} ")]
+        message = refusal("\n".join([*kept, f"{field} = {value}"]))
+        assert all(part in message for part in said), message
+
+
+def test_a_custom_claim_says_both_of_its_forms() -> None:
+    assert '{ text = "..." }' in refusal(policy_text(NULL_ENTRY + 'custom_claims = { role = "client!" }'))
 
 
 def test_contradictions_name_entry_and_field() -> None:

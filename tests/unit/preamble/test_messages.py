@@ -87,9 +87,12 @@ def test_hello_must_hold(missing: int) -> None:
         (10, []),
         (10, {1: b""}),
         (10, {"a": 1}),
+        (0, [-1]),
         (11, "1"),
         (11, True),
+        (11, -1),
         (12, b"\0"),
+        (12, -1),
     ],
 )
 def test_hello_refuses_fields_of_another_type(key: int, value: object) -> None:

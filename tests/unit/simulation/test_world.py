@@ -13,8 +13,9 @@ from rats_tls.core.errors import ConfigurationError
 from rats_tls.formats.x509 import Certificate, certificates_from_pem
 from rats_tls.simulation import amd_vendor
 from rats_tls.simulation.world import SimulatedWorld
-from rats_tls.verifiers.chain import SIMULATED_ORGANIZATION, anchors_from_pem
+from rats_tls.verifiers.chain import SIMULATED_ORGANIZATION
 from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
+from support.appraisals import user_anchors
 from support.simulated import NOW, REPORT_DATA
 
 
@@ -54,7 +55,7 @@ def test_anchors_file_names_simulated_roots(tmp_path: Path) -> None:
     world = create(tmp_path, products=("Milan", "Turin"))
     assert world.trust_anchors_file == tmp_path / "trust-anchors.pem"
     pem = world.trust_anchors_file.read_bytes()
-    anchors = anchors_from_pem(pem)
+    anchors = user_anchors(pem)
     assert {(anchor.vendor, anchor.subject, anchor.spki) for anchor in anchors} == anchors_of(world)
     assert {anchor.kind for anchor in (*anchors, *world.trust_anchors)} == {AnchorKind.SIMULATED}
     assert [anchor.name for anchor in anchors] == ["Simulated Intel SGX Root CA", "ARK-Milan", "ARK-Turin"]
@@ -111,7 +112,7 @@ def test_product_made_later_joins_the_anchors_of_all(tmp_path: Path) -> None:
     second = SimulatedWorld.load(tmp_path)
     second.amd("Genoa")
     first.amd("Turin")
-    names = {anchor.name for anchor in anchors_from_pem(first.trust_anchors_file.read_bytes())}
+    names = {anchor.name for anchor in user_anchors(first.trust_anchors_file.read_bytes())}
     assert names == {"Simulated Intel SGX Root CA", "ARK-Genoa", "ARK-Turin"}
     assert {anchor.name for anchor in SimulatedWorld.load(tmp_path).trust_anchors} == names
 

@@ -27,8 +27,12 @@ class PemBlock:
 
 
 def is_pem(data: bytes) -> bool:
-    """Tell PEM from DER, which begins with a SEQUENCE."""
-    return data[:1] != b"\x30" and _BEGIN in data
+    """Tell PEM from DER, which begins with a SEQUENCE, and from a certificate table with PEM in it.
+
+    What stands before the first block of PEM is text; a table has the zeros there that end its entries.
+    """
+    before, begin, _ = data.partition(_BEGIN)
+    return bool(begin) and data[:1] != b"\x30" and b"\0" not in before
 
 
 def split_pem(data: bytes, structure: str, *, limit: int = 64) -> tuple[PemBlock, ...]:

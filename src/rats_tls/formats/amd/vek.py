@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rats_tls.core.claims import SnpTcb
 from rats_tls.core.errors import DecodeError
-from rats_tls.formats.intel.der import OCTET_STRING, Element, read_elements, read_unsigned, require_tag
+from rats_tls.formats.der import OCTET_STRING, Element, read_elements, read_unsigned, require_tag
 from rats_tls.formats.x509 import Certificate, Extension
 
 VCEK_NAME = "SEV-VCEK"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rats_tls.core.claims import IntelPlatform
 from rats_tls.core.errors import DecodeError
-from rats_tls.formats.intel.der import (
+from rats_tls.formats.der import (
     ENUMERATED,
     OBJECT_IDENTIFIER,
     Element,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rats_tls.core.errors import DecodeError
-from rats_tls.formats.intel.der import read_elements, read_unsigned
+from rats_tls.formats.der import read_elements, read_unsigned
 from rats_tls.formats.intel.pck import SGX_EXTENSION_OID, PckChain, platform_from_extension
 from rats_tls.simulation import der
 from support.intel import PHALA_SGX, PHALA_TDX, load, verifier_of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rats_tls.core.errors import DecodeError
-from rats_tls.formats.intel.der import INTEGER, read_elements, read_sequence, require_tag
+from rats_tls.formats.der import INTEGER, read_elements, read_sequence, require_tag
 
 _BIT_STRING = 0x03
 _STRUCTURE = "SubjectPublicKeyInfo"

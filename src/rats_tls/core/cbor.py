@@ -22,14 +22,14 @@ class Tagged:
     value: object
 
 
-def decode_first(data: bytes, structure: str, *, max_depth: int, shortest: bool = False) -> tuple[object, int]:
+def decode_first(data: bytes, structure: str, *, max_depth: int, canonical: bool = False) -> tuple[object, int]:
     """Decode the first item of `data`.
 
     Args:
         data: bytes that begin with an item.
         structure: what to call them in errors.
         max_depth: deepest nesting of arrays, maps and tags.
-        shortest: require that every integer and length is in its shortest form (RFC 8949 4.2.1).
+        canonical: require that every integer and length is in its shortest form (RFC 8949 4.2.1), and allow no tags.
 
     Returns:
         The item, and the number of bytes that it takes; what is behind them is not read.
@@ -37,27 +37,31 @@ def decode_first(data: bytes, structure: str, *, max_depth: int, shortest: bool 
     Raises:
         DecodeError: not an item in the form above.
     """
-    reader = _Reader(data, structure, max_depth, shortest=shortest)
+    reader = _Reader(data, structure, max_depth, canonical=canonical)
     value = reader.item(0)
     return value, reader.offset
 
 
-def decode_exact(data: bytes, structure: str, *, max_depth: int, shortest: bool = False) -> object:
+def decode_exact(data: bytes, structure: str, *, max_depth: int, canonical: bool = False) -> object:
     """Decode the one item that `data` is. Raises DecodeError, also when bytes are behind it."""
-    value, end = decode_first(data, structure, max_depth=max_depth, shortest=shortest)
+    value, end = decode_first(data, structure, max_depth=max_depth, canonical=canonical)
     if end != len(data):
         raise DecodeError(structure, "cbor", end, f"{len(data) - end} bytes behind the item")
     return value
 
 
+def _shown(key: int | str) -> str:
+    return repr(key[:64]) if isinstance(key, str) else repr(key)
+
+
 class _Reader:
     """Reads items from the front of `data`."""
 
-    def __init__(self, data: bytes, structure: str, max_depth: int, *, shortest: bool) -> None:
+    def __init__(self, data: bytes, structure: str, max_depth: int, *, canonical: bool) -> None:
         self._data = data
         self._structure = structure
         self._max_depth = max_depth
-        self._shortest = shortest
+        self._canonical = canonical
         self.offset = 0
 
     def error(self, problem: str) -> DecodeError:
@@ -83,7 +87,7 @@ class _Reader:
             case 5:
                 self._require_room(argument)
                 return self._map(argument, depth + 1)
-            case 6:
+            case 6 if not self._canonical:
                 return Tagged(argument, self.item(depth + 1))
             case 7 if initial & 0x1F in _SIMPLE:
                 return _SIMPLE[argument]
@@ -98,7 +102,7 @@ class _Reader:
             if isinstance(key, bool) or not isinstance(key, int | str):
                 raise self.error("map key is neither integer nor text")
             if key in items:
-                raise self.error(f"map key {key!r} twice")
+                raise self.error(f"map key {_shown(key)} twice")
             items[key] = self.item(depth)
         return items
 
@@ -115,7 +119,7 @@ class _Reader:
             raise self.error("indefinite length or reserved additional information")
         size = 1 << (info - 24)
         value = int.from_bytes(self._take(size), "big")
-        if self._shortest and (value < 24 or (size > 1 and value < 1 << (4 * size))):
+        if self._canonical and (value < 24 or (size > 1 and value < 1 << (4 * size))):
             raise self.error(f"integer {value} is not in shortest form")
         return value
 
