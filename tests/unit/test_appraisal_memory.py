@@ -11,6 +11,7 @@ import pytest
 from rats_tls.appraisal_memory import AppraisalMemory
 from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.endorsements import Endorsement, EndorsementKind
+from rats_tls.core.errors import FreshnessError
 from rats_tls.core.interfaces import TlsFacts
 from rats_tls.core.results import _APPRAISAL_SEAL, AttestationResult, ConnectionFacts
 from support.claims import SGX
@@ -25,9 +26,8 @@ KEY = (b"certificate",)
 def result(**changes: Any) -> AttestationResult:
     """A result of Evidence issued at `NOW` and judged then, with Endorsements for ten days."""
     der, report_data = certificate()
-    made = appraiser(ScriptedVerifier(report_data=report_data)).appraise_certificate(
-        der, now=NOW, possession_proved=True
-    )
+    judging = appraiser(ScriptedVerifier(report_data=report_data), default_policy(SGX, max_evidence_age="any"))
+    made = judging.appraise_certificate(der, now=NOW, possession_proved=True)
     return replace(made, seal=_APPRAISAL_SEAL, **changes)
 
 
@@ -128,7 +128,20 @@ def test_whatever_a_verdict_depends_on_is_judged_again(change: dict[str, Any]) -
     assert verifier.calls == ["decode", "verify"] * 2
 
 
-def test_refusals_and_bare_evidence_are_not_remembered() -> None:
+@pytest.mark.parametrize("issued_at", [NOW, NOW - timedelta(minutes=59)])
+def test_a_verdict_is_given_again_for_as_long_as_the_evidence_is_young(issued_at: datetime) -> None:
+    der, report_data = certificate(issued_at=issued_at)
+    verifier = ScriptedVerifier(report_data=report_data)
+    judging = appraiser(verifier)
+    judging.appraise_certificate(der, now=NOW, possession_proved=True)
+    last = issued_at + timedelta(seconds=3600)
+    assert judging.appraise_certificate(der, now=last - SECOND, possession_proved=True).judged_at == last - SECOND
+    assert verifier.calls == ["decode", "verify"]
+    with pytest.raises(FreshnessError):
+        judging.appraise_certificate(der, now=last + SECOND, possession_proved=True)
+
+
+def test_refusals_are_not_remembered() -> None:
     der, report_data = certificate()
     verifier = ScriptedVerifier(report_data=report_data)
     judging = appraiser(verifier, default_policy(SGX, mr_enclave=bytes(32)))
@@ -136,3 +149,16 @@ def test_refusals_and_bare_evidence_are_not_remembered() -> None:
         with pytest.raises(Exception, match="mr_enclave"):
             judging.appraise_certificate(der, now=NOW, possession_proved=True)
         assert verifier.calls == ["decode", "verify"] * number
+
+
+def test_who_finds_the_memory_in_use_judges_anew() -> None:
+    """Nobody waits for it, and in a child that was forked while it was in use it is so for ever."""
+    der, report_data = certificate()
+    verifier = ScriptedVerifier(report_data=report_data)
+    judging = appraiser(verifier)
+    judging.appraise_certificate(der, now=NOW, possession_proved=True)
+    with judging._memory._lock:
+        assert judging.appraise_certificate(der, now=NOW, possession_proved=True).verdict == "accepted"
+    assert verifier.calls == ["decode", "verify"] * 2
+    judging.appraise_certificate(der, now=NOW, possession_proved=True)
+    assert verifier.calls == ["decode", "verify"] * 2

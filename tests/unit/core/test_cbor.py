@@ -125,3 +125,10 @@ def test_depth(nested: str) -> None:
         decode(nested * 4 + "00", depth=3)
     with pytest.raises(DecodeError, match="nested deeper than 0"):
         decode(nested + "00", depth=0)
+
+
+@pytest.mark.parametrize("text", ["c1 00", "81 d9 ea60 00"])
+def test_canonical_form_has_no_tags(text: str) -> None:
+    assert decode(text)
+    with pytest.raises(DecodeError, match="not in the subset"):
+        decode(text, canonical=True)
