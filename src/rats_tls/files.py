@@ -50,7 +50,10 @@ def load_policy(path: Path | str) -> Policy:
     Raises:
         ConfigurationError: it cannot be read, or is no policy; the message names it.
     """
-    return Policy.from_toml(read_file(path), where=str(path))
+    data = read_file(path)
+    if not data:
+        raise ConfigurationError(f"{path}: the file is empty; expected a policy (TOML)")
+    return Policy.from_toml(data, where=str(path))
 
 
 def load_trust_anchors(*paths: Path | str, now: datetime | None = None) -> tuple[TrustAnchor, ...]:

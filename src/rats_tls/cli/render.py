@@ -25,6 +25,8 @@ _WORDS = frozenset(
     }
 )
 """Claims that are words of bits: shown in hexadecimal, as policies write masks."""
+_FROM_ENDORSEMENTS = frozenset({"platform", "tcb"})
+"""Parts that Evidence of Intel's lacks until its Endorsements were verified."""
 _VERSIONS = frozenset({"current_version", "committed_version"})
 
 
@@ -76,7 +78,7 @@ def show_checks(screen: Screen, checks: tuple[Check, ...]) -> None:
 
 
 def show_claims(screen: Screen, claims: TeeClaims, *, note: str) -> None:
-    """Print every claim under the name that results and policies have for it."""
+    """Print every claim under its name in JSON results, which is that of the policy's field for most."""
     screen.line("  ", Styled("claims", "bold"), f" ({note})")
     screen.columns([("tee", str(claims.tee_type)), *claim_rows(claims)])
 
@@ -89,6 +91,8 @@ def claim_rows(claims: object, prefix: str = "") -> list[tuple[str, str]]:
     for field in fields(claims):
         value = getattr(claims, field.name)
         name = prefix + field.name
+        if value is None and field.name in _FROM_ENDORSEMENTS:
+            continue
         if is_dataclass(value) and not isinstance(value, SnpTcb):
             rows += claim_rows(value, f"{name}.")
         else:

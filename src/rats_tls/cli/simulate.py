@@ -22,7 +22,7 @@ def simulate(ctx: click.Context) -> None:
     help_without_command(ctx)
 
 
-@simulate.command()
+@simulate.command(short_help="Make simulated vendors and machines, with policies that accept them.")
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--product",

@@ -41,7 +41,8 @@ class GuardedStream:
         """
         if not isinstance(text, str):
             raise TypeError(f"write: got {type(text).__name__}, expected str")
-        if self._stream is not None:
+        # click writes nothing to see whether it can, and drops the error.
+        if text and self._stream is not None:
             try:
                 self._stream.write(text)
                 self._stream.flush()

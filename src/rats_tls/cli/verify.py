@@ -86,8 +86,8 @@ def verify(
 def _standing(error: RatsTlsError) -> str:
     """Say what the decoded claims of refused Evidence are worth: only the policy is judged of authentic ones."""
     if isinstance(error, AppraisalError) and error.authenticated:
-        return "as decoded; authentic, refused by the policy"
-    return "as decoded; not authenticated"
+        return "those in the Evidence itself; authentic, refused by the policy"
+    return "those in the Evidence itself; not authenticated"
 
 
 def _appraise(

@@ -32,7 +32,7 @@ _DRAIN = 7 * _RECORD  # bytes taken out at once; from 128 KiB on, glibc maps fre
 _ALERT = re.compile(r"(?:ssl/tls|tls|sslv3|tlsv1|tlsv13) alert (.+)|tlsv1 (unsupported extension|unrecognized name)")
 _UNEXPECTED_EOF = "unexpected eof while reading"
 # What the first bytes of HTTP, SSH, SMTP, ... or of noise look like to OpenSSL.
-_NOT_TLS = frozenset({"wrong version number", "http request", "https proxy request", "packet length too long"})
+_NOT_TLS = frozenset({"wrong version number", "http request", "https proxy request"})
 
 _OPTIONS = SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION
 
