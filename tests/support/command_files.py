@@ -1,8 +1,11 @@
-"""Files to call the command line with: a simulated Intel, its policies, Evidence and Endorsements. No AMD: its keys
-take a second or more to make."""
+"""Files to call the command line with: a simulated Intel, its policies, Evidence and Endorsements.
+
+No AMD: its keys take a second or more to make.
+"""
 
 from __future__ import annotations
 
+import base64
 import functools
 import logging
 from dataclasses import dataclass
@@ -10,25 +13,28 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from rats_tls.certificates.making import make_certificate, make_claims_buffer
 from rats_tls.core.algorithms import KeyAlgorithm
+from rats_tls.core.binding import Binding, certificate_report_data
 from rats_tls.core.endorsements import EndorsementKind, Endorsements
 from rats_tls.core.interfaces import CertificateRequest
-from rats_tls.credentials import CredentialSource
-from rats_tls.core.limits import DEFAULT_LIMITS
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.formats.intel.collateral import endorsements_to_json
 from rats_tls.policy import Policy
-from rats_tls.simulation.policies import policy_for
+from rats_tls.simulation.pki import to_pem
 from rats_tls.simulation.world import SimulatedWorld
+from support.appraisals import claims_of
+from support.policies import pinning_entry
 
 SGX = "simulated_sgx_ecdsa"
 TDX = "simulated_tdx_ecdsa"
 REPORT_DATA = bytes(range(64))
+_CRYPTO = OpensslCryptoWrapper()
 
 
 @dataclass(frozen=True)
 class CommandFiles:
-    """A folder of files; each method makes its file on first use and gives its path."""
+    """A folder of files; each method writes its file and gives its path."""
 
     folder: Path
 
@@ -50,54 +56,57 @@ class CommandFiles:
         path.write_bytes(data.encode() if isinstance(data, str) else data)
         return path
 
-    def policy(self, name: str = SGX, *, bindings: tuple[str, ...] = ("certificate",), **written: Any) -> Path:
-        """A policy that pins the healthy simulated TEE, with other fields written."""
-        (entry,) = policy_for(self.world, name).entries
-        text = Policy.of(entry.__class__(**{**entry_fields(entry), "bindings": bindings, **written})).to_toml()
-        return self.write(f"policy-{abs(hash(text))}.toml", text)
+    def policy(self, file: str = "policy.toml", *, tee: str = SGX, **written: Any) -> Path:
+        """A policy that pins the healthy simulated TEE in `certificate` binding, with other fields written."""
+        collected = self.world.attester(tee).collect(REPORT_DATA)
+        assert collected is not None
+        entry = pinning_entry(
+            claims_of(collected.evidence.data), **{"name": "pinned", "bindings": (Binding.CERTIFICATE,), **written}
+        )
+        return self.write(file, Policy.of(entry).to_toml())
 
-    def evidence(self, label: str = "good", **state: Any) -> tuple[Path, Path]:
+    def evidence(self, name: str = "good", **state: Any) -> tuple[Path, Path]:
         """Bare Evidence that carries `REPORT_DATA`, and its Endorsements."""
         collected = self.world.attester_from_texts(SGX, state).collect(REPORT_DATA)
         assert collected is not None
         return (
-            self.write(f"{label}.bin", collected.evidence.data),
-            self.write(f"{label}.json", endorsements_to_json(collected.endorsements)),
+            self.write(f"{name}.bin", collected.evidence.data),
+            self.write(f"{name}.json", endorsements_to_json(collected.endorsements)),
         )
 
-    def endorsements(self, *kinds: EndorsementKind) -> Path:
-        """A bundle without those kinds."""
+    def endorsements_without(self, name: str, *kinds: EndorsementKind) -> Path:
         items = Endorsements(tuple(item for item in self.world.endorsements(SGX) if item.kind not in kinds))
-        return self.write("without.json", endorsements_to_json(items))
+        return self.write(name, endorsements_to_json(items))
 
-    def certificate(self, claims: dict[str, bytes] | None = None, *, age: timedelta = timedelta(0)) -> Path:
-        """A certificate that carries Evidence."""
-        credentials = CredentialSource(
-            self.world.attester(SGX),
-            OpensslCryptoWrapper(),
-            key_algorithm=KeyAlgorithm.EC_P256,
-            custom_claims=claims or {},
-            max_evidence_age=3600.0,
-            endorsements_in_certificate=False,
-            clock=lambda: datetime.now(UTC) - age,
-            limits=DEFAULT_LIMITS,
-        ).current()
-        return self.write(f"certificate-{len(claims or {})}-{age.seconds}.der", credentials.certificate)
+    def certificate(
+        self, name: str, claims: dict[str, bytes] | None = None, *, age: timedelta = timedelta(0), attests: bool = True
+    ) -> Path:
+        """A certificate (DER) that carries Evidence."""
+        key = _CRYPTO.generate_key(KeyAlgorithm.EC_P256)
+        made_at = datetime.now(UTC) - age
+        buffer = make_claims_buffer(key.public_key.spki, _CRYPTO, custom_claims=claims, issued_at=made_at)
+        collected = self.world.attester(SGX).collect(certificate_report_data(buffer)) if attests else None
+        evidence = collected.evidence if collected is not None else None
+        made = make_certificate(key, evidence, buffer, _CRYPTO, now=made_at, lifetime_seconds=86_400)
+        return self.write(name, made.der)
 
-    def plain_certificate(self, *, name: str = "plain", organization: str = "Test", days: int = 1) -> bytes:
-        """A certificate without Evidence (DER)."""
-        crypto = OpensslCryptoWrapper()
+    def root(self, name: str, common_name: str) -> Path:
+        """A self-signed certificate (PEM) that is no CA's, with that name."""
+        return self.write(name, to_pem([self.plain(common_name)[0]]))
+
+    def plain(self, common_name: str) -> tuple[bytes, str]:
+        """A self-signed certificate (DER) and its private key (PEM)."""
         now = datetime.now(UTC)
         request = CertificateRequest(
-            organization=organization,
-            common_name=name,
+            organization="Test",
+            common_name=common_name,
             serial=1,
             not_before=now - timedelta(days=1),
-            not_after=now + timedelta(days=days),
+            not_after=now + timedelta(days=1),
         )
-        return crypto.self_signed_certificate(crypto.generate_key(KeyAlgorithm.EC_P256), request)
-
-
-def entry_fields(entry: Any) -> dict[str, Any]:
-    """The fields with which an entry was made."""
-    return {name: getattr(entry, name) for name in entry.__dataclass_fields__ if name != "tee"}
+        key = _CRYPTO.generate_key(KeyAlgorithm.EC_P256)
+        private = base64.encodebytes(key.pkcs8()).decode()
+        return (
+            _CRYPTO.self_signed_certificate(key, request),
+            f"-----BEGIN PRIVATE KEY-----\n{private}-----END PRIVATE KEY-----\n",
+        )

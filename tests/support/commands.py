@@ -50,15 +50,17 @@ def started(*arguments: object, **more: Any) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment(),
-        **more,
+        **{"env": environment(), **more},
     )
     try:
         yield process
     finally:
         if process.poll() is None:
             process.kill()
-        process.communicate(timeout=SECONDS)
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+        process.wait(timeout=SECONDS)
 
 
 def port_of(server: subprocess.Popen[str]) -> int:

@@ -18,6 +18,7 @@ from typing import Self
 
 import click
 
+from rats_tls.cli.main import Tidily
 from rats_tls.cli.options import debug_option
 from rats_tls.cli.screen import Screen, Styled
 from rats_tls.core.errors import ConnectionFailedError, InternalError
@@ -93,7 +94,7 @@ def demo() -> None:
     """
     screen = Screen()
     begun = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="rats-tls-demo-") as name, ExitStack() as processes:
+    with Tidily(), tempfile.TemporaryDirectory(prefix="rats-tls-demo-") as name, ExitStack() as processes:
         directory = Path(name)
         with screen.status("making simulated vendors (Intel, AMD) with keys and certificates of their own"):
             world = SimulatedWorld.create(directory)

@@ -1,6 +1,6 @@
 """The program `rats-tls`: what it does about signals, before and while a command runs.
 
-Nothing is imported here but what Python has loaded anyway, so that an interrupt is answered from the first moment.
+Nothing is imported here but what Python has loaded anyway, so that a signal is answered from the first moment.
 """
 
 from __future__ import annotations
@@ -28,19 +28,30 @@ class Stopped(BaseException):
         self.exit_code = 128 + number
 
 
+class Tidily:
+    """Within it, a signal ends the process through every `finally`; elsewhere at once.
+
+    At once is the rule: an exception that comes while modules are loaded or in a callback of a library would be printed
+    by Python as one that it ignores, and threads that still serve connections would disturb Python's own end.
+    """
+
+    def __enter__(self) -> None:
+        self._before = {number: signal.getsignal(number) for number in _SIGNALS}
+        _on_signals(_stop)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
 def main() -> int:
     """Run the command line; give its exit code."""
     _on_signals(_leave)
-    try:
-        from rats_tls.cli.app import run  # noqa: PLC0415  # an interrupt while this is loaded must not be a traceback
+    from rats_tls.cli.app import run  # noqa: PLC0415  # a signal while this is loaded must not be a traceback
 
-        _on_signals(_stop)
-        try:
-            return run()
-        finally:
-            _on_signals(_leave)
+    try:
+        return run()
     except Stopped as stopped:
-        # At once: threads that still serve connections would disturb Python's own end. Output is flushed by line.
         os._exit(stopped.exit_code)
 
 
@@ -52,10 +63,8 @@ def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:
-    """End where nothing needs to be tidied up."""
     os._exit(128 + number)
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
-    """End through every `finally`."""
     raise Stopped(number)

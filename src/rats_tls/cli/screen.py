@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
+from rats_tls.cli.main import Tidily
 from rats_tls.core.documents import Json
 from rats_tls.core.text import printable
 
@@ -108,7 +109,8 @@ class Screen:
         if not self.is_terminal or not self.has_box_characters:
             yield
             return
-        with self._console.status(printable(text)):
+        # The cursor is hidden meanwhile.
+        with Tidily(), self._console.status(printable(text)):
             yield
 
     def _print(self, text: Text, hanging: int, margin: Text | None = None) -> None:

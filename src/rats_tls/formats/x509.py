@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
@@ -59,7 +60,8 @@ def _reason(error: Exception) -> str:
     """Say in a few words what `cryptography` does not like; its own words are for programmers."""
     text = str(error)
     if "ParseError" in text or isinstance(error, IndexError):
-        return "malformed DER"
+        where = re.findall(r'"(\w+::\w+)"', text)
+        return f"malformed DER at {where[-1]}" if where else "malformed DER"
     if "PEM" in text:
         return "no whole PEM block of a certificate"
     return text.partition(". ")[0]
