@@ -105,16 +105,22 @@ def demo() -> None:
             ". Simulated TEEs prove nothing.",
             hanging=0,
         )
-        # The next server starts while the present connection is made: starting takes longer than connecting.
-        server = processes.enter_context(_Process(screen, _server_arguments(directory, _SCENARIOS[0])))
-        for number, scenario in enumerate(_SCENARIOS, 1):
-            present = server
-            if number < len(_SCENARIOS):
-                server = processes.enter_context(_Process(screen, _server_arguments(directory, _SCENARIOS[number])))
+        # Starting a process takes longer than connecting: while one connection is shown, the client of the next and the
+        # server of the one behind it start.
+        servers: list[_Process] = []
+        clients: list[_Process] = []
+        for number, scenario in enumerate(_SCENARIOS):
+            servers += [
+                processes.enter_context(_Process(screen, _server_arguments(directory, ahead)))
+                for ahead in _SCENARIOS[len(servers) : number + 3]
+            ]
+            for ahead in _SCENARIOS[len(clients) : number + 2]:
+                port = servers[len(clients)].line_with("listening on ").rpartition(":")[2]
+                clients.append(processes.enter_context(_Process(screen, _client_arguments(directory, ahead, port))))
             screen.line()
             screen.line(Styled("── " if screen.has_box_characters else "-- ", "dim"), Styled(scenario.title, "bold"))
             screen.line(Styled(scenario.why, "dim"), hanging=0)
-            _run(screen, present, directory, scenario)
+            _finish(screen, scenario, clients[number], servers[number])
     screen.line()
     screen.line(
         Styled("done", "green"),
@@ -155,15 +161,10 @@ def _client_arguments(directory: Path, scenario: _Scenario, port: str) -> tuple[
     return ("client", "--port", port, "--message", _MESSAGE, "--policy", policy, *scenario.client, *shared)
 
 
-def _run(screen: Screen, server: _Process, directory: Path, scenario: _Scenario) -> None:
-    """Run one client process against its server, both to their end, and show what each printed."""
-    try:
-        port = server.line_with("listening on ").rpartition(":")[2]
-        with _Process(screen, _client_arguments(directory, scenario, port)) as client:
-            client.wait()
-            server.wait()
-    except (queue.Empty, subprocess.TimeoutExpired) as error:
-        raise ConnectionFailedError(f"demo: {scenario.title!r}: no end after {_STEP_SECONDS:g} s") from error
+def _finish(screen: Screen, scenario: _Scenario, client: _Process, server: _Process) -> None:
+    """Wait for both to end, and show what each printed."""
+    client.wait()
+    server.wait()
     _show(screen, "client", "cyan", client.lines)
     _show(screen, "server", "magenta", server.lines)
     if client.exit_code != scenario.client_exit:
@@ -211,19 +212,25 @@ class _Process:
 
         Raises:
             InternalError: the process ended without it.
-            queue.Empty: it does not come.
+            ConnectionFailedError: it does not come.
         """
-        while (line := self._queue.get(timeout=_STEP_SECONDS)) is not None:
+        while (line := self._next_line()) is not None:
             if line.startswith(beginning):
                 return line
             self.lines.append(line)
-        raise InternalError(f"demo: the server did not start: {' '.join(self.lines) or 'no output'}")
+        raise InternalError(f"demo: a process did not start: {' '.join(self.lines) or 'no output'}")
 
     def wait(self) -> None:
-        """Wait for the process to end, and take all its lines. Raises subprocess.TimeoutExpired or queue.Empty."""
-        self._process.wait(timeout=_STEP_SECONDS)
-        while (line := self._queue.get(timeout=_STEP_SECONDS)) is not None:
+        """Take all lines and wait for the process to end. Raises ConnectionFailedError when it does not."""
+        while (line := self._next_line()) is not None:
             self.lines.append(line)
+        self._process.wait(timeout=_STEP_SECONDS)
+
+    def _next_line(self) -> str | None:
+        try:
+            return self._queue.get(timeout=_STEP_SECONDS)
+        except queue.Empty:
+            raise ConnectionFailedError(f"demo: a process says nothing for {_STEP_SECONDS:g} s") from None
 
     def _read(self) -> None:
         if self._process.stdout is not None:
