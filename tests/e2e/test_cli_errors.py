@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import ssl
-import subprocess
 import sys
 import threading
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from support.command_files import SGX, CommandFiles
-from support.commands import PROGRAM, environment, run
+from support.commands import PROGRAM, port_of, run, started
 
 Arguments = list[str | Path]
 
@@ -148,12 +147,21 @@ def test_errors_that_cannot_be_written(files: CommandFiles) -> None:
 
 
 # --- signals ------------------------------------------------------------------------------------------------------
-# Says that it answers signals, then goes on as the program does: before that, Python itself is being started.
+WAITING = ("server", "--attester", "null", "--port", "0")
+# Says when it answers signals, and goes on as the program does: before that, Python itself is being started.
 ANNOUNCED = """
 import os, sys
 from rats_tls.cli import main
-main._on_signals(main._leave)
-os.write(1, b"ready")
+original = main._on_signals
+
+
+def announced(handler):
+    original(handler)
+    os.write(1, b"ready")
+    main._on_signals = original
+
+
+main._on_signals = announced
 sys.exit(main.main())
 """
 
@@ -162,35 +170,22 @@ sys.exit(main.main())
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"])
 def test_a_signal_at_any_moment(milliseconds: int, number: signal.Signals, code: int) -> None:
     """While modules are loaded, and while the server waits for clients."""
-    with subprocess.Popen(
-        [sys.executable, "-c", ANNOUNCED, "server", "--attester", "null", "--port", "0"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(),
-    ) as process:
+    with started(*WAITING, program=(sys.executable, "-c", ANNOUNCED)) as process:
         assert process.stdout is not None
-        assert process.stdout.read(5) == b"ready"
+        assert process.stdout.read(5) == "ready"
         time.sleep(milliseconds / 1000)
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (code, b"")
+    assert (process.returncode, errors) == (code, "")
 
 
 def test_a_signal_that_was_ignored_from_the_start_stays_ignored() -> None:
     """As a shell has it for a server that it starts in the background."""
-    with subprocess.Popen(
-        ["/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh", *PROGRAM, "server", "--attester", "null", "--port", "0"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(),
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith(b"listening on ")
+    with started(*WAITING, program=("/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh", *PROGRAM)) as process:
+        port_of(process)
         process.send_signal(signal.SIGINT)
         time.sleep(0.2)
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (143, b"")
+    assert (process.returncode, errors) == (143, "")

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,10 +42,10 @@ def run(*arguments: object, env: Mapping[str, str] | None = None, **more: Any) -
 
 
 @contextmanager
-def started(*arguments: object, **more: Any) -> Iterator[subprocess.Popen[str]]:
+def started(*arguments: object, program: Sequence[str] = PROGRAM, **more: Any) -> Iterator[subprocess.Popen[str]]:
     """Start a command; it is killed at the end if it is still there."""
     process = subprocess.Popen(
-        [*PROGRAM, *map(str, arguments)],
+        [*program, *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

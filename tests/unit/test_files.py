@@ -46,6 +46,13 @@ def test_errors_name_the_file_and_are_for_people(tmp_path: Path, load: object, n
     assert ("the file is empty" in message) is (name == "empty")
 
 
+def test_anchors_that_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"hello")
+    with pytest.raises(ConfigurationError, match=r"file: TrustAnchors: .*: no whole PEM block of a certificate$"):
+        load_trust_anchors(path)
+
+
 def test_evidence_that_is_none(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"")
