@@ -142,5 +142,7 @@ def parse_time(text: str | None) -> datetime:
         # What is compared with it may lie a clock skew before or behind.
         _ = (time - _MARGIN, time + _MARGIN)
     except OverflowError:
-        raise click.BadParameter(f"got {text!r}, expected a time within the years 1 to 9999", param_hint="--at") from None
+        raise click.BadParameter(
+            f"got {text!r}, expected a time within the years 1 to 9999", param_hint="--at"
+        ) from None
     return time
