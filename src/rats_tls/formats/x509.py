@@ -163,7 +163,7 @@ class Certificate:
                     path_length=constraints.path_length if constraints is not None else None,
                 )
         except (*_REFUSALS, IndexError) as error:
-            raise DecodeError(structure, "", None, f"not an X.509 certificate: {error}") from error
+            raise DecodeError(structure, "", None, f"not an X.509 certificate: {_why(error)}") from error
 
     @property
     def self_issued(self) -> bool:
@@ -236,7 +236,7 @@ class RevocationList:
                 unknown_critical=tuple(unknown),
             )
         except (*_REFUSALS, IndexError) as error:
-            raise DecodeError(structure, "", None, f"not a revocation list: {error}") from error
+            raise DecodeError(structure, "", None, f"not a revocation list: {_why(error)}") from error
 
 
 def certificates_from_pem(pem: bytes, structure: str = "CertificateChain", *, limit: int = 8) -> tuple[bytes, ...]:
@@ -248,7 +248,7 @@ def certificates_from_pem(pem: bytes, structure: str = "CertificateChain", *, li
     try:
         found = x509.load_pem_x509_certificates(pem)
     except _REFUSALS as error:
-        raise DecodeError(structure, "", None, f"not a PEM certificate bundle: {error}") from error
+        raise DecodeError(structure, "", None, f"not a PEM certificate bundle: {_why(error)}") from error
     if len(found) > limit:
         raise DecodeError(structure, "", None, f"{len(found)} certificates, at most {limit} are read")
     # A block with a broken frame or another label would else be passed over as text between blocks.
@@ -271,6 +271,11 @@ def _signature_algorithm(signed: x509.Certificate | x509.CertificateRevocationLi
     if algorithm is None or mgf_hash.name != algorithm.name or parameters._salt_length != algorithm.digest_size:  # noqa: SLF001  # no public name
         return None
     return _PSS.get(algorithm.name)
+
+
+def _why(error: Exception) -> str:
+    """Give what `cryptography` says, which may repeat what it was given."""
+    return str(error)[:_LONGEST_NAME]
 
 
 _warnings_lock = threading.Lock()
