@@ -13,7 +13,7 @@ from enum import Enum, auto
 
 from rats_tls.channel_events import Accepted, AppraisalNeeded, Event, EvidenceNeeded
 from rats_tls.channel_exporter import require_public_export
-from rats_tls.channel_settings import ALPN, CERTIFICATE_ALERTS, NO_CREDENTIALS, ChannelSettings, Credentials
+from rats_tls.channel_settings import ALPN, NO_CREDENTIALS, ChannelSettings, Credentials
 from rats_tls.core.binding import Binding
 from rats_tls.core.errors import (
     ConnectionFailedError,
@@ -296,7 +296,7 @@ class Channel:
         try:
             complete = tls.handshake()
         except TlsError as error:
-            if error.peer_alert in CERTIFICATE_ALERTS:
+            if error.refuses_certificate:
                 raise PeerRefusedError(f"the peer refused this side's certificate: {error.message}") from error
             raise
         if not complete:

@@ -20,20 +20,6 @@ from rats_tls.preamble.hello import PROFILE, Hello
 ALPN = PROFILE
 """The ALPN protocol that stands for the preamble, `rats-tls/1`."""
 
-CERTIFICATE_ALERTS = frozenset(
-    {
-        "access_denied",
-        "bad_certificate",
-        "certificate_expired",
-        "certificate_required",
-        "certificate_revoked",
-        "certificate_unknown",
-        "unknown_ca",
-        "unsupported_certificate",
-    }
-)
-"""Alerts by which a peer says during the handshake that it does not take this side's certificate (RFC 8446 6.2)."""
-
 _LONGEST_PROTOCOL = 255  # RFC 7301 3.1
 
 

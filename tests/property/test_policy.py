@@ -98,7 +98,7 @@ tdx = {
     **dict.fromkeys(("mr_owner", "mr_owner_config", "mr_service_td"), pinned[48]),
     "min_tcb": any_word | st.fixed_dictionaries({**minimum, "tdx_components": numbers(16, 8)}),
     **{name: st.booleans() for name in ("allow_debug", "require_sept_ve_disable", "allow_migratable")},
-    **{name: masks(64) for name in ("allowed_td_attributes", "allowed_xfam")},
+    **{name: masks(64) for name in ("allowed_td_attributes", "required_td_attributes", "allowed_xfam")},
 }
 svn = st.integers(0, 255)
 snp = {
@@ -115,7 +115,9 @@ snp = {
     **{name: st.booleans() for name in ("allow_debug", "allow_migration_agent", "allow_smt", "allow_cxl")},
     "allow_provisional_firmware": st.booleans(),
     **{name: masks(64) for name in ("allowed_policy_bits", "required_policy_bits", "allowed_platform_info")},
+    "allowed_key_info": masks(32),
     **{name: masks(64) for name in ("required_platform_info", "required_mitigations")},
+    "allowed_key_info": masks(32),
     "min_policy_abi": numbers(2, 8),
     "min_firmware_version": numbers(3, 8),
     "signing_keys": one_or_several(st.sampled_from(("VCEK", "VLEK"))),

@@ -11,32 +11,29 @@ import pytest
 from rats_tls.appraisal_memory import AppraisalMemory
 from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.endorsements import Endorsement, EndorsementKind
+from rats_tls.core.errors import FreshnessError
 from rats_tls.core.interfaces import TlsFacts
 from rats_tls.core.results import _APPRAISAL_SEAL, AttestationResult, ConnectionFacts
-from rats_tls.policy import Entry
 from support.claims import SGX
-from support.policies import default_policy, pinning_entry
+from support.policies import default_policy
 from support.scripted_verifier import ScriptedVerifier, appraiser, certificate
 from support.simulated import NOW
 
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 KEY = (b"certificate",)
-HOUR_OLD = pinning_entry(SGX)  # at most
-ANY_AGE = pinning_entry(SGX, max_evidence_age="any")
 
 
 def result(**changes: Any) -> AttestationResult:
     """A result of Evidence issued at `NOW` and judged then, with Endorsements for ten days."""
     der, report_data = certificate()
-    made = appraiser(ScriptedVerifier(report_data=report_data)).appraise_certificate(
-        der, now=NOW, possession_proved=True
-    )
+    judging = appraiser(ScriptedVerifier(report_data=report_data), default_policy(SGX, max_evidence_age="any"))
+    made = judging.appraise_certificate(der, now=NOW, possession_proved=True)
     return replace(made, seal=_APPRAISAL_SEAL, **changes)
 
 
-def kept(entry: Entry = ANY_AGE, **changes: Any) -> AppraisalMemory:
+def kept(**changes: Any) -> AppraisalMemory:
     memory = AppraisalMemory(4)
-    memory.keep(KEY, result(**changes), entry)
+    memory.keep(KEY, result(**changes))
     return memory
 
 
@@ -57,19 +54,6 @@ def test_it_ends_with_the_earliest_of_what_it_rests_on() -> None:
     assert not found(kept(), end)
 
 
-@pytest.mark.parametrize("issued", [NOW, NOW - timedelta(minutes=59)])
-def test_it_ends_with_the_age_of_the_evidence(issued: datetime) -> None:
-    end = issued + timedelta(seconds=3600)
-    assert found(kept(HOUR_OLD, issued_at=issued), end - SECOND)
-    assert not found(kept(HOUR_OLD, issued_at=issued), end)
-
-
-def test_endorsements_may_end_before_the_evidence_is_too_old() -> None:
-    end = NOW + timedelta(minutes=5)
-    assert found(kept(HOUR_OLD, valid_until=end), end - SECOND)
-    assert not found(kept(HOUR_OLD, valid_until=end), end)
-
-
 @pytest.mark.parametrize("back", [SECOND, 400 * DAY])
 def test_it_is_not_given_before_it_was_judged(back: timedelta) -> None:
     """What was not yet in date then is not asked again, so a clock put back begins anew."""
@@ -81,11 +65,6 @@ def test_it_is_not_given_before_it_was_judged(back: timedelta) -> None:
 @pytest.mark.parametrize("changes", [{"valid_until": None}, {"endorsements": ()}])
 def test_what_has_no_end_is_not_kept(changes: dict[str, Any]) -> None:
     assert not found(kept(**changes))
-
-
-def test_evidence_of_unknown_age_is_not_kept_where_age_counts() -> None:
-    assert not found(kept(HOUR_OLD, issued_at=None))
-    assert found(kept(ANY_AGE, issued_at=None))
 
 
 def test_what_has_ended_is_forgotten() -> None:
@@ -105,16 +84,16 @@ def test_it_is_of_no_connection() -> None:
 
 def test_the_least_recently_used_goes_first() -> None:
     memory = AppraisalMemory(2)
-    memory.keep((1,), result(), ANY_AGE)
-    memory.keep((2,), result(), ANY_AGE)
+    memory.keep((1,), result())
+    memory.keep((2,), result())
     assert found(memory, key=(1,))
-    memory.keep((3,), result(), ANY_AGE)
+    memory.keep((3,), result())
     assert [found(memory, key=(number,)) for number in (1, 2, 3)] == [True, False, True]
 
 
 def test_a_newer_result_takes_the_place_of_an_older_one() -> None:
     memory = kept(valid_until=NOW + SECOND)
-    memory.keep(KEY, result(), ANY_AGE)
+    memory.keep(KEY, result())
     assert found(memory, NOW + DAY)
 
 
@@ -149,7 +128,20 @@ def test_whatever_a_verdict_depends_on_is_judged_again(change: dict[str, Any]) -
     assert verifier.calls == ["decode", "verify"] * 2
 
 
-def test_refusals_and_bare_evidence_are_not_remembered() -> None:
+@pytest.mark.parametrize("issued_at", [NOW, NOW - timedelta(minutes=59)])
+def test_a_verdict_is_given_again_for_as_long_as_the_evidence_is_young(issued_at: datetime) -> None:
+    der, report_data = certificate(issued_at=issued_at)
+    verifier = ScriptedVerifier(report_data=report_data)
+    judging = appraiser(verifier)
+    judging.appraise_certificate(der, now=NOW, possession_proved=True)
+    last = issued_at + timedelta(seconds=3600)
+    assert judging.appraise_certificate(der, now=last - SECOND, possession_proved=True).judged_at == last - SECOND
+    assert verifier.calls == ["decode", "verify"]
+    with pytest.raises(FreshnessError):
+        judging.appraise_certificate(der, now=last + SECOND, possession_proved=True)
+
+
+def test_refusals_are_not_remembered() -> None:
     der, report_data = certificate()
     verifier = ScriptedVerifier(report_data=report_data)
     judging = appraiser(verifier, default_policy(SGX, mr_enclave=bytes(32)))
@@ -157,3 +149,16 @@ def test_refusals_and_bare_evidence_are_not_remembered() -> None:
         with pytest.raises(Exception, match="mr_enclave"):
             judging.appraise_certificate(der, now=NOW, possession_proved=True)
         assert verifier.calls == ["decode", "verify"] * number
+
+
+def test_who_finds_the_memory_in_use_judges_anew() -> None:
+    """Nobody waits for it, and in a child that was forked while it was in use it is so for ever."""
+    der, report_data = certificate()
+    verifier = ScriptedVerifier(report_data=report_data)
+    judging = appraiser(verifier)
+    judging.appraise_certificate(der, now=NOW, possession_proved=True)
+    with judging._memory._lock:
+        assert judging.appraise_certificate(der, now=NOW, possession_proved=True).verdict == "accepted"
+    assert verifier.calls == ["decode", "verify"] * 2
+    judging.appraise_certificate(der, now=NOW, possession_proved=True)
+    assert verifier.calls == ["decode", "verify"] * 2

@@ -9,14 +9,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rats_tls.core.refusals import Refusal, WireCode
+from rats_tls.core.text import printable
 
 if TYPE_CHECKING:
     from rats_tls.core.checks import Check, Mismatch
     from rats_tls.core.endorsements import MissingEndorsement
 
 
+_CERTIFICATE_ALERTS = frozenset(
+    {
+        "access_denied",
+        "bad_certificate",
+        "certificate_expired",
+        "certificate_required",
+        "certificate_revoked",
+        "certificate_unknown",
+        "unknown_ca",
+        "unsupported_certificate",
+    }
+)
+
+
 class RatsTlsError(Exception):
     """Base of all errors.
+
+    Its text is one line of printable characters, whatever a peer put into it: what others wrote ends up in terminals
+    and logs.
 
     Attributes:
         refusal: the row of the refusal table.
@@ -26,13 +44,13 @@ class RatsTlsError(Exception):
     default_refusal = Refusal.INTERNAL
 
     def __init__(self, message: str, *, refusal: Refusal | None = None) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.refusal = refusal or self.default_refusal
         self.checks: tuple[Check, ...] = ()
 
     @property
     def message(self) -> str:
-        """The message in one line."""
+        """The message in one line of printable characters."""
         return str(self.args[0])
 
 
@@ -208,6 +226,11 @@ class TlsError(ConnectionFailedError):
         super().__init__(message, refusal=refusal)
         self.peer_alert = peer_alert
         self.truncated = truncated
+
+    @property
+    def refuses_certificate(self) -> bool:
+        """Whether the peer said by its alert that it does not take this side's certificate (RFC 8446 6.2)."""
+        return self.peer_alert in _CERTIFICATE_ALERTS
 
 
 class HandshakeTimeoutError(ConnectionFailedError, TimeoutError):

@@ -8,8 +8,8 @@ from rats_tls.core.cbor import Tagged, decode_exact, decode_first
 from rats_tls.core.errors import DecodeError
 
 
-def decode(text: str, *, depth: int = 8, shortest: bool = False) -> object:
-    return decode_exact(bytes.fromhex(text), "Item", max_depth=depth, shortest=shortest)
+def decode(text: str, *, depth: int = 8, canonical: bool = False) -> object:
+    return decode_exact(bytes.fromhex(text), "Item", max_depth=depth, canonical=canonical)
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,13 @@ def decode(text: str, *, depth: int = 8, shortest: bool = False) -> object:
     ],
 )
 def test_items(text: str, item: object) -> None:
-    found = decode(text, shortest=True)
+    found = decode(text)
     assert (found, type(found)) == (item, type(item))
+    if isinstance(item, Tagged):
+        with pytest.raises(DecodeError, match="not in the subset"):
+            decode(text, canonical=True)
+    else:
+        assert decode(text, canonical=True) == item
     assert decode_first(bytes.fromhex(text) + b"\xff" * 9, "Item", max_depth=8) == (item, len(bytes.fromhex(text)))
 
 
@@ -105,12 +110,12 @@ def test_longer_forms_are_read_except_where_the_shortest_is_demanded(text: str) 
     """C peers write the id of a hash in two bytes; hashes cover the bytes as received."""
     decode(text)
     with pytest.raises(DecodeError, match="shortest form"):
-        decode(text, shortest=True)
+        decode(text, canonical=True)
 
 
 @pytest.mark.parametrize("text", ["18 18", "18 ff", "19 0100", "1a 00010000", "1b 0000000100000000"])
 def test_shortest_forms(text: str) -> None:
-    assert decode(text, shortest=True) == decode(text)
+    assert decode(text, canonical=True) == decode(text)
 
 
 @pytest.mark.parametrize("nested", ["81", "a1 00", "c1"])
@@ -120,3 +125,10 @@ def test_depth(nested: str) -> None:
         decode(nested * 4 + "00", depth=3)
     with pytest.raises(DecodeError, match="nested deeper than 0"):
         decode(nested + "00", depth=0)
+
+
+@pytest.mark.parametrize("text", ["c1 00", "81 d9 ea60 00"])
+def test_canonical_form_has_no_tags(text: str) -> None:
+    assert decode(text)
+    with pytest.raises(DecodeError, match="not in the subset"):
+        decode(text, canonical=True)
