@@ -41,7 +41,7 @@ from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.core.refusals import Refusal, WireCode
 from rats_tls.core.verification import DecodedEvidence, Verification
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
-from rats_tls.formats.x509 import Certificate
+from rats_tls.formats.x509 import Certificate, certificates_from_pem
 from rats_tls.policy import ANY, Policy
 from rats_tls.preamble.endorsements import EndorsementsMessage
 from rats_tls.preamble.frames import FrameType
@@ -237,6 +237,15 @@ def test_4_5_depth_is_bounded(nested: bytes) -> None:
 def test_4_5_a_count_beyond_the_bytes_is_refused_before_anything_is_made_for_it(head: bytes) -> None:
     huge = b"\xd9\xea\x60" + head + b"\x00\xff\xff\xff\xff\xff\xff\xff"
     refused(make(replace(GOOD, item=lambda *_: huge)), DecodeError, "announced|need")
+
+
+def test_4_5_messages_do_not_repeat_what_they_are_about() -> None:
+    """The library names the labels that it found in PEM, whatever their length."""
+    for begin, end in (("X" * 9000, "CERTIFICATE"), ("CERTIFICATE", "Y" * 9000)):
+        pem = f"-----BEGIN {begin}-----\nAAAA\n-----END {end}-----\n".encode()
+        with pytest.raises(DecodeError) as caught:
+            certificates_from_pem(pem)
+        assert len(caught.value.message) < 2000
 
 
 def test_4_5_messages_are_short_whatever_a_peer_calls_itself() -> None:
