@@ -43,20 +43,6 @@ __all__ = [
     "EvidenceNeeded",
 ]
 
-# Alerts by which a peer says during the handshake that it does not take this side's certificate (RFC 8446 6.2).
-_CERTIFICATE_ALERTS = frozenset(
-    {
-        "access_denied",
-        "bad_certificate",
-        "certificate_expired",
-        "certificate_required",
-        "certificate_revoked",
-        "certificate_unknown",
-        "unknown_ca",
-        "unsupported_certificate",
-    }
-)
-
 
 class _Phase(Enum):
     CREDENTIALS = auto()  # waiting for supply_evidence
@@ -124,7 +110,8 @@ class Channel:
         if self._tls is None:
             self._held += data
             return
-        self._tls.receive_from_wire(data)
+        with self._fatal():
+            self._tls.receive_from_wire(data)
         self._advance()
 
     def receive_eof(self) -> None:
@@ -135,7 +122,8 @@ class Channel:
             self._fail(ConnectionFailedError("the peer closed the connection before the TLS handshake"))
             self._raise_error()
             return
-        self._tls.receive_eof()
+        with self._fatal():
+            self._tls.receive_eof()
         self._advance()
 
     def data_to_send(self) -> bytes:
@@ -197,7 +185,12 @@ class Channel:
         self._raise_error()
         if self._phase is not _Phase.OPEN or self._tls is None:
             raise InternalError("channel: application data before acceptance")
-        self._tls.write(data)
+        try:
+            self._tls.write(data)
+        except RatsTlsError:
+            raise
+        except Exception as error:
+            raise self._broken(error) from error
 
     def receive(self, size: int) -> bytes | None:
         """Give up to `size` bytes of application data, at most one TLS record's: None when none are there yet.
@@ -220,10 +213,11 @@ class Channel:
             return None
         if self._ended:
             return b""
-        try:
-            data = self._tls.read(size)
-        except TlsError as error:
-            return self._end_or_fail(error)
+        with self._fatal():
+            try:
+                data = self._tls.read(size)
+            except TlsError as error:
+                return self._end_or_fail(error)
         if data is None:
             self._undelivered = 0
         elif data:
@@ -302,7 +296,7 @@ class Channel:
         try:
             complete = tls.handshake()
         except TlsError as error:
-            if error.peer_alert in _CERTIFICATE_ALERTS:
+            if error.refuses_certificate:
                 raise PeerRefusedError(f"the peer refused this side's certificate: {error.message}") from error
             raise
         if not complete:
@@ -424,9 +418,13 @@ class Channel:
             self._fail(error)
             raise
         except Exception as error:
-            wrapped = InternalError(f"TLS wrapper {self._settings.tls.name} failed: {type(error).__name__}: {error}")
-            self._fail(wrapped)
-            raise wrapped from error
+            raise self._broken(error) from error
+
+    def _broken(self, error: Exception) -> RatsTlsError:
+        """End the connection: the TLS wrapper failed in a way of its own."""
+        wrapped = InternalError(f"TLS wrapper {self._settings.tls.name} failed: {type(error).__name__}: {error}")
+        self._fail(wrapped)
+        return self.error or wrapped
 
     def _fail(self, error: RatsTlsError) -> None:
         if self.error is not None:
@@ -436,7 +434,7 @@ class Channel:
         self._needed = None
         if self._tls is None:
             return
-        with contextlib.suppress(TlsError):  # a connection that already broke cannot carry a refusal
+        with contextlib.suppress(Exception):  # a connection that already broke cannot carry a refusal
             if self._exchange is not None and not isinstance(error, PeerRefusedError):
                 self._exchange.refuse(error.refusal.wire_code)
                 self._tls.write(self._exchange.data_to_send())

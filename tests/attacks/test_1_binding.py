@@ -12,6 +12,7 @@ from datetime import timedelta
 import cbor2
 import pytest
 
+from rats_tls.certificates.registry import read_attested_certificate
 from rats_tls.core.claims import SnpClaims
 from rats_tls.core.errors import AppraisalError, BindingError, ConfigurationError, FreshnessError
 from rats_tls.core.limits import DEFAULT_LIMITS
@@ -20,7 +21,7 @@ from rats_tls.policy import ANY, MEASUREMENT_ONLY, Policy
 from rats_tls.policy.entry import hardware_ids_of
 from support.judged import REPORT_DATA, appraise, appraiser, collected, judge, presented
 from support.ratls_variants import GOOD, claims_map, make, pubkey_hash, quote, variants
-from support.sides import ALL_SIMULATED, SGX, TDX, context, policy_for
+from support.sides import ALL_SIMULATED, SGX, TDX, Clock, context, policy_for
 from support.simulated import NOW, world
 
 EVERY_TEE = pytest.mark.parametrize("name", ALL_SIMULATED)
@@ -162,6 +163,18 @@ def test_1_13_a_key_is_made_by_each_context_and_not_shown() -> None:
     one, two = context(SGX)._credentials.current(), context(SGX)._credentials.current()
     assert one.private_key != two.private_key
     assert "private_key" not in repr(one)
+
+
+def test_1_13_a_clock_put_back_makes_no_old_key_young_again() -> None:
+    clock = Clock()
+    own = context(SGX, clock=clock)
+    first = own._credentials.current()
+    assert own._credentials.current() is first
+    clock.now = NOW - SECOND
+    second = own._credentials.current()
+    assert second.private_key != first.private_key
+    assert second.certificate is not None
+    assert read_attested_certificate(second.certificate).issued_at == clock.now
 
 
 def test_1_15_a_name_in_the_certificate_is_no_claim_and_no_nonce() -> None:

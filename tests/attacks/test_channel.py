@@ -119,6 +119,44 @@ def test_4_5_the_certificate_is_bounded_before_it_is_judged() -> None:
     assert peer.refused_with == WireCode.APPRAISAL
 
 
+class BreakingSession:
+    """A session of a third party's TLS wrapper whose method `what` fails in a way of its own, once it is told to."""
+
+    def __init__(self, inner, what: str) -> None:
+        self._inner, self._what = inner, what
+        self.broken = False
+
+    def __getattr__(self, name: str):
+        if self.broken and name == self._what:
+            raise ZeroDivisionError(name)
+        return getattr(self._inner, name)
+
+
+CALLS = {
+    "receive_from_wire": lambda channel: channel.receive_from_wire(b"\x17"),
+    "receive_eof": lambda channel: channel.receive_eof(),
+    "read": lambda channel: channel.receive(9),
+    "write": lambda channel: channel.send(SECRET),
+}
+
+
+@pytest.mark.parametrize("what", CALLS)
+def test_4_5_a_tls_wrapper_that_fails_in_its_own_way_ends_the_connection_by_our_error(what: str) -> None:
+    peer = ScriptedPeer(OPENSSL, "client")
+    channel = peer.channel
+    channel._tls = session = BreakingSession(channel._tls, what)
+    peer.hello()
+    peer.accepted()
+    assert channel.accepted
+    session.broken = True
+    with pytest.raises(InternalError, match="TLS wrapper openssl failed: ZeroDivisionError"):
+        CALLS[what](channel)
+    assert not channel.accepted
+    with pytest.raises(InternalError):
+        channel.receive(9)
+    channel.close()
+
+
 @BOTH
 @ROLES
 def test_4_8_the_reason_of_a_refusal_stays_local(tls, role: str) -> None:

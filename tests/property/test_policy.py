@@ -115,6 +115,7 @@ snp = {
     **{name: st.booleans() for name in ("allow_debug", "allow_migration_agent", "allow_smt", "allow_cxl")},
     "allow_provisional_firmware": st.booleans(),
     **{name: masks(64) for name in ("allowed_policy_bits", "required_policy_bits", "allowed_platform_info")},
+    "allowed_key_info": masks(32),
     **{name: masks(64) for name in ("required_platform_info", "required_mitigations")},
     "allowed_key_info": masks(32),
     "min_policy_abi": numbers(2, 8),

@@ -15,6 +15,20 @@ if TYPE_CHECKING:
     from rats_tls.core.endorsements import MissingEndorsement
 
 
+_CERTIFICATE_ALERTS = frozenset(
+    {
+        "access_denied",
+        "bad_certificate",
+        "certificate_expired",
+        "certificate_required",
+        "certificate_revoked",
+        "certificate_unknown",
+        "unknown_ca",
+        "unsupported_certificate",
+    }
+)
+
+
 class RatsTlsError(Exception):
     """Base of all errors.
 
@@ -208,6 +222,11 @@ class TlsError(ConnectionFailedError):
         super().__init__(message, refusal=refusal)
         self.peer_alert = peer_alert
         self.truncated = truncated
+
+    @property
+    def refuses_certificate(self) -> bool:
+        """Whether the peer said by its alert that it does not take this side's certificate (RFC 8446 6.2)."""
+        return self.peer_alert in _CERTIFICATE_ALERTS
 
 
 class HandshakeTimeoutError(ConnectionFailedError, TimeoutError):

@@ -40,6 +40,11 @@ def decode(text: str, *, depth: int = 8, canonical: bool = False) -> object:
 def test_items(text: str, item: object) -> None:
     found = decode(text)
     assert (found, type(found)) == (item, type(item))
+    if isinstance(item, Tagged):
+        with pytest.raises(DecodeError, match="not in the subset"):
+            decode(text, canonical=True)
+    else:
+        assert decode(text, canonical=True) == item
     assert decode_first(bytes.fromhex(text) + b"\xff" * 9, "Item", max_depth=8) == (item, len(bytes.fromhex(text)))
 
 

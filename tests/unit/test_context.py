@@ -1,0 +1,65 @@
+"""What a context makes of its policy for channels and appraisals."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+
+from rats_tls.channel import AppraisalNeeded
+from rats_tls.core.algorithms import HashAlgorithm
+from rats_tls.core.binding import Binding
+from rats_tls.core.errors import AppraisalError, ConfigurationError
+from rats_tls.core.interfaces import TlsFacts
+from rats_tls.policy import Policy
+from support.appraisals import claims_of
+from support.judged import collected, presented
+from support.policies import pinning_entry
+from support.sides import SGX, context
+
+TLS = TlsFacts(version="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384", group="x25519", hash=HashAlgorithm.SHA384)
+
+
+def test_an_entry_that_lets_the_preamble_out_does_so_for_its_own_peers_alone() -> None:
+    claims = claims_of(collected()[0].data)
+    strict = pinning_entry(claims, name="strict")
+    lax = pinning_entry(claims, name="lax", preamble="optional", mr_enclave=bytes(32))
+    assert context(None, Policy.of(strict))._settings_for("client").preamble_required
+    judging = context(None, Policy.of(strict, lax))
+    assert not judging._settings_for("client").preamble_required
+    certificate, endorsements = presented()
+
+    def needed(*, preamble: bool) -> AppraisalNeeded:
+        return AppraisalNeeded(
+            certificate=certificate,
+            binding=Binding.CERTIFICATE,
+            endorsements=tuple(endorsements),
+            preamble=preamble,
+            facts=TLS,
+        )
+
+    assert judging._appraise(needed(preamble=True)).policy_entry == "strict"
+    with pytest.raises(AppraisalError) as caught:
+        judging._appraise(needed(preamble=False))
+    found = {(mismatch.entry, mismatch.field) for mismatch in caught.value.mismatches}
+    assert found == {("strict", "preamble"), ("lax", "mr_enclave")}
+
+
+def test_tls12_is_refused_when_the_wrapper_cannot_do_it_safely() -> None:
+    with pytest.raises(ConfigurationError, match=r"TLS 1\.2"):
+        context(SGX, allow_tls12=True)
+
+
+def test_the_first_read_and_the_first_write_do_the_handshake() -> None:
+    left, right = socket.socketpair()
+    server, client = context(SGX).wrap_socket(left, server_side=True), context(None, SGX).wrap_socket(right)
+    for end in (server, client):
+        end.settimeout(20)
+    thread = threading.Thread(target=server.sendall, args=(b"first",), daemon=True)
+    thread.start()
+    assert client.recv() == b"first"
+    thread.join(20)
+    assert client.peer is not None
+    for end in (client, server):
+        end.close()
