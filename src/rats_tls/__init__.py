@@ -8,9 +8,11 @@ with context.connect(("10.0.0.7", 1234)) as connection:
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
 
 from rats_tls._version import __version__
+
+TYPE_CHECKING = False
+"""As of `typing`, whose import would take longer than all else here."""
 
 if TYPE_CHECKING:
     from rats_tls.appraisal import Appraiser

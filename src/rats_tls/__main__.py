@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from rats_tls.cli.main import main
 
-main()
+sys.exit(main())

@@ -1,19 +1,24 @@
-"""Reads what users have in files: trust anchors, Endorsements, Evidence and certificates that carry it."""
+"""Reads what users have in files: policies, trust anchors, Endorsements, Evidence and certificates that carry it."""
 
 from __future__ import annotations
 
+import os
+import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rats_tls import registry
+from rats_tls.certificates.registry import read_attested_certificate
 from rats_tls.core.anchors import TrustAnchor
+from rats_tls.core.claims import TeeClaims
 from rats_tls.core.endorsements import Endorsement, Endorsements
-from rats_tls.core.errors import ConfigurationError, DecodeError
-from rats_tls.core.evidence import Evidence
+from rats_tls.core.errors import ConfigurationError, DecodeError, RatsTlsError, UnsupportedError
+from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE, Evidence
 from rats_tls.endorsements.files import endorsements_from_file
 from rats_tls.formats.detect import detect_evidence
 from rats_tls.formats.x509 import certificates_from_pem
+from rats_tls.policy import Policy
 from rats_tls.verifiers.chain import anchors_from_pem
 
 MAX_FILE = 4 * 1024 * 1024
@@ -21,19 +26,34 @@ _BEGIN_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 
 
 def read_file(path: Path | str, *, limit: int = MAX_FILE) -> bytes:
-    """Read a file of at most `limit` bytes.
+    """Read a regular file of at most `limit` bytes.
 
     Raises:
-        ConfigurationError: it cannot be read, or is larger; the message names it.
+        ConfigurationError: it cannot be read, is a pipe or device, or is larger; the message names it.
     """
     try:
-        with Path(path).open("rb") as file:
+        # Opening a pipe would wait for its writer.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ConfigurationError(f"{path}: not a regular file: copy what the pipe or device gives into one")
             data = file.read(limit + 1)
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror or error}") from error
     if len(data) > limit:
         raise ConfigurationError(f"{path}: larger than {limit} bytes")
     return data
+
+
+def load_policy(path: Path | str) -> Policy:
+    """Read a policy file (TOML).
+
+    Raises:
+        ConfigurationError: it cannot be read, or is no policy; the message names it.
+    """
+    data = read_file(path)
+    if not data:
+        raise ConfigurationError(f"{path}: the file is empty; expected a policy (TOML)")
+    return Policy.from_toml(data, where=str(path))
 
 
 def load_trust_anchors(*paths: Path | str, now: datetime | None = None) -> tuple[TrustAnchor, ...]:
@@ -49,10 +69,13 @@ def load_trust_anchors(*paths: Path | str, now: datetime | None = None) -> tuple
     """
     anchors: list[TrustAnchor] = []
     for path in paths:
+        data = read_file(path)
+        if not data:
+            raise ConfigurationError(f"{path}: the file is empty; expected root certificates (PEM)")
         try:
             crypto = registry.crypto_wrapper("openssl")
-            anchors.extend(anchors_from_pem(read_file(path), crypto=crypto, now=now or datetime.now(UTC)))
-        except DecodeError as error:
+            anchors.extend(anchors_from_pem(data, crypto=crypto, now=now or datetime.now(UTC)))
+        except RatsTlsError as error:
             raise ConfigurationError(f"{path}: {error.message}") from error
     return tuple(anchors)
 
@@ -66,7 +89,10 @@ def load_endorsements(*paths: Path | str) -> Endorsements:
     """
     items: list[Endorsement] = []
     for path in paths:
-        items.extend(endorsements_from_file(read_file(path), where=str(path)))
+        data = read_file(path)
+        if not data:
+            raise DecodeError(str(path), "", None, "the file is empty; expected Endorsements")
+        items.extend(endorsements_from_file(data, where=str(path)))
     return Endorsements(tuple(items))
 
 
@@ -82,15 +108,39 @@ def load_evidence(path: Path | str) -> Presented:
     """Read a quote, a report, or a certificate (PEM, DER) that carries one.
 
     Raises:
-        UnsupportedError: no known Evidence.
-        DecodeError: PEM that is malformed.
+        UnsupportedError: no known Evidence; the message names the file.
+        DecodeError: an empty file, or PEM that is malformed; likewise.
         ConfigurationError: the file cannot be read.
     """
     data = read_file(path)
-    certificate = _certificate(data)
-    if certificate is not None:
-        return Presented(certificate=certificate)
-    return Presented(evidence=detect_evidence(data))
+    if not data:
+        raise DecodeError(str(path), "", None, "the file is empty; expected Evidence or a certificate")
+    try:
+        certificate = _certificate(data)
+        if certificate is not None:
+            return Presented(certificate=certificate)
+        return Presented(evidence=detect_evidence(data))
+    except DecodeError as error:
+        raise DecodeError(str(path), "", None, error.message) from error
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{path}: {error.message}") from error
+
+
+def decoded_claims(presented: Presented) -> TeeClaims | None:
+    """Give what Evidence says, to be shown beside a refusal. Nothing about it is verified; None when it says nothing.
+
+    What needs an Endorsement, such as a TCB status, is None.
+    """
+    try:
+        evidence = presented.evidence
+        if evidence is None and presented.certificate is not None:
+            evidence = read_attested_certificate(presented.certificate).evidence
+        names = NAMES_BY_MEDIA_TYPE.get(evidence.media_type) if evidence is not None else None
+        if evidence is None or names is None:
+            return None
+        return registry.verifier(names.tee_type.value).decode(evidence).claims
+    except RatsTlsError:
+        return None
 
 
 def _certificate(data: bytes) -> bytes | None:

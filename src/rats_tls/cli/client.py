@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 from typing import Any
 
 import click
 
 from rats_tls.cli.options import connection_options, judging_options
-from rats_tls.cli.sides import Reporter, SideOptions, make_context
+from rats_tls.cli.sides import Reporter, SideOptions, address_text, make_context
 from rats_tls.connection import Connection
-from rats_tls.core.errors import RatsTlsError
+from rats_tls.context import Context
+from rats_tls.core.errors import ConnectionFailedError, RatsTlsError
 
 _TIMEOUT_SECONDS = 30.0
 
@@ -24,24 +27,46 @@ def client(ip: str, port: int, as_json: bool, message: str | None, **options: An
 
     A client judges its server: --policy is required.
     """
+    if options["policy_file"] is None:
+        raise click.UsageError("give --policy FILE: a client judges its server, or does not talk to it")
     context = make_context(SideOptions(**options), default_attester=None)
     reporter = Reporter(as_json=as_json)
-    title = f"server {ip}:{port}"
+    title = f"server {address_text((ip, port))}"
     try:
-        with context.connect((ip, port), timeout=_TIMEOUT_SECONDS) as connection:
+        with _connect(context, ip, port) as connection:
+            connection.handshake()
             reporter.accepted(connection.peer, title=title)
-            data = message.encode() if message is not None else sys.stdin.buffer.read()
+            data = os.fsencode(message) if message is not None else _standard_input()
             answer = _exchange(connection, data)
+            text = answer.decode("utf-8", "replace")
             reporter.event(
                 "answer",
-                f"sent {len(data)} bytes, got {len(answer)} back: {answer[:200].decode('utf-8', 'replace')}",
+                f"sent {len(data)} bytes, got {len(answer)} back: {text[:200]}",
                 sent=len(data),
                 received=len(answer),
-                data=answer.decode("utf-8", "replace"),
+                data=text,
             )
+            if len(answer) < len(data):
+                raise ConnectionFailedError(
+                    f"it closed the connection early: got {len(answer)} bytes back, expected {len(data)}"
+                )
     except RatsTlsError as error:
-        reporter.refused(error, title=title)
+        reporter.ended(error, title=title)
         raise click.exceptions.Exit(int(error.refusal.exit_code)) from error
+
+
+def _connect(context: Context, ip: str, port: int) -> Connection:
+    try:
+        sock = socket.create_connection((ip, port), _TIMEOUT_SECONDS)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise ConnectionFailedError(f"no connection: {reason or error}") from error
+    return context.wrap_socket(sock)
+
+
+def _standard_input() -> bytes:
+    return sys.stdin.buffer.read() if sys.stdin is not None else b""
 
 
 def _exchange(connection: Connection, data: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import subprocess
@@ -10,18 +11,20 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import click
-from rich.console import Console
-from rich.rule import Rule
-from rich.text import Text
 
+from rats_tls.cli.main import Tidily
+from rats_tls.cli.options import debug_option
+from rats_tls.cli.screen import Screen, Styled
 from rats_tls.core.errors import ConnectionFailedError, InternalError
 from rats_tls.simulation.policies import policy_for
 from rats_tls.simulation.states import SgxState
-from rats_tls.simulation.world import SimulatedWorld
+from rats_tls.simulation.world import ANCHORS_FILE, SimulatedWorld
 
 _STEP_SECONDS = 30.0
 _MESSAGE = "the key for the model, only for the attested peer"
@@ -82,36 +85,54 @@ _SCENARIOS = (
 
 
 @click.command()
+@debug_option
 def demo() -> None:
     """Show an attested channel between two simulated TEEs, and what is refused.
 
     Needs no TEE: everything runs on this machine, in processes of its own, over loopback. The simulated roots are
     trusted only because they are given by name.
     """
-    console = Console(highlight=False, emoji=False)
+    screen = Screen()
     begun = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="rats-tls-demo-") as name:
+    with Tidily(), tempfile.TemporaryDirectory(prefix="rats-tls-demo-") as name, ExitStack() as processes:
         directory = Path(name)
-        with console.status("making simulated vendors (Intel, AMD) with keys and certificates of their own"):
+        with screen.status("making simulated vendors (Intel, AMD) with keys and certificates of their own"):
             world = SimulatedWorld.create(directory)
             _write_policies(world, directory)
-        console.print(
-            "Simulated vendors are made; their roots are trusted only as [yellow]--trust-anchors[/]. "
-            "Simulated TEEs prove nothing."
+        screen.line(
+            "Simulated vendors are made; their roots are trusted only as ",
+            Styled("--trust-anchors", "yellow"),
+            ". Simulated TEEs prove nothing.",
+            hanging=0,
         )
-        for scenario in _SCENARIOS:
-            console.print()
-            console.print(Rule(Text(scenario.title, style="bold"), align="left", style="dim"))
-            console.print(scenario.why, style="dim")
-            _run(console, directory, world.trust_anchors_file, scenario)
-    console.print()
-    console.print(
-        f"[green]done[/]: one channel opened, {len(_SCENARIOS) - 1} refused, {time.monotonic() - begun:.1f} s. "
-        "`rats-tls server --help` and `rats-tls client --help` tell how to run the two sides yourself."
+        # Starting a process takes longer than connecting: while one connection is shown, the client of the next and the
+        # server of the one behind it start.
+        servers: list[_Process] = []
+        clients: list[_Process] = []
+        for number, scenario in enumerate(_SCENARIOS):
+            servers += [
+                processes.enter_context(_Process(screen, _server_arguments(directory, ahead)))
+                for ahead in _SCENARIOS[len(servers) : number + 3]
+            ]
+            for ahead in _SCENARIOS[len(clients) : number + 2]:
+                port = servers[len(clients)].line_with("listening on ").rpartition(":")[2]
+                clients.append(processes.enter_context(_Process(screen, _client_arguments(directory, ahead, port))))
+            screen.line()
+            screen.line(Styled("── " if screen.has_box_characters else "-- ", "dim"), Styled(scenario.title, "bold"))
+            screen.line(Styled(scenario.why, "dim"), hanging=0)
+            _finish(screen, scenario, clients[number], servers[number])
+    screen.line()
+    screen.line(
+        Styled("done", "green"),
+        f": one channel opened, {len(_SCENARIOS) - 1} refused, {time.monotonic() - begun:.1f} s. "
+        "`rats-tls server --help` and `rats-tls client --help` tell how to run the two sides yourself.",
+        hanging=0,
     )
 
 
 def _write_policies(world: SimulatedWorld, directory: Path) -> None:
+    # The processes warn that their TEEs are simulated; this one only reads what to pin.
+    logging.getLogger("rats_tls.simulation").setLevel(logging.ERROR)
     server = policy_for(world, _SERVER[1], entry_name="model-server")
     client = policy_for(world, _CLIENT[1], entry_name="model-user")
     other = policy_for(world, _SERVER[1], entry_name="model-server", mr_enclave=bytes(reversed(SgxState().mr_enclave)))
@@ -123,82 +144,114 @@ def _write_policies(world: SimulatedWorld, directory: Path) -> None:
         (directory / file).write_text(policy.to_toml(), encoding="utf-8")
 
 
-def _run(console: Console, directory: Path, anchors: Path, scenario: _Scenario) -> None:
-    """Run one server and one client process to their end and show what each printed."""
-    shared = ("--simulation", str(directory), "--trust-anchors", str(anchors), "--provide-endorsements")
-    without_tee = ("--trust-anchors", str(anchors))
-    server = _start(
-        console, "server", "--port", "0", "--count", "1", "--policy", str(directory / "server-policy.toml"),
-        *scenario.server, *shared,
-    )  # fmt: skip
-    lines: queue.Queue[str | None] = queue.Queue()
-    reader = threading.Thread(target=_read_lines, args=(server, lines), daemon=True)
-    reader.start()
-    said: list[str] = []
-    try:
-        # The warning that the TEE is simulated comes before.
-        while (first := lines.get(timeout=_STEP_SECONDS)) is not None and not first.startswith("listening on "):
-            said.append(first)
-        if first is None:
-            raise InternalError(f"demo: the server did not start: {' '.join(said) or 'no output'}")
-        port = first.rpartition(":")[2].strip()
-        client = _start(
-            console, "client", "--port", port, "--message", _MESSAGE, "--policy",
-            str(directory / scenario.client_policy), *scenario.client,
-            *(without_tee if "null" in scenario.client else shared),
-        )  # fmt: skip
-        try:
-            printed, _ = client.communicate(timeout=_STEP_SECONDS)
-        finally:
-            _end(client)
-        server.wait(timeout=_STEP_SECONDS)
-        reader.join(timeout=_STEP_SECONDS)
-    except (queue.Empty, subprocess.TimeoutExpired) as error:
-        raise ConnectionFailedError(f"demo: {scenario.title!r}: no end after {_STEP_SECONDS:g} s") from error
-    finally:
-        _end(server)
-    _show(console, "client", "cyan", printed.splitlines())
-    while not lines.empty():
-        said.append(lines.get() or "")
-    _show(console, "server", "magenta", said)
-    if client.returncode != scenario.client_exit:
+def _shared_arguments(directory: Path, *, simulated: bool) -> tuple[str, ...]:
+    trusted = ("--trust-anchors", str(directory / ANCHORS_FILE))
+    return (*trusted, "--simulation", str(directory), "--provide-endorsements") if simulated else trusted
+
+
+def _server_arguments(directory: Path, scenario: _Scenario) -> tuple[str, ...]:
+    policy = str(directory / "server-policy.toml")
+    shared = _shared_arguments(directory, simulated=True)
+    return ("server", "--port", "0", "--count", "1", "--policy", policy, *scenario.server, *shared)
+
+
+def _client_arguments(directory: Path, scenario: _Scenario, port: str) -> tuple[str, ...]:
+    policy = str(directory / scenario.client_policy)
+    shared = _shared_arguments(directory, simulated="null" not in scenario.client)
+    return ("client", "--port", port, "--message", _MESSAGE, "--policy", policy, *scenario.client, *shared)
+
+
+def _finish(screen: Screen, scenario: _Scenario, client: _Process, server: _Process) -> None:
+    """Wait for both to end, and show what each printed."""
+    client.wait()
+    server.wait()
+    _show(screen, "client", "cyan", client.lines)
+    _show(screen, "server", "magenta", server.lines)
+    if client.exit_code != scenario.client_exit:
         raise InternalError(
-            f"demo: {scenario.title!r}: client exit code: got {client.returncode}, expected {scenario.client_exit}"
+            f"demo: {scenario.title!r}: client exit code: got {client.exit_code}, expected {scenario.client_exit}"
         )
 
 
-def _start(console: Console, *arguments: str) -> subprocess.Popen[str]:
-    """Start this program again; its colours and width are those that this console has left beside the margin."""
-    environment = {**os.environ, "COLUMNS": str(max(console.width - 9, 40)), "PYTHONUNBUFFERED": "1"}
-    if console.is_terminal and not console.no_color:
-        environment["FORCE_COLOR"] = "1"
-    return subprocess.Popen(  # noqa: S603  # this program itself, with arguments made here
-        [sys.executable, "-m", "rats_tls", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        env=environment,
-    )
+class _Process:
+    """This program, started again; what it prints is kept.
+
+    Args:
+        screen: where it will be shown, which decides on colour.
+        arguments: its arguments.
+
+    Attributes:
+        lines: what it has printed, as far as it was read by `line_with` and `wait`.
+    """
+
+    def __init__(self, screen: Screen, arguments: Sequence[str]) -> None:
+        environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+        if screen.is_terminal:
+            environment["FORCE_COLOR"] = "1"
+        self.lines: list[str] = []
+        self._process = subprocess.Popen(  # noqa: S603  # this program itself, with arguments made here
+            [sys.executable, "-m", "rats_tls", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            env=environment,
+        )
+        self._queue: queue.Queue[str | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def exit_code(self) -> int | None:
+        """Its exit code, once it has ended."""
+        return self._process.returncode
+
+    def line_with(self, beginning: str) -> str:
+        """Wait for the line that begins so, and take it out.
+
+        Raises:
+            InternalError: the process ended without it.
+            ConnectionFailedError: it does not come.
+        """
+        while (line := self._next_line()) is not None:
+            if line.startswith(beginning):
+                return line
+            self.lines.append(line)
+        raise InternalError(f"demo: a process did not start: {' '.join(self.lines) or 'no output'}")
+
+    def wait(self) -> None:
+        """Take all lines and wait for the process to end. Raises ConnectionFailedError when it does not."""
+        while (line := self._next_line()) is not None:
+            self.lines.append(line)
+        self._process.wait(timeout=_STEP_SECONDS)
+
+    def _next_line(self) -> str | None:
+        try:
+            return self._queue.get(timeout=_STEP_SECONDS)
+        except queue.Empty:
+            raise ConnectionFailedError(f"demo: a process says nothing for {_STEP_SECONDS:g} s") from None
+
+    def _read(self) -> None:
+        if self._process.stdout is not None:
+            for line in self._process.stdout:
+                self._queue.put(line.rstrip("\n"))
+        self._queue.put(None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(timeout=5)
+        self._reader.join(timeout=5)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
 
-def _read_lines(process: subprocess.Popen[str], lines: queue.Queue[str | None]) -> None:
-    if process.stdout is not None:
-        for line in process.stdout:
-            lines.put(line.rstrip("\n"))
-    lines.put(None)
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        process.wait(timeout=5)
-    if process.stdout is not None:
-        process.stdout.close()
-
-
-def _show(console: Console, name: str, style: str, lines: Sequence[str]) -> None:
+def _show(screen: Screen, name: str, style: str, lines: Sequence[str]) -> None:
+    bar = "│" if screen.has_box_characters else "|"
     for line in lines:
         if line.strip():
-            console.print(Text.assemble((f"{name:>6} │ ", style), Text.from_ansi(line)), soft_wrap=True)
+            screen.behind_margin(Styled(f"{name:>6} {bar} ", style), line)

@@ -1,72 +1,70 @@
-"""The command `rats-tls`: its group, and how errors end."""
+"""The program `rats-tls`: what it does about signals, before and while a command runs.
+
+Nothing is imported here but what Python has loaded anyway, so that a signal is answered from the first moment.
+"""
 
 from __future__ import annotations
 
-import logging
 import os
-import sys
-import traceback
-from typing import NoReturn
+import signal
 
-import click
-from rich.console import Console
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
 
-from rats_tls import __version__
-from rats_tls.cli.client import client
-from rats_tls.cli.demo import demo
-from rats_tls.cli.server import server
-from rats_tls.cli.simulate import simulate
-from rats_tls.cli.verify import verify
-from rats_tls.core.errors import RatsTlsError
-from rats_tls.core.refusals import ExitCode
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="rats-tls")
-@click.option("--debug", is_flag=True, help="Show the whole traceback of an error, and debug messages.")
-def cli(debug: bool) -> None:
-    """Attested TLS: both ends prove what they are before a byte moves.
+class Stopped(BaseException):
+    """A signal asks this process to end. Not a KeyboardInterrupt: click answers that in a way of its own.
 
-    Exit codes: 0 ok, 1 usage, 2 malformed, 3 not authentic, 4 Endorsements missing or expired, 5 policy,
-    6 no usable instance, 7 connection or TLS failure, 8 refused by the peer, 70 internal error.
+    Attributes:
+        exit_code: 128 and the signal's number, as shells have it: 130 after Ctrl-C, 143 after SIGTERM.
     """
-    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s: %(message)s")
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
 
 
-cli.add_command(client)
-cli.add_command(demo)
-cli.add_command(server)
-cli.add_command(simulate)
-cli.add_command(verify)
+class Tidily:
+    """Within it, a signal ends the process through every `finally`; elsewhere at once.
+
+    At once is the rule: an exception that comes while modules are loaded or in a callback of a library would be printed
+    by Python as one that it ignores, and threads that still serve connections would disturb Python's own end.
+    """
+
+    def __enter__(self) -> None:
+        self._before = {number: signal.getsignal(number) for number in _SIGNALS}
+        _on_signals(_stop)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
 
-def main() -> NoReturn:
-    """Run the command line and exit with its code."""
-    debug = "--debug" in sys.argv
-    errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+def main() -> int:
+    """Run the command line; give its exit code."""
+    _on_signals(_leave)
+    from rats_tls.cli.app import run  # noqa: PLC0415  # a signal while this is loaded must not be a traceback
+
     try:
-        # Outside its standalone mode click returns the code of an Exit; what commands return is None.
-        code = ExitCode(cli.main(standalone_mode=False) or 0)
-    except click.ClickException as error:
-        errors.print("[red]error[/]: usage: ", end="")
-        errors.print(f"{error.format_message()} (--help tells more)", markup=False)
-        code = ExitCode.USAGE
-    except (click.Abort, KeyboardInterrupt):
-        code = ExitCode.USAGE
-    except BrokenPipeError:
-        # The reader of a pipe has gone; Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = ExitCode.OK
-    except RatsTlsError as error:
-        if debug:
-            traceback.print_exc()
-        errors.print(f"[red]error[/]: {error.refusal.label}: ", end="")
-        errors.print(error.message, markup=False)
-        code = error.refusal.exit_code
-    except Exception as error:  # noqa: BLE001  # the last line of defence: never a traceback without --debug
-        if debug:
-            traceback.print_exc()
-        errors.print(f"[red]error[/]: internal: {type(error).__name__}: ", end="")
-        errors.print(f"{error} (--debug shows where)", markup=False)
-        code = ExitCode.INTERNAL
-    sys.exit(int(code))
+        return run()
+    except Stopped as stopped:
+        os._exit(stopped.exit_code)
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
+    for number in _SIGNALS:
+        # What was started with a signal ignored, as by nohup, goes on ignoring it.
+        if signal.getsignal(number) not in {signal.SIG_IGN, None}:
+            signal.signal(number, handler)
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    os._exit(128 + number)
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    raise Stopped(number)

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
 import click
 
-from rats_tls.policy import Policy
-
 _F = TypeVar("_F", bound=Callable[..., object])
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_MARGIN = timedelta(hours=1)
+
+
+def _debug(_ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        logging.getLogger().setLevel(logging.DEBUG)
+
+
+def debug_option(command: _F) -> _F:
+    """Add --debug; `rats_tls.cli.screen.debugging` tells of it."""
+    return click.option(
+        "--debug",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_debug,
+        help="Show debug messages, and the traceback of errors and refusals.",
+    )(command)
 
 
 def judging_options(command: _F) -> _F:
@@ -37,6 +54,7 @@ def judging_options(command: _F) -> _F:
                 help="Endorsements: Intel JSON bundle, AMD or PCK certificates (PEM, DER), CRL, certificate table.",
             ),
             click.option("--json", "as_json", is_flag=True, help="Print JSON documents, one a line."),
+            debug_option,
         )
     ):
         command = option(command)
@@ -84,11 +102,6 @@ def connection_options(command: _F) -> _F:
     return command
 
 
-def load_policy(path: Path | None) -> Policy | None:
-    """Read the policy file, if one was named."""
-    return Policy.from_file(path) if path is not None else None
-
-
 def parse_claims(claims: tuple[str, ...]) -> dict[str, bytes]:
     """Read NAME=VALUE pairs.
 
@@ -112,7 +125,7 @@ def parse_time(text: str | None) -> datetime:
     """Read an RFC 3339 time; now when None.
 
     Raises:
-        click.BadParameter: not such a time, or one without a zone.
+        click.BadParameter: not such a time, one without a zone, or of a year at the limits of Python's calendar.
     """
     if text is None:
         return datetime.now(UTC)
@@ -125,6 +138,11 @@ def parse_time(text: str | None) -> datetime:
     if time.tzinfo is None:
         raise click.BadParameter(f"got {text!r}: a time needs its zone, for example a Z at the end", param_hint="--at")
     try:
-        return time.astimezone(UTC)
+        time = time.astimezone(UTC)
+        # What is compared with it may lie a clock skew before or behind.
+        _ = (time - _MARGIN, time + _MARGIN)
     except OverflowError:
-        raise click.BadParameter(f"got {text!r}, expected a time of the years 1 to 9999", param_hint="--at") from None
+        raise click.BadParameter(
+            f"got {text!r}, expected a time within the years 1 to 9999", param_hint="--at"
+        ) from None
+    return time

@@ -1,14 +1,12 @@
-"""How results and refusals look to a person. Colour and width are rich's: NO_COLOR and pipes are respected."""
+"""How results and refusals look to a person."""
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass
 from datetime import datetime
+from enum import Enum
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
-
+from rats_tls.cli.screen import Cell, Screen, Styled
 from rats_tls.core.anchors import AnchorKind
 from rats_tls.core.checks import Check, Verdict
 from rats_tls.core.claims import IntelTcb, NullClaims, SgxClaims, SnpClaims, SnpTcb, TdxClaims, TeeClaims
@@ -16,102 +14,155 @@ from rats_tls.core.errors import AppraisalError, RatsTlsError
 from rats_tls.core.evidence import NAMES_BY_TEE
 from rats_tls.core.results import AttestationResult
 
-_VERDICT_MARK = {
-    Verdict.PASSED: "[green]passed[/]",
-    Verdict.FAILED: "[red]failed[/]",
-    Verdict.NOT_CHECKED: "[yellow]not checked[/]",
-}
+Rows = list[tuple[str, Cell]]
+
+_VERDICT_STYLES = {Verdict.PASSED: "green", Verdict.FAILED: "red", Verdict.NOT_CHECKED: "yellow"}
+_NOT_BOUND = "key binding: not checked: "
+_WORDS = frozenset(
+    {
+        *("attributes", "xfrm", "miscselect", "seam_attributes", "td_attributes", "xfam", "policy", "platform_info"),
+        *("key_info", "launch_mit_vector", "current_mit_vector"),
+    }
+)
+"""Claims that are words of bits: shown in hexadecimal, as policies write masks."""
+_FROM_ENDORSEMENTS = frozenset({"platform", "tcb"})
+"""Parts that Evidence of Intel's lacks until its Endorsements were verified."""
+_VERSIONS = frozenset({"current_version", "committed_version"})
 
 
-def show_result(console: Console, result: AttestationResult, *, title: str, checks: bool = False) -> None:
-    """Print an accepted result: a heading and a table of what matters."""
-    console.print(Text.assemble((" accepted ", "black on green"), " ", (title, "bold")), highlight=False)
-    table = _facts_table()
-    for name, value in _result_rows(result):
-        table.add_row(name, value)
-    console.print(table)
+def show_result(
+    screen: Screen, result: AttestationResult, *, title: str, checks: bool = False, claims: bool = False
+) -> None:
+    """Print an accepted result: a heading and what matters; all checks and all claims where asked."""
+    screen.line(Styled(" accepted ", "black on green"), " ", Styled(title, "bold"))
+    screen.columns(_result_rows(result))
+    if claims:
+        show_claims(screen, result.claims, note="verified")
     if checks:
-        show_checks(console, result.checks)
+        show_checks(screen, result.checks)
 
 
-def show_refusal(console: Console, error: RatsTlsError, *, title: str, checks: bool = False) -> None:
-    """Print a refusal: its reason, and every mismatch on a line of its own."""
-    heading = Text.assemble((" refused ", "white on red"), " ", (title, "bold"), f"  {error.refusal.label}")
-    console.print(heading, highlight=False)
-    table = _facts_table()
+def show_refusal(screen: Screen, error: RatsTlsError, *, title: str, checks: bool = False) -> None:
+    """Print a refusal: its reason, or every mismatch with its field, got and expected; all checks where asked."""
+    screen.line(Styled(" refused ", "white on red"), " ", Styled(title, "bold"), f"  {error.refusal.label}")
     if isinstance(error, AppraisalError):
         for mismatch in error.mismatches:
-            table.add_row(
-                escape(f"{mismatch.entry}: {mismatch.field}"),
-                escape(f"got {mismatch.got}") + "\n" + escape(f"expected {mismatch.expected}"),
-            )
-        for missing in error.missing:
-            table.add_row("missing", escape(str(missing)))
+            screen.line("  ", Styled(f"{mismatch.entry}: {mismatch.field}", "bold"), hanging=4)
+            screen.columns([("got", mismatch.got), ("expected", mismatch.expected)], indent=4)
+        rows: Rows = [("missing", str(missing)) for missing in error.missing]
         if not error.authenticated:
-            table.add_row("note", "the Evidence is not authenticated")
+            rows.append(("note", "the Evidence is not authenticated"))
+        screen.columns(rows)
     else:
-        table.add_row("reason", escape(error.message))
-    console.print(table)
-    if checks and error.checks:
-        show_checks(console, error.checks)
+        screen.columns([("reason", error.message)])
+    if checks:
+        show_checks(screen, error.checks)
 
 
-def show_checks(console: Console, checks: tuple[Check, ...]) -> None:
+def show_failure(screen: Screen, error: RatsTlsError, *, title: str) -> None:
+    """Print that a connection failed before anybody could be judged."""
+    screen.line(Styled(" failed ", "black on yellow"), " ", Styled(title, "bold"), f"  {error.refusal.label}")
+    screen.columns([("reason", error.message)])
+
+
+def show_checks(screen: Screen, checks: tuple[Check, ...]) -> None:
     """Print every check with its verdict and source."""
-    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
-    table.add_column("check", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("source", overflow="fold")
-    for check in checks:
-        table.add_row(escape(check.id), _VERDICT_MARK[check.verdict], escape(check.note or check.source))
-    console.print(table)
+    if checks:
+        screen.line("  ", Styled("checks", "bold"))
+        screen.columns(
+            [
+                (check.id, Styled(check.verdict.value, _VERDICT_STYLES[check.verdict]), _note(check) or check.source)
+                for check in checks
+            ]
+        )
 
 
-def _facts_table() -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    return table
+def show_claims(screen: Screen, claims: TeeClaims, *, note: str) -> None:
+    """Print every claim under its name in JSON results, which is that of the policy's field for most."""
+    screen.line("  ", Styled("claims", "bold"), f" ({note})")
+    screen.columns([("tee", str(claims.tee_type)), *claim_rows(claims)])
 
 
-def _result_rows(result: AttestationResult) -> list[tuple[str, str]]:
+def claim_rows(claims: object, prefix: str = "") -> list[tuple[str, str]]:
+    """Give all claims, those of a part behind its name and a dot."""
+    if not is_dataclass(claims):
+        return []
+    rows: list[tuple[str, str]] = []
+    for field in fields(claims):
+        value = getattr(claims, field.name)
+        name = prefix + field.name
+        if value is None and field.name in _FROM_ENDORSEMENTS:
+            continue
+        if is_dataclass(value) and not isinstance(value, SnpTcb):
+            rows += claim_rows(value, f"{name}.")
+        else:
+            rows.append((name, _claim_text(field.name, value)))
+    if hasattr(claims, "debug"):
+        rows.append((f"{prefix}debug", _claim_text("debug", claims.debug)))
+    return rows
+
+
+def _claim_text(name: str, value: object) -> str:
+    if value is None or value == ():
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and name in _WORDS:
+        return f"{value:#x}"
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, SnpTcb):
+        return _snp_tcb(value)
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, datetime):
+        return _time(value)
+    if isinstance(value, tuple):
+        return ("." if name in _VERSIONS else ", ").join(map(str, value))
+    return str(value)
+
+
+def _result_rows(result: AttestationResult) -> Rows:
     claims = result.claims
-    rows = [("TEE", _tee_title(claims)), *_claims_rows(claims)]
+    rows: Rows = [("TEE", _tee_title(claims)), *_claims_that_matter(claims)]
     rows.append(("bound by", f"{result.binding.value}: {result.binding_note}"))
     if result.anchor is not None:
         mark = {
-            AnchorKind.VENDOR: "[green]vendor root[/]",
-            AnchorKind.USER: "[yellow]given by the user[/]",
-            AnchorKind.SIMULATED: "[bold yellow]SIMULATED: proves nothing[/]",
+            AnchorKind.VENDOR: Styled("vendor root", "green"),
+            AnchorKind.USER: Styled("given by the user", "yellow"),
+            AnchorKind.SIMULATED: Styled("SIMULATED: proves nothing", "bold yellow"),
         }[result.anchor.kind]
-        rows.append(("anchor", f"{escape(result.anchor.name)}, {mark}"))
+        rows.append(("anchor", (f"{result.anchor.name}, ", mark)))
     if result.issued_at is not None:
         rows.append(("evidence of", f"{_time(result.issued_at)} (the attester's own claim)"))
     if result.valid_until is not None:
         rows.append(("valid until", _time(result.valid_until)))
-    for name, value in result.custom_claims.items():
-        rows.append((f"claim {escape(name)}", escape(_printable(value))))
-    rows.append(("policy", f"entry {escape(repr(result.policy_entry))}, digest {result.policy_digest.hex()[:16]}"))
+    rows += [(f"claim {name}", _readable(value)) for name, value in result.custom_claims.items()]
+    rows.append(("policy", f"entry {result.policy_entry!r}, digest {result.policy_digest.hex()[:16]}"))
     if result.connection is not None:
         tls = result.connection.tls
         group = f", {tls.group}" if tls.group else ""
-        rows.append(("channel", escape(f"{tls.version} {tls.cipher}{group}".strip())))
+        rows.append(("channel", f"{tls.version} {tls.cipher}{group}".strip()))
     passed = sum(check.verdict is Verdict.PASSED for check in result.checks)
     rows.append(("checks", f"{passed} passed, {len(result.not_checked)} not checked"))
-    rows.extend(("not checked", escape(f"{check.id}: {check.note}")) for check in result.not_checked)
+    rows += [("not checked", f"{check.id}: {_note(check)}") for check in result.not_checked]
     return rows
 
 
-def _tee_title(claims: TeeClaims) -> str:
+def _note(check: Check) -> str | None:
+    """Give a check's note; what its verdict says already is left out."""
+    return check.note.removeprefix(_NOT_BOUND) if check.note is not None else None
+
+
+def _tee_title(claims: TeeClaims) -> Cell:
     if isinstance(claims, NullClaims):
-        return "[bold yellow]none: nothing is proved[/]"
-    title = NAMES_BY_TEE[claims.tee_type].title
-    debug = ", [bold red]DEBUG[/]" if claims.debug else ""
+        return Styled("none: nothing is proved", "bold yellow")
     product = f" ({claims.product})" if isinstance(claims, SnpClaims) and claims.product else ""
-    return f"{title}{product}{debug}"
+    title = f"{NAMES_BY_TEE[claims.tee_type].title}{product}"
+    return (title, ", ", Styled("DEBUG", "bold red")) if claims.debug else title
 
 
-def _claims_rows(claims: TeeClaims) -> list[tuple[str, str]]:
+def _claims_that_matter(claims: TeeClaims) -> Rows:
     if isinstance(claims, SgxClaims):
         return [
             ("MRENCLAVE", claims.mr_enclave.hex()),
@@ -120,12 +171,10 @@ def _claims_rows(claims: TeeClaims) -> list[tuple[str, str]]:
             *_intel_tcb_rows(claims.tcb),
         ]
     if isinstance(claims, TdxClaims):
+        rtmrs = (claims.rtmr0, claims.rtmr1, claims.rtmr2, claims.rtmr3)
         return [
             ("MRTD", claims.mr_td.hex()),
-            *(
-                (f"RTMR{i}", rtmr.hex())
-                for i, rtmr in enumerate((claims.rtmr0, claims.rtmr1, claims.rtmr2, claims.rtmr3))
-            ),
+            *((f"RTMR{i}", rtmr.hex()) for i, rtmr in enumerate(rtmrs)),
             *_intel_tcb_rows(claims.tcb),
         ]
     if isinstance(claims, SnpClaims):
@@ -133,30 +182,29 @@ def _claims_rows(claims: TeeClaims) -> list[tuple[str, str]]:
             ("measurement", claims.measurement.hex()),
             ("host data", claims.host_data.hex()),
             ("VMPL", str(claims.vmpl)),
-            ("TCB", _snp_tcb(claims.reported_tcb)),
+            ("TCB", _snp_tcb(claims.reported_tcb) if claims.reported_tcb is not None else "unknown"),
         ]
     return []
 
 
-def _intel_tcb_rows(tcb: IntelTcb | None) -> list[tuple[str, str]]:
+def _intel_tcb_rows(tcb: IntelTcb | None) -> Rows:
     if tcb is None:
         return []
-    rows = [("TCB status", f"{tcb.status.value} (level of {tcb.tcb_date:%Y-%m-%d})")]
+    rows: Rows = [("TCB status", f"{tcb.status.value} (level of {tcb.tcb_date:%Y-%m-%d})")]
     if tcb.advisories:
         rows.append(("advisories", ", ".join(tcb.advisories)))
     return rows
 
 
-def _snp_tcb(tcb: SnpTcb | None) -> str:
-    if tcb is None:
-        return "unknown"
+def _snp_tcb(tcb: SnpTcb) -> str:
     fmc = f"fmc {tcb.fmc}, " if tcb.fmc is not None else ""
     return f"{fmc}bootloader {tcb.bootloader}, tee {tcb.tee}, snp {tcb.snp}, microcode {tcb.microcode}"
 
 
-def _printable(value: bytes) -> str:
+def _readable(value: bytes) -> str:
+    """Give a custom claim as text where it is some, else in hexadecimal."""
     text = value.rstrip(b"\0").decode("utf-8", "replace")
-    return text if text.isprintable() else value.hex()
+    return text if text.isprintable() and "\ufffd" not in text else value.hex()
 
 
 def _time(time: datetime) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from rats_tls.cli.options import connection_options, judging_options
-from rats_tls.cli.sides import Reporter, SideOptions, make_context
+from rats_tls.cli.sides import Reporter, SideOptions, address_text, make_context
 from rats_tls.connection import Connection
 from rats_tls.context import Listener
-from rats_tls.core.errors import RatsTlsError
+from rats_tls.core.errors import ConnectionFailedError, InternalError, RatsTlsError
 
 _MOST_CONNECTIONS = 64
 _IDLE_SECONDS = 60.0
@@ -27,14 +27,14 @@ def server(ip: str, port: int, as_json: bool, count: int | None, **options: Any)
     """Serve attested connections and echo what each client sends.
 
     With --policy, clients are judged too (mutual attestation); without, they are not asked for Evidence. A bad client
-    never ends the server.
+    never ends the server; Ctrl-C (exit code 130) and SIGTERM (143) do.
     """
     context = make_context(SideOptions(**options), default_attester="auto")
     reporter = Reporter(as_json=as_json)
     with context.listen((ip, port)) as listener:
-        address = listener.address
-        text = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)
+        text = address_text(listener.address)
         reporter.event("listening", f"listening on {text}", address=text)
+        reporter.serving = True
         _serve(listener, reporter, count)
 
 
@@ -61,7 +61,7 @@ def _serve(listener: Listener, reporter: Reporter, count: int | None) -> None:
 
 
 def _converse(connection: Connection, address: object, reporter: Reporter, places: threading.BoundedSemaphore) -> None:
-    title = f"client {address[0]}:{address[1]}" if isinstance(address, tuple) else "client"
+    title = f"client {address_text(address)}"
     try:
         with connection:
             connection.settimeout(_IDLE_SECONDS)
@@ -70,8 +70,12 @@ def _converse(connection: Connection, address: object, reporter: Reporter, place
             while data := connection.recv():
                 connection.sendall(data)
     except RatsTlsError as error:
-        reporter.refused(error, title=title)
+        reporter.ended(error, title=title)
     except OSError as error:
-        reporter.event("failed", f"{title}: {error}", reason=str(error))
+        reporter.ended(ConnectionFailedError(str(error)), title=title)
+    except Exception as error:  # noqa: BLE001  # whatever is wrong with one connection, the others go on
+        internal = InternalError(f"{type(error).__name__}: {error}")
+        internal.__cause__ = error
+        reporter.ended(internal, title=title)
     finally:
         places.release()

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from rich.console import Console
 
-from rats_tls.cli.options import load_policy, parse_claims
-from rats_tls.cli.render import show_refusal, show_result
+from rats_tls.cli.options import parse_claims
+from rats_tls.cli.render import show_failure, show_refusal, show_result
+from rats_tls.cli.screen import Screen, Styled, print_error
+from rats_tls.cli.streams import OutputError
 from rats_tls.context import Context
 from rats_tls.core.documents import Json, refusal_document, result_document
 from rats_tls.core.errors import RatsTlsError
 from rats_tls.core.evidence import TeeType
 from rats_tls.core.interfaces import Attester
+from rats_tls.core.refusals import Refusal
 from rats_tls.core.results import AttestationResult
-from rats_tls.files import load_endorsements, load_trust_anchors
+from rats_tls.files import load_endorsements, load_policy, load_trust_anchors
 from rats_tls.registry import SIMULATED_ATTESTERS, attester, simulated_attester
+
+_FAILURES = frozenset(
+    {
+        *(Refusal.CONFIGURATION, Refusal.NO_INSTANCE, Refusal.COLLECTION, Refusal.TLS, Refusal.CONNECTION),
+        *(Refusal.TIMEOUT, Refusal.INTERNAL),
+    }
+)
+"""Ends of a connection that are nobody's judgement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +56,12 @@ def make_context(options: SideOptions, *, default_attester: str | None) -> Conte
     Raises:
         RatsTlsError: options or files that do not go together.
     """
-    policy = load_policy(options.policy_file)
+    policy = load_policy(options.policy_file) if options.policy_file is not None else None
     for entry in policy.entries if policy is not None else ():
         if entry.tee is TeeType.NULL:
-            click.echo(f"warning: policy entry {entry.name!r} accepts peers that prove nothing", err=True)
+            Screen(stderr=True).line(
+                Styled("warning", "yellow"), f": policy entry {entry.name!r} accepts peers that prove nothing"
+            )
     return Context(
         policy=policy,
         attester=_make_attester(options, default_attester),
@@ -93,40 +104,66 @@ def parse_states(states: tuple[str, ...]) -> dict[str, str | bool]:
 
 
 class Reporter:
-    """Prints what happens, for a person or as JSON lines; safe to use from several threads."""
+    """Prints what happens, for a person or as JSON lines; safe to use from several threads.
+
+    Attributes:
+        serving: whether this side serves many: a failed connection is then an event of its log and not the end of the
+            command, and it goes on when nobody takes its output.
+    """
 
     def __init__(self, *, as_json: bool) -> None:
+        self.serving = False
         self._as_json = as_json
-        self._console = Console(emoji=False)
+        self._screen = Screen()
         self._lock = threading.Lock()
 
     def event(self, name: str, text: str, **facts: Json) -> None:
         """Tell one event: `text` to a person, `name` and `facts` as JSON."""
-        with self._lock:
+        with self._telling():
             if self._as_json:
-                _print_line({"event": name, **facts})
+                self._screen.document({"event": name, **facts})
             else:
-                self._console.print(text, markup=False, highlight=False)
+                self._screen.line(text)
 
     def accepted(self, result: AttestationResult | None, *, title: str) -> None:
         """Tell that a connection is accepted by both sides."""
-        with self._lock:
+        with self._telling():
             if self._as_json:
-                _print_line({"event": "accepted", "peer": result_document(result) if result is not None else None})
+                peer = result_document(result) if result is not None else None
+                self._screen.document({"event": "accepted", "peer": peer})
             elif result is None:
-                self._console.print(f"{title}: this side judges nobody", markup=False)
+                self._screen.line(f"{title}: this side judges nobody")
             else:
-                show_result(self._console, result, title=title)
+                show_result(self._screen, result, title=title)
 
-    def refused(self, error: RatsTlsError, *, title: str) -> None:
-        """Tell that a connection was refused or failed."""
-        with self._lock:
+    def ended(self, error: RatsTlsError, *, title: str) -> None:
+        """Tell that a connection was refused, by either side, or failed."""
+        failed = error.refusal in _FAILURES
+        with self._telling():
             if self._as_json:
-                _print_line({"event": "refused", **refusal_document(error)})
-            else:
-                show_refusal(self._console, error, title=title)
+                self._screen.document({"event": "failed" if failed else "refused", **refusal_document(error)})
+            elif not failed:
+                show_refusal(self._screen, error, title=title)
+            elif self.serving:
+                show_failure(self._screen, error, title=title)
+            if failed and not self.serving:
+                print_error(error.refusal.label, f"{title}: {error.message}")
+            Screen(stderr=True).traceback(error)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        with self._lock:
+            try:
+                yield
+            except OutputError as error:
+                if not self.serving:
+                    raise
+                Screen(stderr=True).line(Styled("warning", "yellow"), f": {error}; going on without output")
 
 
-def _print_line(document: Mapping[str, Json]) -> None:
-    sys.stdout.write(json.dumps(document) + "\n")
-    sys.stdout.flush()
+def address_text(address: object) -> str:
+    """Give a socket's address as people write it."""
+    if not isinstance(address, tuple):
+        return str(address)
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -6,18 +6,23 @@ import logging
 from pathlib import Path
 
 import click
-from rich.console import Console
 
+from rats_tls.cli.groups import help_without_command
+from rats_tls.cli.options import debug_option
+from rats_tls.cli.screen import Screen
 from rats_tls.core.errors import ConfigurationError
 from rats_tls.policy import Policy
 
 
-@click.group()
-def simulate() -> None:
+@click.group(invoke_without_command=True, subcommand_metavar="COMMAND [ARGS]...")
+@debug_option
+@click.pass_context
+def simulate(ctx: click.Context) -> None:
     """Simulated TEEs, for development and tests. They prove nothing."""
+    help_without_command(ctx)
 
 
-@simulate.command()
+@simulate.command(short_help="Make simulated vendors and machines, with policies that accept them.")
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--product",
@@ -28,6 +33,7 @@ def simulate() -> None:
     type=click.Choice(("Milan", "Genoa", "Turin")),
     help="AMD product that gets a root of its own.",
 )
+@debug_option
 def world(directory: Path, products: tuple[str, ...]) -> None:
     """Make simulated vendors and machines in DIRECTORY, with policies that accept them.
 
@@ -39,14 +45,14 @@ def world(directory: Path, products: tuple[str, ...]) -> None:
 
     # That these are simulated is what was asked for; who uses them is warned.
     logging.getLogger("rats_tls.simulation").setLevel(logging.ERROR)
-    console = Console(highlight=False, emoji=False)
-    with console.status("making keys and certificates"):
+    screen = Screen()
+    with screen.status("making keys and certificates"):
         made = SimulatedWorld.create(directory, products=products)  # type: ignore[arg-type]  # one of the choices
     files = {directory / f"{name}-policy.toml": policy_for(made, name) for name in ATTESTERS}
     for path, policy in files.items():
         _write(path, policy)
     for path in (made.trust_anchors_file, *files):
-        console.print(str(path), markup=False, soft_wrap=True)
+        screen.line(str(path))
 
 
 def _write(path: Path, policy: Policy) -> None:

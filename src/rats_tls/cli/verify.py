@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from rats_tls.appraisal import Appraiser
 from rats_tls.appraisers import make_appraiser
-from rats_tls.cli.options import judging_options, load_policy, parse_time
-from rats_tls.cli.render import show_refusal, show_result
+from rats_tls.cli.options import judging_options, parse_time
+from rats_tls.cli.render import show_claims, show_refusal, show_result
+from rats_tls.cli.screen import Screen
 from rats_tls.core.binding import REPORT_DATA_SIZE
-from rats_tls.core.documents import refusal_document, result_document
-from rats_tls.core.errors import RatsTlsError
+from rats_tls.core.documents import refusal_document, result_document, to_json
+from rats_tls.core.errors import AppraisalError, ConfigurationError, RatsTlsError
 from rats_tls.core.results import AttestationResult
-from rats_tls.files import Presented, load_endorsements, load_evidence, load_trust_anchors
+from rats_tls.files import (
+    Presented,
+    decoded_claims,
+    load_endorsements,
+    load_evidence,
+    load_policy,
+    load_trust_anchors,
+)
 
 
 @click.command()
@@ -26,6 +32,9 @@ from rats_tls.files import Presented, load_endorsements, load_evidence, load_tru
 @click.option("--report-data", metavar="HEX", help="The 64 bytes that bare Evidence must carry.")
 @click.option("--at", "at_time", metavar="TIME", help="Judge as of this time (RFC 3339) instead of now.")
 @click.option("--checks", is_flag=True, help="List every check.")
+@click.option(
+    "--claims", is_flag=True, help="List every claim, of refused Evidence too: the values to pin in a policy."
+)
 def verify(
     evidence_file: Path,
     policy_file: Path | None,
@@ -35,36 +44,50 @@ def verify(
     report_data: str | None,
     at_time: str | None,
     checks: bool,
+    claims: bool,
 ) -> None:
     """Judge the Evidence in FILE: a quote, a report, or a certificate that carries one.
 
     Nothing is fetched: give Endorsements by --endorsements-file. A certificate from a file proves no possession of
     its key, and bare Evidence without --report-data is bound to nothing: the policy must then list binding "none".
     """
-    policy = load_policy(policy_file)
-    if policy is None:
-        raise click.UsageError("--policy is required: Evidence is judged against a policy or not at all")
+    if policy_file is None:
+        raise click.UsageError("give --policy FILE: Evidence is judged against a policy or not at all")
     now = parse_time(at_time)
     expected = _report_data(report_data)
     appraiser = make_appraiser(
-        policy,
+        load_policy(policy_file),
         trust_anchors=load_trust_anchors(*trust_anchors, now=now),
         endorsements=load_endorsements(*endorsements_files),
     )
-    console = Console(emoji=False)
-    title = evidence_file.name
+    screen = Screen()
+    presented: Presented | None = None
     try:
-        result = _appraise(appraiser, load_evidence(evidence_file), expected, now=now)
+        presented = load_evidence(evidence_file)
+        result = _appraise(appraiser, presented, expected, now=now)
+    except ConfigurationError:
+        raise
     except RatsTlsError as error:
+        known = decoded_claims(presented) if claims and presented is not None else None
         if as_json:
-            click.echo(json.dumps(refusal_document(error)))
+            screen.document({**refusal_document(error), **({"claims": to_json(known)} if known is not None else {})})
         else:
-            show_refusal(console, error, title=title, checks=checks)
+            show_refusal(screen, error, title=evidence_file.name, checks=checks)
+            if known is not None:
+                show_claims(screen, known, note=_standing(error))
+        Screen(stderr=True).traceback(error)
         raise click.exceptions.Exit(int(error.refusal.exit_code)) from error
     if as_json:
-        click.echo(json.dumps(result_document(result)))
+        screen.document(result_document(result))
     else:
-        show_result(console, result, title=title, checks=checks)
+        show_result(screen, result, title=evidence_file.name, checks=checks, claims=claims)
+
+
+def _standing(error: RatsTlsError) -> str:
+    """Say what the decoded claims of refused Evidence are worth: only the policy is judged of authentic ones."""
+    if isinstance(error, AppraisalError) and error.authenticated:
+        return "those in the Evidence itself; authentic, refused by the policy"
+    return "those in the Evidence itself; not authenticated"
 
 
 def _appraise(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rats_tls.core.refusals import Refusal, WireCode
+from rats_tls.core.text import printable
 
 if TYPE_CHECKING:
     from rats_tls.core.checks import Check, Mismatch
@@ -32,6 +33,9 @@ _CERTIFICATE_ALERTS = frozenset(
 class RatsTlsError(Exception):
     """Base of all errors.
 
+    Its text is one line of printable characters, whatever a peer put into it: what others wrote ends up in terminals
+    and logs.
+
     Attributes:
         refusal: the row of the refusal table.
         checks: the checks done before the refusal, the failed one last; empty outside an appraisal.
@@ -40,13 +44,13 @@ class RatsTlsError(Exception):
     default_refusal = Refusal.INTERNAL
 
     def __init__(self, message: str, *, refusal: Refusal | None = None) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.refusal = refusal or self.default_refusal
         self.checks: tuple[Check, ...] = ()
 
     @property
     def message(self) -> str:
-        """The message in one line."""
+        """The message in one line of printable characters."""
         return str(self.args[0])
 
 

@@ -48,7 +48,10 @@ def _read(data: bytes, limits: Limits) -> tuple[Endorsement, ...]:
         issuer = _issuer_of_list(data)
         if issuer is not None and _INTEL in issuer:
             return (_intel_list(data, issuer),)
-        return amd_endorsements(data, limits=limits)
+        try:
+            return amd_endorsements(data, limits=limits)
+        except RatsTlsError as error:
+            raise DecodeError("no known form of Endorsements", "", None, error.message) from error
     blocks = split_pem(data, _STRUCTURE)
     certificates = [Certificate.from_der(block.der, _STRUCTURE) for block in blocks if block.label == CERTIFICATE]
     lists = [block.der for block in blocks if block.label != CERTIFICATE]

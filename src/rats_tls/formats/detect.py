@@ -40,4 +40,7 @@ def detect_evidence(data: bytes) -> Evidence:
         )
     if len(data) == 432:
         raise UnsupportedError("this looks like an SGX local report: it can be verified only inside its target enclave")
-    raise UnsupportedError(f"no known Evidence: {len(data)} bytes that begin with {data[:16].hex() or 'nothing'}")
+    raise UnsupportedError(
+        f"Evidence: got {len(data)} bytes that begin with {data[:16].hex() or 'nothing'}, "
+        "expected an SGX or TDX quote, a SEV-SNP report, or a certificate (PEM, DER) that carries one"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
@@ -53,6 +54,17 @@ _REFUSALS = (
 
 _LONGEST_NAME = 512
 """Characters of a name that are kept for people; messages show them, and a peer's names may be as long as its bytes."""
+
+
+def _reason(error: Exception) -> str:
+    """Say in a few words what `cryptography` does not like; its own words are for programmers."""
+    text = str(error)
+    if "ParseError" in text or isinstance(error, IndexError):
+        where = re.findall(r'"(\w+::\w+)"', text)
+        return f"malformed DER at {where[-1]}" if where else "malformed DER"
+    if "PEM" in text:
+        return "no whole PEM block of a certificate"
+    return text.partition(". ")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +175,7 @@ class Certificate:
                     path_length=constraints.path_length if constraints is not None else None,
                 )
         except (*_REFUSALS, IndexError) as error:
-            raise DecodeError(structure, "", None, f"not an X.509 certificate: {error}") from error
+            raise DecodeError(structure, "", None, f"not an X.509 certificate: {_reason(error)}") from error
 
     @property
     def self_issued(self) -> bool:
@@ -236,7 +248,7 @@ class RevocationList:
                 unknown_critical=tuple(unknown),
             )
         except (*_REFUSALS, IndexError) as error:
-            raise DecodeError(structure, "", None, f"not a revocation list: {error}") from error
+            raise DecodeError(structure, "", None, f"not a revocation list: {_reason(error)}") from error
 
 
 def certificates_from_pem(pem: bytes, structure: str = "CertificateChain", *, limit: int = 8) -> tuple[bytes, ...]:
@@ -248,7 +260,7 @@ def certificates_from_pem(pem: bytes, structure: str = "CertificateChain", *, li
     try:
         found = x509.load_pem_x509_certificates(pem)
     except _REFUSALS as error:
-        raise DecodeError(structure, "", None, f"not a PEM certificate bundle: {error}") from error
+        raise DecodeError(structure, "", None, f"not a PEM certificate bundle: {_reason(error)}") from error
     if len(found) > limit:
         raise DecodeError(structure, "", None, f"{len(found)} certificates, at most {limit} are read")
     # A block with a broken frame or another label would else be passed over as text between blocks.

@@ -46,9 +46,7 @@ class SimulatedAttester(ABC):
             self._evidence(bytes(REPORT_DATA_SIZE))
         except (ValueError, OverflowError) as error:
             raise ConfigurationError(f"{name}: {error}") from error
-        _log.warning(
-            "%s: this TEE is simulated; its Evidence proves nothing and convinces only who trusts its root", name
-        )
+        _log.warning("%s: a simulated TEE proves nothing", name)
 
     @property
     def name(self) -> str:

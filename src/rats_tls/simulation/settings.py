@@ -120,15 +120,21 @@ def _parse(kind: Any, text: str) -> object:  # noqa: ANN401  # one line for each
     if kind is SnpTcb:
         return _snp_tcb(text)
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return kind(text)
+        return _member(kind, text)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
         return next((option for option in arguments if str(option) == text), None) or _no_option(arguments)
     if origin is tuple and arguments[0] is int:
         return tuple(int(part) for part in text.split("."))
     if origin is Collection and arguments[0] in {SignedItem, EndorsementKind}:
-        return frozenset(arguments[0](part) for part in text.split(","))
+        return frozenset(_member(arguments[0], part) for part in text.split(","))
     raise ValueError("this setting cannot be given as text")
+
+
+def _member(kind: type[Enum], text: str) -> object:
+    return next((member for member in kind if member.value == text), None) or _no_option(
+        tuple(member.value for member in kind)
+    )
 
 
 def _no_option(options: tuple[object, ...]) -> object:

@@ -31,6 +31,8 @@ _DRAIN = 7 * _RECORD  # bytes taken out at once; from 128 KiB on, glibc maps fre
 # "tls alert bad record mac"; for a few older ones the word is left out.
 _ALERT = re.compile(r"(?:ssl/tls|tls|sslv3|tlsv1|tlsv13) alert (.+)|tlsv1 (unsupported extension|unrecognized name)")
 _UNEXPECTED_EOF = "unexpected eof while reading"
+# What the first bytes of HTTP, SSH, SMTP, ... or of noise look like to OpenSSL.
+_NOT_TLS = frozenset({"wrong version number", "http request", "https proxy request"})
 
 _OPTIONS = SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION
 
@@ -183,6 +185,8 @@ class OpensslTlsSession:
         elif alert := _ALERT.fullmatch(reason):
             name = (alert[1] or alert[2]).replace(" ", "_")
             self._error = TlsError(f"TLS {doing}: the peer sent alert {name}", peer_alert=name)
+        elif not self._complete and reason in _NOT_TLS:
+            self._error = TlsError(f"TLS {doing}: the peer does not speak TLS ({reason})")
         else:
             self._error = TlsError(f"TLS {doing}: {reason}")
         return self._error

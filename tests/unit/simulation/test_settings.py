@@ -70,6 +70,14 @@ def test_other_texts_are_refused(name: str, key: str, text: str) -> None:
         parse(name, **{key: text})
 
 
+@pytest.mark.parametrize(
+    ("key", "listed"), [("tcb_status", "UpToDate, SWHardeningNeeded"), ("revoked", "intel-intermediate, intel-pck")]
+)
+def test_the_values_of_an_enumeration_are_listed(key: str, listed: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{key}: got 'Nope': expected one of .*{listed}"):
+        parse(SGX, **{key: "Nope"})
+
+
 def test_name_alone_is_for_flags() -> None:
     assert parse(SGX, debug=True) == {"debug": True}
     with pytest.raises(ConfigurationError, match="mr_enclave: it is no flag"):

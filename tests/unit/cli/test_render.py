@@ -1,0 +1,68 @@
+"""Every claim that a policy can pin is shown, for every TEE."""
+
+from __future__ import annotations
+
+import pytest
+
+from rats_tls import registry
+from rats_tls.cli.render import claim_rows
+from rats_tls.core.claims import TeeClaims
+from rats_tls.core.endorsements import Endorsements
+from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
+from support.simulated import NOW, REPORT_DATA, world
+
+# What policies judge and what tells machines apart; `min_...` fields judge the claim of that name.
+PINNED = {
+    "sgx_ecdsa": {
+        *("mr_enclave", "mr_signer", "isv_prod_id", "isv_svn", "attributes", "xfrm", "miscselect", "config_id"),
+        *("config_svn", "isv_ext_prod_id", "isv_family_id", "report_data", "cpu_svn", "debug", "platform.fmspc"),
+        *("platform.ppid", "platform.pce_svn", "platform.sgx_tcb_components", "platform.platform_instance_id"),
+        *("tcb.status", "tcb.advisories", "tcb.tcb_evaluation_data_number", "tcb.tcb_date"),
+    },
+    "tdx_ecdsa": {
+        *("mr_td", "rtmr0", "rtmr1", "rtmr2", "rtmr3", "mr_seam", "mr_signer_seam", "seam_attributes"),
+        *("td_attributes", "xfam", "mr_config_id", "mr_owner", "mr_owner_config", "mr_service_td", "tee_tcb_svn"),
+        *("tee_tcb_svn2", "report_data", "debug", "platform.ppid", "tcb.status", "tcb.module_status"),
+    },
+    "sev_snp": {
+        *("measurement", "host_data", "id_key_digest", "author_key_digest", "family_id", "image_id", "guest_svn"),
+        *("policy", "platform_info", "chip_id", "vmpl", "report_version", "current_version", "committed_version"),
+        *("current_tcb", "reported_tcb", "committed_tcb", "launch_tcb", "report_data", "report_id", "signing_key"),
+        *("key_info", "product", "csp_id", "launch_mit_vector", "current_mit_vector", "debug"),
+    },
+}
+
+
+def verified(tee: str) -> TeeClaims:
+    collected = world().attester(f"simulated_{tee}").collect(REPORT_DATA)
+    assert collected is not None
+    verifier = registry.verifier(tee)
+    verification = verifier.verify(
+        verifier.decode(collected.evidence),
+        Endorsements(collected.endorsements),
+        anchors=world().trust_anchors,
+        crypto=OpensslCryptoWrapper(),
+        now=NOW,
+    )
+    assert verification.problems == ()
+    return verification.claims
+
+
+@pytest.mark.parametrize("tee", sorted(PINNED))
+def test_every_claim_is_shown(tee: str) -> None:
+    claims = verified(tee)
+    rows = dict(claim_rows(claims))
+    assert PINNED[tee] <= rows.keys()
+    assert rows["report_data"] == REPORT_DATA.hex()
+    own = {name for name in claims.__dataclass_fields__ if name not in {"platform", "tcb"}}
+    assert own <= rows.keys()
+    assert all(isinstance(value, str) and value for value in rows.values())
+
+
+def test_forms_of_claims() -> None:
+    rows = dict(claim_rows(verified("sev_snp")))
+    assert rows["policy"] == "0x30000"
+    assert rows["current_version"] == "1.55.40"
+    assert rows["reported_tcb"] == "bootloader 4, tee 0, snp 24, microcode 219"
+    assert rows["csp_id"] == "none"
+    assert rows["debug"] == "false"
