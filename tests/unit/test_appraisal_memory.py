@@ -149,16 +149,3 @@ def test_refusals_are_not_remembered() -> None:
         with pytest.raises(Exception, match="mr_enclave"):
             judging.appraise_certificate(der, now=NOW, possession_proved=True)
         assert verifier.calls == ["decode", "verify"] * number
-
-
-def test_who_finds_the_memory_in_use_judges_anew() -> None:
-    """Nobody waits for it, and in a child that was forked while it was in use it is so for ever."""
-    der, report_data = certificate()
-    verifier = ScriptedVerifier(report_data=report_data)
-    judging = appraiser(verifier)
-    judging.appraise_certificate(der, now=NOW, possession_proved=True)
-    with judging._memory._lock:
-        assert judging.appraise_certificate(der, now=NOW, possession_proved=True).verdict == "accepted"
-    assert verifier.calls == ["decode", "verify"] * 2
-    judging.appraise_certificate(der, now=NOW, possession_proved=True)
-    assert verifier.calls == ["decode", "verify"] * 2
