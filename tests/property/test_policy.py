@@ -117,7 +117,6 @@ snp = {
     **{name: masks(64) for name in ("allowed_policy_bits", "required_policy_bits", "allowed_platform_info")},
     "allowed_key_info": masks(32),
     **{name: masks(64) for name in ("required_platform_info", "required_mitigations")},
-    "allowed_key_info": masks(32),
     "min_policy_abi": numbers(2, 8),
     "min_firmware_version": numbers(3, 8),
     "signing_keys": one_or_several(st.sampled_from(("VCEK", "VLEK"))),
