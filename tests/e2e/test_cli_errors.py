@@ -54,6 +54,7 @@ ERRORS: list[tuple[str, Callable[[CommandFiles], Arguments], int, str]] = [
     ("claim", lambda f: client(f, "--claim", "x"), 1, "expected NAME=VALUE"),
     ("first year", lambda f: verify(f, "--at", "0001-01-01T00:00:00+23:59"), 1, "error: usage: "),
     ("last year", lambda f: verify(f, "--at", "9999-12-31T23:59:59-12:00"), 1, "error: usage: "),
+    ("last second", lambda f: verify(f, "--at", "9999-12-31T23:59:59Z"), 1, "error: usage: "),
     ("no zone", lambda f: verify(f, "--at", "2026-01-01T00:00:00"), 1, "a time needs its zone"),
     ("empty policy", lambda f: ["verify", f.evidence()[0], "--policy", f.write("e", b"")], 1, "/e: the file is empty"),
     ("empty anchors", lambda f: verify(f, "--trust-anchors", f.write("e", b"")), 1, "/e: the file is empty"),

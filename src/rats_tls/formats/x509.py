@@ -57,8 +57,11 @@ _LONGEST_NAME = 512
 
 
 def _reason(error: Exception) -> str:
-    """Say in a few words what `cryptography` does not like; its own words are for programmers."""
-    text = str(error)
+    """Say in a few words what `cryptography` does not like; its own words are for programmers.
+
+    They may also repeat what it was given, so they are cut.
+    """
+    text = str(error)[:_LONGEST_NAME]
     if "ParseError" in text or isinstance(error, IndexError):
         where = re.findall(r'"(\w+::\w+)"', text)
         return f"malformed DER at {where[-1]}" if where else "malformed DER"
