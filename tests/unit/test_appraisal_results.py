@@ -24,6 +24,13 @@ def test_profile_is_what_the_peer_speaks(preamble: bool | None, profile: str | N
     assert result.profile == profile
 
 
+def test_a_result_reads_as_one_line() -> None:
+    evidence, endorsements = collected(SGX)
+    text = str(appraise(evidence, endorsements, policy_for(SGX)))
+    assert text.startswith("sgx_ecdsa accepted by entry 'pinned', TCB UpToDate, bound by report-data, anchor Simulated")
+    assert "(simulated), until 2026-" in text
+
+
 def test_bare_evidence_has_no_profile() -> None:
     evidence, endorsements = collected(SGX)
     assert appraise(evidence, endorsements, policy_for(SGX)).profile is None

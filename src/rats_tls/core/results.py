@@ -7,7 +7,7 @@ from datetime import datetime
 
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.binding import Binding
-from rats_tls.core.checks import Check
+from rats_tls.core.checks import Check, time_text
 from rats_tls.core.claims import TeeClaims
 from rats_tls.core.evidence import TeeType
 from rats_tls.core.interfaces import TlsFacts
@@ -86,6 +86,17 @@ class AttestationResult:
     def __post_init__(self) -> None:
         if self.seal is not _APPRAISAL_SEAL:
             raise TypeError("AttestationResult is made only by rats_tls.appraisal")
+
+    def __str__(self) -> str:
+        tcb = getattr(self.claims, "tcb", None)
+        parts = [
+            f"{self.tee_type} accepted by entry {self.policy_entry!r}",
+            *([f"TCB {tcb.status.value}"] if tcb is not None else []),
+            f"bound by {self.binding.value}",
+            f"anchor {self.anchor.name} ({self.anchor.kind.value})" if self.anchor is not None else "nothing proved",
+            *([f"until {time_text(self.valid_until)}"] if self.valid_until is not None else []),
+        ]
+        return ", ".join(parts)
 
     def with_peer_accepted(self, peer_accepted: bool | None) -> AttestationResult:
         """Give this result with what the peer said afterwards of its own judgement."""

@@ -73,6 +73,7 @@ def test_what_a_result_says() -> None:
     assert result.tee_type is TeeType.NULL
     assert [check.id for check in result.not_checked] == ["b"]
     assert "seal" not in repr(result)
+    assert str(result) == "null accepted by entry 'entry', bound by none, nothing proved"
     assert copy.copy(result) == result
 
 
