@@ -15,10 +15,11 @@ TYPE_CHECKING = False
 """As of `typing`, whose import would take longer than all else here."""
 
 if TYPE_CHECKING:
+    from rats_tls.aio import open_connection, start_server
     from rats_tls.appraisal import Appraiser
     from rats_tls.appraisers import make_appraiser
     from rats_tls.connection import Connection
-    from rats_tls.context import Context, Listener
+    from rats_tls.context import Context
     from rats_tls.core.algorithms import KeyAlgorithm
     from rats_tls.core.anchors import TrustAnchor
     from rats_tls.core.endorsements import Endorsements
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from rats_tls.core.evidence import Evidence, TeeType
     from rats_tls.core.results import AttestationResult
     from rats_tls.files import load_endorsements, load_evidence, load_trust_anchors
+    from rats_tls.listener import Listener
     from rats_tls.policy import Policy
 
 __all__ = [
@@ -92,6 +94,8 @@ __all__ = [
     "load_evidence",
     "load_trust_anchors",
     "make_appraiser",
+    "open_connection",
+    "start_server",
 ]
 
 _ERRORS = "rats_tls.core.errors"
@@ -103,7 +107,7 @@ _HOMES = {
     "Endorsements": "rats_tls.core.endorsements",
     "Evidence": "rats_tls.core.evidence",
     "KeyAlgorithm": "rats_tls.core.algorithms",
-    "Listener": "rats_tls.context",
+    "Listener": "rats_tls.listener",
     "Policy": "rats_tls.policy",
     "TeeType": "rats_tls.core.evidence",
     "TrustAnchor": "rats_tls.core.anchors",
@@ -111,6 +115,8 @@ _HOMES = {
     "load_evidence": "rats_tls.files",
     "load_trust_anchors": "rats_tls.files",
     "make_appraiser": "rats_tls.appraisers",
+    "open_connection": "rats_tls.aio",
+    "start_server": "rats_tls.aio",
 }
 """Where the public names live; the errors have a home of their own. Loaded on first use, to keep imports fast."""
 

@@ -127,19 +127,10 @@ class Appraiser:
             InternalError: a Verifier failed in a way of its own.
         """
         endorsements = self._endorsements.with_items(peer_endorsements)
-        # Rule 12: everything that the verdict depends on; the clock is compared on every use.
-        key = (
-            hashlib.sha256(certificate).digest(),
-            self._policy.digest,
-            endorsements.digest,
-            self._anchors_digest,
-            self._crypto_text,
-            possession_proved,
-            preamble,
-        )
-        remembered = self._memory.recall(key, now)
+        key = self._key(certificate, endorsements, possession_proved=possession_proved, preamble=preamble)
+        remembered = self._memory.recall(key, now, connection)
         if remembered is not None:
-            return replace(remembered, judged_at=now, remembered_from=remembered.judged_at, connection=connection)
+            return remembered
         try:
             attested = read_attested_certificate(certificate, limits=self._limits)
         except RatsTlsError as error:
@@ -154,6 +145,35 @@ class Appraiser:
         result = self._judge(subject, endorsements.with_items(attested.endorsements), now, connection)
         self._memory.keep(key, result)
         return result
+
+    def recall_certificate(
+        self,
+        certificate: bytes,
+        *,
+        now: datetime,
+        possession_proved: bool,
+        preamble: bool | None = None,
+        peer_endorsements: Iterable[Endorsement] = (),
+        connection: ConnectionFacts | None = None,
+    ) -> AttestationResult | None:
+        """Give what `appraise_certificate` would give without judging again, or None. Takes no time to speak of."""
+        endorsements = self._endorsements.with_items(peer_endorsements)
+        key = self._key(certificate, endorsements, possession_proved=possession_proved, preamble=preamble)
+        return self._memory.recall(key, now, connection)
+
+    def _key(
+        self, certificate: bytes, endorsements: Endorsements, *, possession_proved: bool, preamble: bool | None
+    ) -> tuple[object, ...]:
+        """Give everything that the verdict depends on but the time, which is compared on every use (rule 12)."""
+        return (
+            hashlib.sha256(certificate).digest(),
+            self._policy.digest,
+            endorsements.digest,
+            self._anchors_digest,
+            self._crypto_text,
+            possession_proved,
+            preamble,
+        )
 
     def appraise_evidence(
         self,

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from rats_tls.core.results import AttestationResult
+from rats_tls.core.results import AttestationResult, ConnectionFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,10 @@ class AppraisalMemory:
         self._remembered: OrderedDict[tuple[object, ...], _Remembered] = OrderedDict()
         self._lock = threading.Lock()
 
-    def recall(self, key: tuple[object, ...], now: datetime) -> AttestationResult | None:
-        """Give the result kept under `key`, or None when there is none that holds at `now`."""
+    def recall(
+        self, key: tuple[object, ...], now: datetime, connection: ConnectionFacts | None = None
+    ) -> AttestationResult | None:
+        """Give the result kept under `key` as one of `now` and `connection`, or None when there is none that holds."""
         if not self._lock.acquire(blocking=False):
             return None
         try:
@@ -47,7 +49,8 @@ class AppraisalMemory:
                 del self._remembered[key]
                 return None
             self._remembered.move_to_end(key)
-            return remembered.result
+            result = remembered.result
+            return replace(result, judged_at=now, remembered_from=result.judged_at, connection=connection)
         finally:
             self._lock.release()
 

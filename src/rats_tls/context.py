@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import socket
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Any, Self
+from functools import partial
+from typing import TypeVar
 
 from rats_tls import registry
 from rats_tls.appraisers import make_appraiser
@@ -16,15 +19,21 @@ from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.binding import Binding
 from rats_tls.core.endorsements import Endorsements
-from rats_tls.core.errors import ConfigurationError, ConnectionFailedError, InternalError
+from rats_tls.core.errors import ConfigurationError, ConnectionFailedError, InternalError, RatsTlsError
 from rats_tls.core.evidence import TeeType
 from rats_tls.core.interfaces import Attester, CryptoWrapper, Role, TlsWrapper, Verifier
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.core.results import AttestationResult, ConnectionFacts
 from rats_tls.credentials import CredentialSource
+from rats_tls.listener import Listener
 from rats_tls.policy import Policy
+from rats_tls.workers import Workers
 
 DEFAULT_MAX_EVIDENCE_AGE = 3600.0
+
+_log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 
 def _now() -> datetime:
@@ -122,6 +131,8 @@ class Context:
             clock=clock,
             limits=limits,
         )
+        self._workers = Workers()
+        self._renewing = threading.Event()
         self._settings: dict[Role, ChannelSettings] = {}
 
     def _require_consistent(self, key_algorithm: KeyAlgorithm, max_evidence_age: float) -> None:
@@ -186,9 +197,8 @@ class Context:
         Raises:
             ConfigurationError: the settings do not fit the role.
         """
-        settings = self._settings_for("server" if server_side else "client")
-        channel = Channel(settings, server_hostname=server_hostname)
-        return Connection(sock, channel, collect=self._collect, appraise=self._appraise, limits=self._limits)
+        channel = self.channel(server_side=server_side, server_hostname=server_hostname)
+        return Connection(sock, channel, collect=self.collect_credentials, appraise=self.appraise, limits=self._limits)
 
     def listen(self, address: tuple[str, int] | str, *, backlog: int = 128) -> Listener:
         """Listen on (host, port) or on the path of a Unix socket.
@@ -214,9 +224,71 @@ class Context:
                 sock = socket.create_server(address, family=family, backlog=backlog)
         except OSError as error:
             raise ConnectionFailedError(f"listen on {_address_text(address)}: {error}") from error
-        return Listener(sock, self)
+        return Listener(sock, partial(self.wrap_socket, server_side=True))
 
-    # --- what the shells need ------------------------------------------------------------------------------------
+    # --- what shells over the channel ask ------------------------------------------------------------------------
+    @property
+    def limits(self) -> Limits:
+        """Sizes and times."""
+        return self._limits
+
+    @property
+    def collector(self) -> Executor:
+        """The thread in which an asyncio connection has Evidence collected."""
+        return self._workers.collector
+
+    @property
+    def judge(self) -> Executor:
+        """The threads in which an asyncio connection has its peer judged."""
+        return self._workers.judge
+
+    def channel(self, *, server_side: bool = False, server_hostname: str | None = None) -> Channel:
+        """Make the channel of a new connection. Raises ConfigurationError: the settings do not fit the role."""
+        return Channel(self._settings_for("server" if server_side else "client"), server_hostname=server_hostname)
+
+    def present_credentials(self) -> Credentials | None:
+        """Give credentials without waiting for an Attester, or None when there are none in date.
+
+        When they are due for renewal, that begins in the background.
+        """
+        present, due = self._credentials.present()
+        if present is not None and due and not self._renewing.is_set():
+            self._renewing.set()
+            self.collector.submit(self._renew)
+        return present
+
+    def _renew(self) -> None:
+        try:
+            self._credentials.current()
+        except RatsTlsError as error:
+            _log.warning("evidence not renewed: %s", error)
+        finally:
+            self._renewing.clear()
+
+    def collect_credentials(self) -> Credentials:
+        """Give credentials in date; has them collected where there are none. Raises CollectionError."""
+        return self._credentials.current()
+
+    def recall(self, needed: AppraisalNeeded) -> AttestationResult | None:
+        """Give the result of an appraisal of the same certificate that still holds, or None."""
+        return self._ask(self._appraiser.recall_certificate, needed) if self._appraiser is not None else None
+
+    def appraise(self, needed: AppraisalNeeded) -> AttestationResult:
+        """Judge the peer of a connection. Raises RatsTlsError to refuse it."""
+        if self._appraiser is None:
+            raise InternalError("an appraisal was asked for where no policy is")
+        return self._ask(self._appraiser.appraise_certificate, needed)
+
+    def _ask(self, judgement: Callable[..., _T], needed: AppraisalNeeded) -> _T:
+        return judgement(
+            needed.certificate,
+            now=self._clock(),
+            possession_proved=needed.binding is not Binding.NONE,
+            preamble=needed.preamble,
+            peer_endorsements=needed.endorsements,
+            connection=ConnectionFacts(tls=needed.facts, tls_wrapper=f"{self._tls.name} ({self._tls.version})"),
+        )
+
     def _settings_for(self, role: Role) -> ChannelSettings:
         settings = self._settings.get(role)
         # Threads that come here at once may each make them; all take the first.
@@ -252,78 +324,6 @@ class Context:
             allow_tls12=self._allow_tls12,
             limits=self._limits,
         )
-
-    def _collect(self) -> Credentials:
-        return self._credentials.current()
-
-    def _appraise(self, needed: AppraisalNeeded) -> AttestationResult:
-        if self._appraiser is None:
-            raise InternalError("an appraisal was asked for where no policy is")
-        return self._appraiser.appraise_certificate(
-            needed.certificate,
-            now=self._clock(),
-            possession_proved=needed.binding is not Binding.NONE,
-            preamble=needed.preamble,
-            peer_endorsements=needed.endorsements,
-            connection=ConnectionFacts(tls=needed.facts, tls_wrapper=f"{self._tls.name} ({self._tls.version})"),
-        )
-
-
-class Listener:
-    """A listening socket whose connections are attested."""
-
-    def __init__(self, sock: socket.socket, context: Context) -> None:
-        self._socket = sock
-        self._context = context
-
-    def accept(self, *, handshake: bool = True) -> tuple[Connection, Any]:
-        """Wait for a client.
-
-        Args:
-            handshake: do the handshake and the appraisals here. A server of many clients passes False and does them
-                in the thread that serves the connection, so that one slow client keeps nobody waiting.
-
-        Returns:
-            The connection and the peer's address.
-
-        Raises:
-            RatsTlsError: that client was refused or failed; the listener goes on.
-            TimeoutError: the listener's timeout ran out.
-            OSError: the listener is closed.
-        """
-        sock, address = self._socket.accept()
-        sock.settimeout(None)
-        if sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = self._context.wrap_socket(sock, server_side=True)
-        if handshake:
-            connection.handshake()
-        return connection, address
-
-    @property
-    def address(self) -> Any:  # noqa: ANN401  # of the socket's family
-        """Own address, with the port that was chosen for port 0."""
-        return self._socket.getsockname()
-
-    def fileno(self) -> int:
-        """File descriptor of the listening socket."""
-        return self._socket.fileno()
-
-    def settimeout(self, seconds: float | None) -> None:
-        """Set how long `accept` waits for a client; None for ever."""
-        self._socket.settimeout(seconds)
-
-    def close(self) -> None:
-        """Stop listening; connections go on."""
-        self._socket.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _address_text(address: tuple[str, int] | str) -> str:

@@ -81,17 +81,32 @@ class CredentialSource:
         """
         with self._lock:
             now = self._clock()
-            made = self._made
-            if made is not None and timedelta(0) <= now - made.made_at < self._max_age * ROTATE_AFTER:
-                return made.credentials
+            present, due = self._present(now)
+            if present is not None and not due:
+                return present
             try:
                 self._made = _Made(self._make(now), now)
             except CollectionError as error:
-                if made is not None and timedelta(0) <= now - made.made_at < self._max_age:
+                if present is not None:
                     _log.warning("evidence not renewed, the present one is used until its age ends it: %s", error)
-                    return made.credentials
+                    return present
                 raise
             return self._made.credentials
+
+    def present(self) -> tuple[Credentials | None, bool]:
+        """Give the credentials that are there and in date, or None, and whether they are due to be made anew.
+
+        Never blocks for an Attester.
+        """
+        return self._present(self._clock())
+
+    def _present(self, now: datetime) -> tuple[Credentials | None, bool]:
+        made = self._made
+        age = now - made.made_at if made is not None else timedelta(0)
+        # A clock that was put back tells no age.
+        if made is None or not timedelta(0) <= age < self._max_age:
+            return None, True
+        return made.credentials, age >= self._max_age * ROTATE_AFTER
 
     def _make(self, now: datetime) -> Credentials:
         key = self._crypto.generate_key(self._key_algorithm)

@@ -39,9 +39,9 @@ def test_an_entry_that_lets_the_preamble_out_does_so_for_its_own_peers_alone() -
             facts=TLS,
         )
 
-    assert judging._appraise(needed(preamble=True)).policy_entry == "strict"
+    assert judging.appraise(needed(preamble=True)).policy_entry == "strict"
     with pytest.raises(AppraisalError) as caught:
-        judging._appraise(needed(preamble=False))
+        judging.appraise(needed(preamble=False))
     found = {(mismatch.entry, mismatch.field) for mismatch in caught.value.mismatches}
     assert found == {("strict", "preamble"), ("lax", "mr_enclave")}
 

@@ -11,8 +11,8 @@ import click
 from rats_tls.cli.options import connection_options, judging_options
 from rats_tls.cli.sides import Reporter, SideOptions, address_text, make_context
 from rats_tls.connection import Connection
-from rats_tls.context import Listener
 from rats_tls.core.errors import ConnectionFailedError, InternalError, RatsTlsError
+from rats_tls.listener import Listener
 
 _MOST_CONNECTIONS = 64
 _IDLE_SECONDS = 60.0
