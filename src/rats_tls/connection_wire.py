@@ -21,7 +21,7 @@ _LEAVING_SECONDS = 1.0
 """How long a thread may take to leave a call on a socket that was shut down; a signal handler has interrupted it."""
 _LINGER_SECONDS = 1.0
 """How long the peer of a refused connection may take to read why."""
-_RECEIVE_SIZE = 262_144
+_RECEIVE_SIZE = 65_536  # above 128 KiB glibc maps fresh pages for every buffer
 _SEND_SIZE = 262_144
 
 

@@ -131,6 +131,7 @@ class Context:
             clock=clock,
             limits=limits,
         )
+        self._tls_text = f"{self._tls.name} ({self._tls.version})"
         self._workers = Workers()
         self._renewing = threading.Event()
         self._settings: dict[Role, ChannelSettings] = {}
@@ -286,7 +287,7 @@ class Context:
             possession_proved=needed.binding is not Binding.NONE,
             preamble=needed.preamble,
             peer_endorsements=needed.endorsements,
-            connection=ConnectionFacts(tls=needed.facts, tls_wrapper=f"{self._tls.name} ({self._tls.version})"),
+            connection=ConnectionFacts(tls=needed.facts, tls_wrapper=self._tls_text),
         )
 
     def _settings_for(self, role: Role) -> ChannelSettings:

@@ -51,7 +51,7 @@ class OpensslTlsSession:
         connection: in accept or connect state, of a context whose verify callback is `_accept_any_certificate`.
     """
 
-    __slots__ = ("_certificate", "_closed", "_complete", "_connection", "_error", "_out")
+    __slots__ = ("_certificate", "_closed", "_complete", "_connection", "_error", "_facts", "_out")
 
     def __init__(self, connection: SSL.Connection) -> None:
         self._certificate = _PeerCertificateSeen()
@@ -59,6 +59,7 @@ class OpensslTlsSession:
         self._complete = False
         self._closed = False
         self._error: TlsError | None = None
+        self._facts: TlsFacts | None = None
         self._out: list[bytes] = []
         connection.set_app_data(self._certificate)
 
@@ -145,6 +146,14 @@ class OpensslTlsSession:
 
     def facts(self) -> TlsFacts:
         """Version, cipher suite, group and hash."""
+        if self._facts is None:
+            facts = self._read_facts()
+            if not self._complete:
+                return facts
+            self._facts = facts
+        return self._facts
+
+    def _read_facts(self) -> TlsFacts:
         cipher = self._connection.get_cipher_name() or ""
         return TlsFacts(
             version=self._connection.get_protocol_version_name(),
