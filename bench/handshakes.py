@@ -1,4 +1,4 @@
-"""Mutual handshakes over loopback sockets, blocking and asyncio, against the standard library's with pinned certificates.
+"""Mutual handshakes over loopback, blocking and asyncio, against the standard library's with pinned certificates.
 
 Each connection: connect, handshake, five bytes there and back, close.
 """
