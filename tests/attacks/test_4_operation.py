@@ -120,7 +120,7 @@ def test_4_2_what_one_entry_waives_another_still_demands(name: str) -> None:
     elsewhere = pinning_entry(claims, **lax, **{other: bytes(len(getattr(claims, other)))})
     with pytest.raises(EndorsementMissingError) as caught:
         appraise(evidence, without, Policy.of(strict, elsewhere))
-    assert {item.kind for item in caught.value.missing} <= LISTS
+    assert {item.kind for item in caught.value.missing} <= set(LISTS)
     assert caught.value.missing
     assert appraise(evidence, without, Policy.of(strict, pinning_entry(claims, **lax))).policy_entry == "lax"
 
