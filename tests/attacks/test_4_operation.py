@@ -1,4 +1,5 @@
-"""Attacks on the operation of a verifier. Numbers are those of docs/attacks.md; 4.3 is in test_memory.
+"""Attacks on the operation of a verifier. Numbers are those of docs/attacks.md; 4.3 is in
+test_memory_of_appraisals and test_memory_of_verifiers.
 
 More of 4.5 and all of 4.8 is in test_channel; 4.6 needs Attestation Results from peers, which are not taken.
 """

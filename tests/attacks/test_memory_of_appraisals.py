@@ -1,4 +1,4 @@
-"""Remembered appraisals (rule 12, attack 4.3): never another verdict than a judgement from nothing would give."""
+"""Remembered appraisals (rule of trust 12, attack 4.3): never another verdict than one from nothing."""
 
 from __future__ import annotations
 

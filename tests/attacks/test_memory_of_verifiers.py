@@ -1,4 +1,4 @@
-"""What Verifiers remember (rule 12, attack 4.3): never another verdict than one from nothing."""
+"""What Verifiers remember (rule of trust 12, attack 4.3): never another verdict than one from nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules of trust (docs/architecture.md), each by a test that fails when the rule is taken out.
+"""The rules of trust (docs/rules-of-trust.md), each by a test that fails when the rule is taken out.
 
 Rules that other files hold whole: 4 and 5 (`tests/vectors`, `tests/unit/formats`, `tests/unit/core/test_refusals.py`),
 9 and 10 (`tests/attacks/test_channel.py`, `tests/contract/test_tls_wrappers.py`), 11 (`tests/e2e/test_blocking.py`).
