@@ -24,6 +24,7 @@ from rats_tls.appraisal_checks import (
     policy_error,
     require_fresh,
     uncovered,
+    unread,
 )
 from rats_tls.appraisal_memory import AppraisalMemory
 from rats_tls.certificates.binding import verify_certificate_key_binding, verify_peer_certificate
@@ -164,7 +165,10 @@ class Appraiser:
     def _key(
         self, certificate: bytes, endorsements: Endorsements, *, possession_proved: bool, preamble: bool | None
     ) -> tuple[object, ...]:
-        """Give everything that the verdict depends on but the time, which is compared on every use (rule 12)."""
+        """Give everything that the verdict depends on but the time, which is compared on every use.
+
+        Source: docs/rules-of-trust.md, 12.
+        """
         return (
             hashlib.sha256(certificate).digest(),
             self._policy.digest,
@@ -243,6 +247,8 @@ class Appraiser:
         checks.extend(verification.checks)
         if decoded is not None and decoded.not_covered:
             checks.append(uncovered(decoded.not_covered))
+        if subject.attested is not None and any(subject.attested.trailing_bytes):
+            checks.append(unread(subject.attested.trailing_bytes))
         hard = sorted(
             (p for p in verification.problems if p.missing is None and not p.waived_by_revocation),
             key=lambda problem: problem.stage,

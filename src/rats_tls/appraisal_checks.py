@@ -133,6 +133,20 @@ def uncovered(size: int) -> Check:
     )
 
 
+def unread(sizes: tuple[int, int, int]) -> Check:
+    """Give the check that tells of bytes in a certificate that no reader of the format reads."""
+    places = ("the Evidence extension's item", "the claims map", "the pubkey-hash item")
+    found = ", ".join(f"{size} behind {place}" for size, place in zip(sizes, places, strict=True) if size)
+    return Check(
+        id="certificate.trailing_bytes",
+        stage=Stage.DECODE,
+        source="C rats-tls writes them; docs/certificate-format.md",
+        verdict=Verdict.NOT_CHECKED,
+        expected="nothing behind the items",
+        note=f"bytes that mean nothing and were not read: {found}",
+    )
+
+
 def not_bound(reason: str) -> Check:
     """Give the check that tells why no key is bound."""
     return Check(

@@ -14,6 +14,7 @@ from rats_tls.core.interfaces import TlsFacts
 from rats_tls.core.limits import Limits
 from rats_tls.core.refusals import Refusal
 from rats_tls.tls_wrappers.openssl import OpensslTlsSession, OpensslTlsWrapper
+from rats_tls.tls_wrappers.openssl_buffers import PublicBuffers
 from support.channels import certificate, credentials, pair, read_all, result_for, run, settings
 from support.tls import StdlibPeer
 
@@ -263,6 +264,7 @@ class _Broken(OpensslTlsSession):
 
 class _Wrapper(OpensslTlsWrapper):
     def __init__(self, session: type[OpensslTlsSession]) -> None:
+        super().__init__()
         self._session = session
 
     def context(self, config):
@@ -271,7 +273,7 @@ class _Wrapper(OpensslTlsWrapper):
 
         class Context:
             def session(self, server_hostname=None):
-                return kind(made.session(server_hostname)._connection)
+                return kind(made.session(server_hostname)._connection, PublicBuffers())
 
         return Context()
 

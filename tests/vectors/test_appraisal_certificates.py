@@ -98,6 +98,10 @@ class TestCapturedFromC:
         assert [check.id for check in caught.value.checks if check.verdict is Verdict.FAILED] == [
             f"{prefix}.quote_signature"
         ]
+        unread = [str(check.note) for check in caught.value.checks if check.id == "certificate.trailing_bytes"]
+        assert len(unread) == any(attested.trailing_bytes)
+        for note in unread:
+            assert f"{attested.trailing_bytes[0]} behind the Evidence extension's item" in note
 
 
 def test_captured_csv_is_unsupported_by_name() -> None:

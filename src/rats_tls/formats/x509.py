@@ -289,6 +289,8 @@ def _signature_algorithm(signed: x509.Certificate | x509.CertificateRevocationLi
 
 
 _warnings_lock = threading.Lock()
+_MOST_SECONDS_TO_WAIT = 0.25
+"""Many times what reading a certificate takes: a child that was forked while a thread held the lock never gets it."""
 
 
 @contextmanager
@@ -296,14 +298,21 @@ def _any_serial_number(der: bytes) -> Iterator[None]:
     """Read a certificate whose serial number is not positive without a warning: AMD's VCEK certificates all have 0.
 
     RFC 5280 4.1.2.2 wants a positive one, but demands that such certificates are handled. The warning filters belong
-    to the whole process, so they are touched for such certificates only, and by one thread at a time.
+    to the whole process, so they are touched for such certificates only, and by one thread at a time. Without the lock
+    the certificate is read all the same, with the warning.
     """
     if _serial_number_is_positive(der):
         yield
         return
-    with _warnings_lock, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Parsed a serial number", CryptographyDeprecationWarning)
+    if not _warnings_lock.acquire(timeout=_MOST_SECONDS_TO_WAIT):
         yield
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Parsed a serial number", CryptographyDeprecationWarning)
+            yield
+    finally:
+        _warnings_lock.release()
 
 
 def _serial_number_is_positive(der: bytes) -> bool:

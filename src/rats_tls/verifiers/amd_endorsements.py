@@ -29,7 +29,7 @@ from rats_tls.verifiers.amd_chain import (
     verify_vek,
 )
 from rats_tls.verifiers.amd_report import VEK_NAMES, mismatch
-from rats_tls.verifiers.chain import BoundedCache
+from rats_tls.verifiers.chain import BoundedCache, malformed_endorsement
 
 _MAX_TRIALS = 16
 """Most VEKs of one report whose key is tried; each costs one P-384 verification."""
@@ -55,11 +55,7 @@ class Unreadable:
     @property
     def refusal(self) -> RatsTlsError | None:
         """The error of one of this side, with the refusal of a broken chain; None for one of the peer."""
-        if self.origin is Origin.PEER:
-            return None
-        renamed = CertificateChainError(f"Endorsement is malformed: {self.error.message}")
-        renamed.__cause__ = self.error
-        return renamed
+        return None if self.origin is Origin.PEER else malformed_endorsement(self.error)
 
     def __str__(self) -> str:
         return f"{self.origin.value} copy: {self.error.message}"

@@ -13,6 +13,7 @@ from rats_tls.core.checks import time_text
 from rats_tls.core.errors import (
     CertificateChainError,
     ConfigurationError,
+    DecodeError,
     ExpiredError,
     RatsTlsError,
     SignatureError,
@@ -37,9 +38,9 @@ _T = TypeVar("_T")
 class BoundedCache:
     """Remembers the outcome of a computation by everything that it depended on; oldest use goes first. Thread-safe.
 
-    Belongs to one Verifier (DESIGN rule on caches): callers put anchors and crypto back end into the key, and the bytes
-    of every certificate and document that took part. What is kept is some multiple of these bytes, so that bounding
-    them bounds the memory, whatever a peer sends.
+    Belongs to one Verifier (docs/rules-of-trust.md, 12): callers put anchors and crypto back end into the key, and the
+    bytes of every certificate and document that took part. What is kept is some multiple of these bytes, so that
+    bounding them bounds the memory, whatever a peer sends.
 
     Never waits: who finds it in use computes for itself. So does for ever a child that was forked while a thread of
     its parent used it.
@@ -130,6 +131,13 @@ def require_in_date(certificate: Certificate, now: datetime, *, role: str) -> No
             f"{role} has expired: got {time_text(now)}, notAfter {time_text(certificate.not_after)}",
             refusal=Refusal.CERTIFICATE_NOT_IN_DATE,
         )
+
+
+def malformed_endorsement(error: DecodeError) -> CertificateChainError:
+    """Give an error of decoding an Endorsement the refusal of a broken chain: its own is that of Evidence."""
+    renamed = CertificateChainError(f"Endorsement is malformed: {error.message}")
+    renamed.__cause__ = error
+    return renamed
 
 
 def match_anchor(

@@ -32,7 +32,7 @@ from rats_tls.core.verification import EndorsementUse
 from rats_tls.formats.intel.qe_identity import QeIdentity
 from rats_tls.formats.intel.tcb_info import TcbInfo
 from rats_tls.formats.x509 import Certificate, RevocationList
-from rats_tls.verifiers.chain import BoundedCache, require_in_date
+from rats_tls.verifiers.chain import BoundedCache, malformed_endorsement, require_in_date
 from rats_tls.verifiers.intel_chain import VerifiedPck, verify_revocation_list, verify_tcb_signer
 
 T = TypeVar("T", TcbInfo, QeIdentity, RevocationList)
@@ -271,7 +271,8 @@ def _authentic(items: Iterable[Endorsement], authenticate: Callable[[Endorsement
             if item.origin is Origin.PEER:
                 notes.append(f"peer's copy: {problem.message}")
             else:
-                error = error or _refusal_of(problem)
+                refusal = malformed_endorsement(problem) if isinstance(problem, DecodeError) else problem
+                error = error or refusal
                 notes.append(problem.message)
         else:
             if copy is not None:
@@ -288,15 +289,6 @@ def _of_its_own(error: RatsTlsError | None) -> RatsTlsError | None:
     own = copy_of(error)
     own.__cause__ = error.__cause__
     return own
-
-
-def _refusal_of(problem: RatsTlsError) -> RatsTlsError:
-    """Give an error about an Endorsement the refusal of a broken chain, which for decoding is that of Evidence."""
-    if isinstance(problem, DecodeError):
-        renamed = CertificateChainError(f"Endorsement is malformed: {problem.message}")
-        renamed.__cause__ = problem
-        return renamed
-    return problem
 
 
 def _serials(copies: Copies[RevocationList]) -> frozenset[int]:

@@ -18,9 +18,6 @@ from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.formats.intel.json_document import JsonObject, split_response
 from rats_tls.formats.x509 import certificates_from_pem
 
-FIELDS_VERSION = 3
-"""Version of the fields of the certificate extension, as C rats-tls writes it."""
-
 _CRL_PEM = re.compile(rb"-----BEGIN X509 CRL-----([A-Za-z0-9+/=\s]*)-----END X509 CRL-----\s*")
 _HEX = re.compile(rb"(?:[0-9A-Fa-f]{2})+")
 _DOCUMENTS = {
