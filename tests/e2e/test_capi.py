@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 import threading
 import time
 from dataclasses import replace
@@ -31,6 +32,7 @@ from rats_tls.capi import (
     TlsWrapperError,
 )
 from rats_tls.core.claims import SgxClaims, SnpClaims, TdxClaims
+from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements
 from rats_tls.core.errors import AppraisalError, NotConfirmedError, PeerRefusedError
 from rats_tls.core.limits import Limits
 from rats_tls.core.refusals import Refusal, WireCode
@@ -47,7 +49,7 @@ from support.capi import (
     socket_pair,
 )
 from support.policies import null_policy
-from support.sides import ALL_SIMULATED, SGX, SNP, TDX, context, echo, policy_for, served
+from support.sides import ALL_SIMULATED, SGX, SNP, TDX, attester, context, echo, policy_for, served
 
 
 def exchange(server: Handle, client: Handle) -> None:
@@ -115,6 +117,31 @@ def test_a_handle_talks_to_the_blocking_api() -> None:
             capi.transmit(client, b"hello")
             assert capi.receive(client, 64) == b"hello"
     assert outcome.error is None
+
+
+def test_a_server_that_judges_nobody_serves_peers_without_the_preamble_when_told_to() -> None:
+    for serves in (True, False):
+        server = handle(SERVER, SGX, options={"serves_without_preamble": serves})
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+
+        def greet(client: socket.socket, tls: ssl.SSLContext = tls) -> None:
+            with tls.wrap_socket(client) as wrapped:
+                wrapped.sendall(b"hello")
+                wrapped.recv(1)
+
+        with socket_pair() as (left, right), server:
+            negotiating = threading.Thread(target=in_threads, args=(lambda right=right: greet(right),), daemon=True)
+            negotiating.start()
+            if serves:
+                capi.negotiate(server, left)
+                assert capi.receive(server, 5) == b"hello"
+                capi.cleanup(server)
+            else:
+                with pytest.raises(TlsWrapperError) as caught:
+                    capi.negotiate(server, left)
+                assert caught.value.refusal in {Refusal.PREAMBLE_REQUIRED, Refusal.TLS}
+            negotiating.join(20)
 
 
 # --- refusals -----------------------------------------------------------------------------------------------------
@@ -203,6 +230,17 @@ def test_what_the_callback_is_told_of_sgx() -> None:
     assert sgx.attributes == evidence.quote[96:112]
     assert sgx.mr_enclave == evidence.quote[112:144]
     assert {"tcb_info", "qe_identity", "pck_crl", "root_ca_crl"} <= set(json.loads(sgx.collateral))
+
+
+def test_collateral_is_what_the_verdict_rests_on() -> None:
+    """Of Endorsements that fit other platforms nothing is told."""
+    other = Endorsement(kind=EndorsementKind.AMD_CRL, data=b"of no use")
+    unused = next(item for item in attester(TDX).endorsements.items if item.kind is EndorsementKind.INTEL_TCB_INFO)
+    sgx = seen(SGX, endorsements=Endorsements((unused, other))).sgx
+    assert sgx is not None
+    collateral = json.loads(sgx.collateral)
+    assert collateral["tcb_info"] != unused.data.decode()
+    assert json.loads(collateral["tcb_info"])["id"] == "SGX"
 
 
 def test_what_the_callback_is_told_of_tdx() -> None:
