@@ -31,6 +31,7 @@ from rats_tls.capi import (
     TlsWrapperCode,
     TlsWrapperError,
 )
+from rats_tls.connection import Connection
 from rats_tls.core.claims import SgxClaims, SnpClaims, TdxClaims
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements
 from rats_tls.core.errors import AppraisalError, NotConfirmedError, PeerRefusedError
@@ -462,6 +463,35 @@ def test_cleanup_while_negotiating_leaves_no_connection() -> None:
         error, _ = in_threads(lambda: capi.negotiate(client, right), clean_up)
     assert isinstance(error, CallError)
     assert client._connection is None
+
+
+@pytest.mark.parametrize("moment", ["_wrap", "_negotiate"])
+def test_cleanup_just_before_or_after_the_handshake_leaves_no_connection(
+    moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, client = handle(SERVER, SGX), handle(CLIENT, None, SGX)
+    wrap = client._wrap
+
+    def wrapped(fd: int | socket.socket) -> Connection:
+        connection = wrap(fd)
+        handshake = connection.handshake
+
+        def then_clean_up() -> None:
+            handshake()
+            capi.cleanup(client)
+
+        if moment == "_wrap":
+            capi.cleanup(client)
+        else:
+            monkeypatch.setattr(connection, "handshake", then_clean_up)
+        return connection
+
+    monkeypatch.setattr(client, "_wrap", wrapped)
+    _, error = negotiated(server, client)
+    assert isinstance(error, CoreError)
+    assert "cleaned up" in str(error)
+    assert client._connection is None
+    capi.cleanup(server)
 
 
 def test_cleanup_by_the_callback_leaves_no_connection() -> None:
