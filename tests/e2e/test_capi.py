@@ -487,7 +487,11 @@ def test_cleanup_just_before_or_after_the_handshake_leaves_no_connection(
         return connection
 
     monkeypatch.setattr(client, "_wrap", wrapped)
-    _, error = negotiated(server, client)
+    with socket_pair() as (left, right):
+        actions = [lambda: capi.negotiate(client, right)]
+        if moment == "_negotiate":
+            actions.append(lambda: capi.negotiate(server, left))
+        error = in_threads(*actions)[0]
     assert isinstance(error, CoreError)
     assert "cleaned up" in str(error)
     assert client._connection is None
