@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 
-from rats_tls.capi.errors import CoreCode, CoreError, invalid
+from rats_tls.capi.errors import CoreCode, CoreError, call_error, invalid
 from rats_tls.core.algorithms import KeyAlgorithm
-from rats_tls.core.refusals import Refusal
+from rats_tls.core.errors import NoInstanceError
 
 API_VERSION_DEFAULT = 1
 API_VERSION_MAX = 1
@@ -168,12 +168,9 @@ class Configuration:
     def _require_quotes(self) -> None:
         epid = [name for name in (self.attester_type, self.verifier_type) if "epid" in name.lower()]
         if self.quote_sgx_epid.valid or epid:
-            raise CoreError(
-                f"{epid[0] if epid else 'quote_sgx_epid'}: SGX EPID attestation has reached its end of life and is not "
-                "done here; use sgx_ecdsa",
-                code=CoreCode.NOT_REGISTERED,
-                refusal=Refusal.NO_INSTANCE,
-            )
+            named = epid[0] if epid else "quote_sgx_epid"
+            message = f"{named}: SGX EPID attestation has reached its end of life and is not done here; use sgx_ecdsa"
+            raise call_error(NoInstanceError(message))
         if self.quote_sgx_ecdsa.valid and self.quote_sgx_ecdsa.cert_type != PCK_CHAIN:
             got = self.quote_sgx_ecdsa.cert_type
             raise invalid(f"quote_sgx_ecdsa.cert_type: got {got}, expected {PCK_CHAIN} (PCK certificate chain)")
