@@ -19,7 +19,7 @@ types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python bench/verify_intel.py
+	$(BIN)/python -m bench
 
 docs: $(VENV)/.installed-dev
 	PYTHONPATH=tests $(BIN)/python -m support.generated_pages

@@ -48,7 +48,7 @@ from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.core.refusals import Refusal
 from rats_tls.core.results import _APPRAISAL_SEAL, AttestationResult, ConnectionFacts
 from rats_tls.core.verification import DecodedEvidence, Problem, Verification
-from rats_tls.policy import JUDGED_TEE_TYPES, Entry, Facts, Policy
+from rats_tls.policy import JUDGED_TEE_TYPES, Entry, Evaluation, Facts, Policy
 
 
 class Appraiser:
@@ -277,7 +277,7 @@ class Appraiser:
             raise missing_error(self._policy, missing, verification, facts)
         evaluation = self._policy.evaluate(verification.claims, facts, verified=True)
         if evaluation.accepted is None:
-            raise policy_error(evaluation.mismatches)
+            raise self._refusal(evaluation, revocation, verification, facts)
         entry = evaluation.accepted
         checks.append(
             Check(
@@ -290,6 +290,16 @@ class Appraiser:
         )
         result = self._result(subject, verification, entry, checks, now=now)
         return replace(result, connection=connection)
+
+    def _refusal(
+        self, evaluation: Evaluation, revocation: Sequence[Problem], verification: Verification, facts: Facts
+    ) -> RatsTlsError:
+        """Give the refusal of claims that no entry accepts: `policy`, unless revocation lists are all that lacks."""
+        known = replace(facts, revocation_checked=True)
+        if not revocation or self._policy.evaluate(verification.claims, known, verified=True).accepted is None:
+            return policy_error(evaluation.mismatches, missing=revocation)
+        stale = next((problem.error for problem in revocation if problem.missing is None), None)
+        return stale or missing_error(self._policy, revocation, verification, facts)
 
     def _verifier_for(self, tee_type: TeeType, evidence: Evidence | None) -> Verifier:
         """Choose the Verifier by the type of the Evidence, among those that the policy names. Never replaced."""

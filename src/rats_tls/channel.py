@@ -126,7 +126,7 @@ class Channel:
             self._tls.receive_eof()
         self._advance()
 
-    def data_to_send(self) -> bytes:
+    def data_to_send(self) -> bytes | bytearray:
         """Give and forget the bytes due to the transport. Never raises."""
         return self._tls.data_to_send() if self._tls is not None else b""
 
@@ -193,7 +193,7 @@ class Channel:
             raise self._broken(error) from error
 
     def receive(self, size: int) -> bytes | None:
-        """Give up to `size` bytes of application data, at most one TLS record's: None when none are there yet.
+        """Give up to `size` bytes of application data, perhaps fewer than there are: None when none are there yet.
 
         Gives b"" after the peer's end: its close_notify, or, from a peer without the preamble (C peers send no
         close_notify), the end of the transport.

@@ -43,32 +43,40 @@ class Credentials:
 NO_CREDENTIALS = Credentials(certificate=None, private_key=None)
 
 
-class _TlsContexts:
-    """TLS contexts by credentials, as long as those are in use. Thread-safe.
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What is made once for each credentials."""
 
-    Nobody waits for it: who finds it in use makes a context of his own. So does for ever a child that was forked while
+    context: TlsContext
+    offer: Offer
+
+
+class _Preparations:
+    """TLS contexts and offers by credentials, as long as those are in use. Thread-safe.
+
+    Nobody waits for it: who finds it in use makes his own. So does for ever a child that was forked while
     a thread of its parent used it.
     """
 
     def __init__(self) -> None:
-        self._made: WeakKeyDictionary[Credentials, TlsContext] = WeakKeyDictionary()
+        self._made: WeakKeyDictionary[Credentials, _Prepared] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
-    def get(self, settings: ChannelSettings, credentials: Credentials) -> TlsContext:
+    def get(self, settings: ChannelSettings, credentials: Credentials) -> _Prepared:
         if not self._lock.acquire(blocking=False):
             return self._make(settings, credentials)
         try:
-            context = self._made.get(credentials)
-            if context is None:
-                context = self._make(settings, credentials)
-                self._made[credentials] = context
-            return context
+            prepared = self._made.get(credentials)
+            if prepared is None:
+                prepared = self._make(settings, credentials)
+                self._made[credentials] = prepared
+            return prepared
         finally:
             self._lock.release()
 
     @staticmethod
-    def _make(settings: ChannelSettings, credentials: Credentials) -> TlsContext:
-        return settings.tls.context(settings.tls_config(credentials))
+    def _make(settings: ChannelSettings, credentials: Credentials) -> _Prepared:
+        return _Prepared(settings.tls.context(settings.tls_config(credentials)), settings.make_offer(credentials))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +114,7 @@ class ChannelSettings:
     provide_endorsements: bool = False
     allow_tls12: bool = False
     limits: Limits = DEFAULT_LIMITS
-    _contexts: _TlsContexts = field(default_factory=_TlsContexts, init=False, repr=False, compare=False)
+    _prepared: _Preparations = field(default_factory=_Preparations, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         capabilities = self.tls.capabilities
@@ -156,7 +164,7 @@ class ChannelSettings:
 
     def tls_context(self, credentials: Credentials) -> TlsContext:
         """Give the TLS context for `credentials`, made once. Raises ConfigurationError."""
-        return self._contexts.get(self, credentials)
+        return self._prepared.get(self, credentials).context
 
     def require_session(self, session: TlsSession) -> None:
         """Require of a complete handshake what holds whatever the TLS wrapper let through.
@@ -175,7 +183,11 @@ class ChannelSettings:
             raise TlsError(f"TLS version: got {version}, expected {' or '.join(expected)}")
 
     def offer(self, credentials: Credentials) -> Offer:
-        """Give what this side says in its preamble. Raises ConfigurationError, DecodeError for own Endorsements."""
+        """Give what this side says in its preamble, made once. Raises as `make_offer`."""
+        return self._prepared.get(self, credentials).offer
+
+    def make_offer(self, credentials: Credentials) -> Offer:
+        """Make what this side says in its preamble. Raises ConfigurationError, DecodeError for own Endorsements."""
         evidence = credentials.evidence
         accepted = self.accepted_tee_types if self.demands_evidence else ()
         documents = endorsements_to_documents(credentials.endorsements if self.provide_endorsements else ())

@@ -12,8 +12,11 @@ from rats_tls.channel import AppraisalNeeded, Channel, Credentials
 from rats_tls.connection_file import open_file
 from rats_tls.connection_wire import SocketWire
 from rats_tls.core.errors import ConfigurationError, ConnectionFailedError
+from rats_tls.core.interfaces import TlsFacts
 from rats_tls.core.limits import Limits
 from rats_tls.core.results import AttestationResult
+
+_KEY_BITS = {"AES_256": 256, "AES_128": 128, "CHACHA20": 256}
 
 
 class Connection:
@@ -47,6 +50,7 @@ class Connection:
         self._appraise = appraise
         self._close_asked = False
         self._files = 0
+        self._no_more_reading = False
 
     def handshake(self) -> None:
         """Do the TLS handshake, the preamble and the appraisals; does nothing once they are done.
@@ -68,20 +72,27 @@ class Connection:
         Raises:
             TimeoutError: the socket's timeout ran out; nothing is lost.
             RatsTlsError: the connection failed or was cut off.
-            ValueError: flags, which mean nothing over TLS.
+            ValueError: a negative size; flags, which mean nothing over TLS.
         """
         _require_no_flags(flags)
+        if size < 0:
+            raise ValueError(f"size: got {size}, expected at least 0")
         self.handshake()
-        return self._wire.receive(size) if size > 0 else b""
+        if self._no_more_reading:
+            return b""
+        return self._wire.receive(size) if size else b""
 
     def recv_into(self, buffer: bytearray | memoryview, nbytes: int = 0, flags: int = 0) -> int:
         """Receive into `buffer`, at most `nbytes` or its size; gives the number of bytes, 0 after the peer's end.
 
         Raises:
             TypeError: `buffer` cannot be written to.
+            ValueError: a negative number.
             TimeoutError: as `recv`, like the others that it raises.
         """
         view = memoryview(buffer).cast("B")
+        if nbytes < 0:
+            raise ValueError(f"nbytes: got {nbytes}, expected at least 0")
         if view.readonly:
             raise TypeError("recv_into: the buffer cannot be written to")
         data = self.recv(min(nbytes or len(view), len(view)), flags)
@@ -182,6 +193,8 @@ class Connection:
     def shutdown(self, how: int) -> None:
         """End one direction or both, as `socket.shutdown`: the end of this side's data is a close_notify.
 
+        After `SHUT_RD`, `recv` gives b"".
+
         Args:
             how: `socket.SHUT_WR`, `socket.SHUT_RD` or `socket.SHUT_RDWR`.
 
@@ -193,6 +206,8 @@ class Connection:
         self._wire.require_open()
         if how != socket.SHUT_RD:
             self._wire.end_data()
+        if how != socket.SHUT_WR:
+            self._no_more_reading = True
         self._wire.socket.shutdown(how)
 
     def close(self) -> None:
@@ -242,13 +257,20 @@ class Connection:
 
     def version(self) -> str | None:
         """TLS version, "none" without TLS, or None before the handshake."""
-        facts = self._wire.channel.facts
+        facts = self._facts()
         return facts.version if facts is not None else None
 
-    def cipher(self) -> str | None:
-        """Name of the cipher suite, or None before the handshake."""
-        facts = self._wire.channel.facts
-        return facts.cipher if facts is not None else None
+    def cipher(self) -> tuple[str, str, int | None] | None:
+        """Cipher suite, TLS version and bits of the secret key, as `ssl` gives them; None before the handshake."""
+        facts = self._facts()
+        if facts is None or not facts.cipher:
+            return None
+        bits = next((bits for part, bits in _KEY_BITS.items() if part in facts.cipher), None)
+        return facts.cipher, facts.version, bits
+
+    def _facts(self) -> TlsFacts | None:
+        with self._wire.state_lock:
+            return self._wire.channel.facts
 
     # --- the socket ----------------------------------------------------------------------------------------------
     def fileno(self) -> int:
@@ -270,6 +292,10 @@ class Connection:
     def getsockopt(self, level: int, option: int) -> int:
         """Give an option of the socket, as `socket.getsockopt`."""
         return self._wire.socket.getsockopt(level, option)
+
+    def setblocking(self, flag: bool) -> None:
+        """Block in reads and writes; what does not block is refused (see `settimeout`). Raises ValueError."""
+        self.settimeout(None if flag else 0)
 
     def settimeout(self, seconds: float | None) -> None:
         """Set the timeout of reads and writes; None blocks. Without blocking work asyncio connections.

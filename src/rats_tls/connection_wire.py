@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
+import select
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from rats_tls.channel import Accepted, AppraisalNeeded, Channel, Credentials, Event, EvidenceNeeded
 from rats_tls.core.errors import ConnectionFailedError, HandshakeTimeoutError, RatsTlsError
@@ -21,8 +23,19 @@ _LEAVING_SECONDS = 1.0
 """How long a thread may take to leave a call on a socket that was shut down; a signal handler has interrupted it."""
 _LINGER_SECONDS = 1.0
 """How long the peer of a refused connection may take to read why."""
-_RECEIVE_SIZE = 262_144
+_RECEIVE_SIZE = 65_536  # above 128 KiB glibc maps fresh pages for every buffer
 _SEND_SIZE = 262_144
+
+
+@contextlib.contextmanager
+def _failing(doing: str) -> Iterator[None]:
+    """Give a failure of the socket as a failure of the connection; a timeout stays one."""
+    try:
+        yield
+    except (RatsTlsError, TimeoutError):
+        raise
+    except OSError as error:
+        raise ConnectionFailedError(f"connection failed while {doing}: {error}") from error
 
 
 class SocketWire:
@@ -97,7 +110,6 @@ class SocketWire:
             except BaseException:
                 self.abandon()
                 raise
-            self._restore_timeout()
 
     def _handshake_until(
         self,
@@ -108,6 +120,8 @@ class SocketWire:
         while True:
             while (event := self._next_event()) is not None:
                 self._answer(event, collect, appraise)
+                if not self.accepted and time.monotonic() > deadline:
+                    raise TimeoutError  # a plug-in is not interrupted, and what it says comes too late
             self.flush(deadline)
             if self.channel.error is not None:
                 raise self.channel.error
@@ -160,22 +174,21 @@ class SocketWire:
         """
         with self._receive_lock:
             while (data := self._read(size)) is None:
-                try:
+                with _failing("receiving"):
                     self._receive_once(None)
-                except (RatsTlsError, TimeoutError):
-                    raise
-                except OSError as error:
-                    raise ConnectionFailedError(f"connection failed while receiving: {error}") from error
                 self.require_open()
                 self._flush_unless_sending()
             return data
 
     def pending(self) -> int:
         """Bytes that can be received without waiting for the peer; at least 1 when there are any."""
-        with self._receive_lock:
-            if not self._ahead:
-                self._ahead = self._read(_RECEIVE_SIZE) or b""
-            return len(self._ahead)
+        if self._receive_lock.acquire(blocking=False):  # else another thread reads, and takes them
+            try:
+                if not self._ahead:
+                    self._ahead = self._read(_RECEIVE_SIZE) or b""
+            finally:
+                self._receive_lock.release()
+        return len(self._ahead)
 
     def _read(self, size: int) -> bytes | None:
         if self._ahead:
@@ -194,14 +207,17 @@ class SocketWire:
         for start in range(0, len(data), _SEND_SIZE):
             with self.state_lock:
                 self.channel.send(data[start : start + _SEND_SIZE])
-            try:
+            self._flush_or_close()
+
+    def _flush_or_close(self) -> None:
+        """Send what is due. What was not sent in time is lost, and with it the connection."""
+        try:
+            with _failing("sending"):
                 self.flush()
-            except TimeoutError:
-                self.closed = True
-                self._close_socket()
-                raise
-            except OSError as error:
-                raise ConnectionFailedError(f"connection failed while sending: {error}") from error
+        except TimeoutError:
+            self.closed = True
+            self._close_socket()
+            raise
 
     def set_timeout(self, seconds: float | None) -> None:
         """Set the timeout of reads and writes."""
@@ -211,17 +227,45 @@ class SocketWire:
     # --- bytes ---------------------------------------------------------------------------------------------------
     def _receive_once(self, deadline: float | None) -> None:
         """Receive what the peer sends next and hand it to the channel."""
-        if deadline is not None:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError
-            self.socket.settimeout(left)
-        data = self.socket.recv(_RECEIVE_SIZE)
+        data = self._receive_bytes(deadline)
         with self.state_lock:
             if data:
                 self.channel.receive_from_wire(data)
             else:
                 self.channel.receive_eof()
+
+    def _receive_bytes(self, deadline: float | None) -> bytes:
+        """Receive from the socket; until `deadline` without its own timeout, which another thread may be using."""
+        if deadline is None:
+            return self.socket.recv(_RECEIVE_SIZE)
+        while True:
+            self._wait_for(select.POLLIN, deadline)
+            with contextlib.suppress(BlockingIOError):
+                return self.socket.recv(_RECEIVE_SIZE, socket.MSG_DONTWAIT)
+
+    def _send_bytes(self, data: bytes | bytearray, deadline: float | None) -> None:
+        """Send on the socket, as `_receive_bytes` receives."""
+        if deadline is None:
+            self.socket.sendall(data)
+            return
+        left = memoryview(data)
+        while left:
+            self._wait_for(select.POLLOUT, deadline)
+            with contextlib.suppress(BlockingIOError):
+                left = left[self.socket.send(left, socket.MSG_DONTWAIT) :]
+
+    def _wait_for(self, event: int, deadline: float) -> None:
+        """Wait until the socket is ready. Raises TimeoutError, and OSError when it is closed."""
+        left = deadline - time.monotonic()
+        descriptor = self.socket.fileno()
+        if descriptor < 0:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        if left <= 0:
+            raise TimeoutError
+        poll = select.poll()
+        poll.register(descriptor, event)
+        if not poll.poll(left * 1000):
+            raise TimeoutError
 
     def flush(self, deadline: float | None = None) -> None:
         """Send what is due.
@@ -246,7 +290,12 @@ class SocketWire:
         """
         if self._send_lock.acquire(blocking=False):
             try:
-                self._send_due(None)
+                with _failing("sending"):
+                    self._send_due(None)
+            except TimeoutError:
+                self.closed = True  # perhaps a part of a record was sent; both locks are held here
+                self.socket.close()
+                raise
             finally:
                 self._send_lock.release()
 
@@ -256,27 +305,15 @@ class SocketWire:
                 data = self.channel.data_to_send()
             if not data:
                 return
-            if deadline is not None:
-                self.socket.settimeout(max(deadline - time.monotonic(), 0.001))
-            self.socket.sendall(data)
-
-    def _restore_timeout(self) -> None:
-        with contextlib.suppress(OSError):  # closed by another thread in the meantime
-            self.socket.settimeout(self.timeout)
+            self._send_bytes(data, deadline)
 
     # --- end -----------------------------------------------------------------------------------------------------
     def end_data(self) -> None:
         """Send close_notify, within `limits.close_seconds`. Raises TimeoutError, ConnectionFailedError."""
         with self.state_lock:
             self.channel.close()
-        try:
+        with _failing("closing"):
             self.flush(time.monotonic() + self._limits.close_seconds)
-        except (RatsTlsError, TimeoutError):
-            raise
-        except OSError as error:
-            raise ConnectionFailedError(f"connection failed while closing: {error}") from error
-        finally:
-            self._restore_timeout()
 
     def drop_until_end(self) -> None:
         """Receive and drop until the peer's end, within `limits.close_seconds`.
@@ -286,17 +323,15 @@ class SocketWire:
             RatsTlsError: the connection failed or was cut off.
         """
         deadline = time.monotonic() + self._limits.close_seconds
+        if not self._receive_lock.acquire(timeout=self._limits.close_seconds):
+            raise TimeoutError("another thread is receiving")
         try:
-            with self._receive_lock:
+            with _failing("closing"):
                 while (data := self._read(_RECEIVE_SIZE)) != b"":
                     if data is None:
                         self._receive_once(deadline)
-        except (RatsTlsError, TimeoutError):
-            raise
-        except OSError as error:
-            raise ConnectionFailedError(f"connection failed while closing: {error}") from error
         finally:
-            self._restore_timeout()
+            self._receive_lock.release()
 
     def close(self) -> None:
         """Send close_notify when the connection is open, and close the socket. Never raises."""
@@ -323,10 +358,8 @@ class SocketWire:
         try:
             self.flush(deadline)
             self.socket.shutdown(socket.SHUT_WR)
-            while (left := deadline - time.monotonic()) > 0:
-                self.socket.settimeout(left)
-                if not self.socket.recv(_RECEIVE_SIZE):
-                    break
+            while self._receive_bytes(deadline):
+                pass
         except OSError:
             _log.debug("peer does not take the refusal", exc_info=True)
         self._close_socket()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
 import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime
 from functools import partial
@@ -146,6 +147,7 @@ class Context:
             clock=clock,
             limits=limits,
         )
+        self._tls_text = f"{self._tls.name} ({self._tls.version})"
         self._workers = Workers()
         self._renewing = threading.Event()
         self._settings: dict[Role, ChannelSettings] = {}
@@ -185,22 +187,12 @@ class Context:
         Raises:
             RatsTlsError: refused, by either side, or failed.
         """
-        self._settings_for("client")
-        try:
-            if isinstance(address, str):
-                sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-                sock.settimeout(timeout)
-                try:
-                    sock.connect(address)
-                except BaseException:
-                    sock.close()
-                    raise
-            else:
-                sock = socket.create_connection(address, timeout)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError as error:
-            raise ConnectionFailedError(f"connect to {_address_text(address)}: {error}") from error
-        connection = self.wrap_socket(sock, server_hostname=server_hostname)
+        channel = self.channel(server_hostname=server_hostname)
+        if timeout is not None and timeout <= 0:
+            raise ConfigurationError(f"timeout: got {timeout}, expected a positive number of seconds or None")
+        with _addressing("connect to", address):
+            sock = _connected(address, timeout)
+        connection = self._connection(sock, channel)
         connection.handshake()
         return connection
 
@@ -214,7 +206,9 @@ class Context:
         Raises:
             ConfigurationError: the settings do not fit the role.
         """
-        channel = self.channel(server_side=server_side, server_hostname=server_hostname)
+        return self._connection(sock, self.channel(server_side=server_side, server_hostname=server_hostname))
+
+    def _connection(self, sock: socket.socket, channel: Channel) -> Connection:
         return Connection(sock, channel, collect=self.collect_credentials, appraise=self.appraise, limits=self._limits)
 
     def listen(self, address: tuple[str, int] | str, *, backlog: int = 128) -> Listener:
@@ -227,20 +221,8 @@ class Context:
         """
         self._settings_for("server")
         self._credentials.current()
-        try:
-            if isinstance(address, str):
-                sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-                try:
-                    sock.bind(address)
-                    sock.listen(backlog)
-                except BaseException:
-                    sock.close()
-                    raise
-            else:
-                family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-                sock = socket.create_server(address, family=family, backlog=backlog)
-        except OSError as error:
-            raise ConnectionFailedError(f"listen on {_address_text(address)}: {error}") from error
+        with _addressing("listen on", address):
+            sock = _listening(address, backlog)
         return Listener(sock, partial(self.wrap_socket, server_side=True))
 
     # --- what shells over the channel ask ------------------------------------------------------------------------
@@ -311,7 +293,7 @@ class Context:
             possession_proved=needed.binding is not Binding.NONE,
             preamble=needed.preamble,
             peer_endorsements=needed.endorsements,
-            connection=ConnectionFacts(tls=needed.facts, tls_wrapper=f"{self._tls.name} ({self._tls.version})"),
+            connection=ConnectionFacts(tls=needed.facts, tls_wrapper=self._tls_text),
         )
 
     def _settings_for(self, role: Role) -> ChannelSettings:
@@ -371,5 +353,47 @@ def _discard(answer: object) -> None:
         answer.close()
 
 
-def _address_text(address: tuple[str, int] | str) -> str:
-    return address if isinstance(address, str) else f"{address[0]}:{address[1]}"
+Address = tuple[str, int] | str
+
+
+def _connected(address: Address, timeout: float | None) -> socket.socket:
+    if not isinstance(address, str):
+        sock = socket.create_connection(address, timeout)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(timeout)
+        sock.connect(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _listening(address: Address, backlog: int) -> socket.socket:
+    if isinstance(address, str):
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    else:
+        sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        if not isinstance(address, str):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(backlog)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+@contextlib.contextmanager
+def _addressing(doing: str, address: Address) -> Iterator[None]:
+    """Give whatever an address or the network raises as one error that names the address."""
+    text = address if isinstance(address, str) else f"{address[0]}:{address[1]}"
+    try:
+        yield
+    except OSError as error:
+        raise ConnectionFailedError(f"{doing} {text}: {error}") from error
+    except (UnicodeError, OverflowError, ValueError, TypeError) as error:
+        raise ConfigurationError(f"{doing} {text}: not an address: {error}") from error

@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 ROTATE_AFTER = 0.75
 """Fraction of the largest evidence age after which new connections get a new key and new Evidence."""
 
+_RETRY_AFTER = 0.02
+"""Fraction of the largest evidence age that passes before an Attester that failed is asked again."""
 _CERTIFICATE_SLACK = timedelta(hours=1)
 
 
@@ -67,31 +69,45 @@ class CredentialSource:
         self._clock = clock
         self._limits = limits
         self._made: _Made | None = None
+        self._retry_at: datetime | None = None
         self._lock = threading.Lock()
         _sources.add(self)
 
     def current(self) -> Credentials:
         """Give credentials whose Evidence is in date; makes new ones when the present ones have aged.
 
-        Blocks while the Attester collects. When that fails and the present Evidence is still in date, it is used.
+        Blocks while the Attester collects. Other threads go on with the present Evidence as long as it is in date, and
+        so does this one when the Attester fails.
 
         Raises:
             CollectionError: the Attester failed and nothing in date is there.
             ConfigurationError: the certificate would be larger than the limit.
         """
-        with self._lock:
-            now = self._clock()
-            present, due = self._present(now)
-            if present is not None and not due:
-                return present
-            try:
-                self._made = _Made(self._make(now), now)
-            except CollectionError as error:
-                if present is not None:
-                    _log.warning("evidence not renewed, the present one is used until its age ends it: %s", error)
-                    return present
+        now = self._clock()
+        present, due = self._present(now)
+        if present is not None and not (due and self._lock.acquire(blocking=False)):
+            return present  # not due, or another thread is renewing it
+        if present is None:
+            self._lock.acquire()
+        try:
+            return self._renewed(self._clock())
+        finally:
+            self._lock.release()
+
+    def _renewed(self, now: datetime) -> Credentials:
+        """Make new credentials, unless another thread has; the lock is held."""
+        present, due = self._present(now)
+        if present is not None and not due:
+            return present
+        try:
+            self._made = _Made(self._make(now), now)
+        except CollectionError as error:
+            if present is None:
                 raise
-            return self._made.credentials
+            self._retry_at = now + self._max_age * _RETRY_AFTER
+            _log.warning("evidence not renewed, the present one is used until its age ends it: %s", error)
+            return present
+        return self._made.credentials
 
     def present(self) -> tuple[Credentials | None, bool]:
         """Give the credentials that are there and in date, or None, and whether they are due to be made anew.
@@ -106,7 +122,8 @@ class CredentialSource:
         # A clock that was put back tells no age.
         if made is None or not timedelta(0) <= age < self._max_age:
             return None, True
-        return made.credentials, age >= self._max_age * ROTATE_AFTER
+        waiting = self._retry_at is not None and made.made_at <= now < self._retry_at
+        return made.credentials, age >= self._max_age * ROTATE_AFTER and not waiting
 
     def _make(self, now: datetime) -> Credentials:
         key = self._crypto.generate_key(self._key_algorithm)
@@ -142,8 +159,10 @@ class CredentialSource:
             return None
         try:
             return self._attester.collect(report_data)
-        except RatsTlsError:
+        except CollectionError:
             raise
+        except RatsTlsError as error:
+            raise CollectionError(f"attester {self._attester.name}: {error.message}") from error
         except Exception as error:
             raise CollectionError(f"attester {self._attester.name} failed: {type(error).__name__}: {error}") from error
 

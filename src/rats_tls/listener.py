@@ -38,10 +38,14 @@ class Listener:
             OSError: the listener is closed.
         """
         sock, address = self._socket.accept()
-        sock.settimeout(None)
-        if sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = self._wrap(sock)
+        try:
+            sock.settimeout(None)
+            if sock.family != socket.AF_UNIX:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection = self._wrap(sock)
+        except BaseException:
+            sock.close()
+            raise
         if handshake:
             connection.handshake()
         return connection, address

@@ -6,12 +6,20 @@ import os
 import selectors
 import socket
 import threading
+import time
 
 import pytest
 
 from rats_tls.context import Context
-from rats_tls.core.errors import AppraisalError, ConfigurationError, ConnectionFailedError, PeerRefusedError
-from support.sides import SGX, SNP, connected_pair, context, echo, policy_for, served
+from rats_tls.core.errors import (
+    AppraisalError,
+    ConfigurationError,
+    ConnectionFailedError,
+    HandshakeTimeoutError,
+    PeerRefusedError,
+)
+from rats_tls.core.limits import Limits
+from support.sides import SGX, SNP, attester, connected_pair, context, echo, policy_for, served
 
 
 class TestSelect:
@@ -159,3 +167,85 @@ def test_paths_where_values_belong_are_named() -> None:
     for setting in ({"policy": "policy.toml"}, {"policy": policy_for(SGX), "trust_anchors": "anchors.pem"}):
         with pytest.raises(ConfigurationError, match="reads"):
             Context(**setting)  # type: ignore[arg-type]  # what the test is about
+
+
+class TestSeveralThreads:
+    def test_who_reads_keeps_nobody_waiting(self) -> None:
+        """`pending` never waits, `unwrap` not beyond its limit, and a half-close leaves the reader's timeout alone."""
+        server_end, client_end = connected_pair(context(SGX), context(None, SGX, limits=Limits(close_seconds=0.5)))
+        client_end.settimeout(None)
+        received: list[bytes | BaseException] = []
+
+        def read() -> None:
+            try:
+                received.append(client_end.recv())
+            except Exception as error:  # noqa: BLE001  # whatever comes is what the test is about
+                received.append(error)
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        time.sleep(0.1)
+        begun = time.monotonic()
+        assert client_end.pending() == 0
+        client_end.shutdown(socket.SHUT_WR)
+        with pytest.raises(TimeoutError):
+            client_end.unwrap()
+        assert time.monotonic() - begun < 5
+        assert received == [], "the reader was disturbed"
+        server_end.sendall(b"at last")
+        reader.join(20)
+        assert received == [b"at last"]
+        server_end.close()
+        client_end.close()
+
+    def test_what_a_plug_in_says_too_late_does_not_count(self) -> None:
+        class Late:
+            def __init__(self) -> None:
+                inner = attester(SGX)
+                self.name, self.tee_type, self._inner = inner.name, inner.tee_type, inner
+
+            def collect(self, report_data: bytes) -> object:
+                time.sleep(0.6)
+                return self._inner.collect(report_data)
+
+        client = context(Late(), SGX, limits=Limits(handshake_seconds=0.3))  # type: ignore[arg-type]  # an Attester
+        with served(context(SGX, SGX), echo) as (address, _), pytest.raises(HandshakeTimeoutError):
+            client.connect(address, timeout=20)
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        "address", [("a" * 70 + ".com", 1), ("localhost", 99999), ("h\0", 1), ("localhost", -1)], ids=repr
+    )
+    def test_what_is_no_address_is_our_error(self, address: tuple[str, int]) -> None:
+        with pytest.raises((ConfigurationError, ConnectionFailedError), match="connect to"):
+            context(None, SGX).connect(address, timeout=5)
+        with pytest.raises((ConfigurationError, ConnectionFailedError), match="listen on"):
+            context(SGX).listen(address)
+
+    def test_settings_are_looked_at_before_the_network(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            for bad in ({"server_hostname": "a" * 70 + ".com"}, {"timeout": -1.0}, {"timeout": 0}):
+                with pytest.raises(ConfigurationError):
+                    context(None, SGX).connect(listening.getsockname(), **bad)  # type: ignore[arg-type]  # as given
+            listening.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                listening.accept()
+
+    def test_sizes_are_not_negative(self) -> None:
+        server_end, client_end = connected_pair(context(SGX), context(None, SGX))
+        with server_end, client_end:
+            for call in (lambda: client_end.recv(-1), lambda: client_end.recv_into(bytearray(4), -3)):
+                with pytest.raises(ValueError, match="at least 0"):
+                    call()
+
+    def test_facts_are_as_ssl_gives_them(self) -> None:
+        server_end, client_end = connected_pair(context(SGX), context(None, SGX))
+        with server_end, client_end:
+            assert client_end.cipher() == ("TLS_AES_256_GCM_SHA384", "TLSv1.3", 256)
+            client_end.setblocking(True)
+            assert client_end.gettimeout() is None
+            with pytest.raises(ValueError, match="timeout"):
+                client_end.setblocking(False)
+            client_end.shutdown(socket.SHUT_RD)
+            assert client_end.recv() == b""

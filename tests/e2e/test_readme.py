@@ -151,8 +151,28 @@ def test_client_in_python(files: CommandFiles, tmp_path: Path) -> None:
         ended = python(code, tmp_path)
         said, errors = ended.communicate(timeout=60)
         assert (ended.returncode, errors) == (0, "")
-        mr_enclave = files.world.attester(SGX)._state.mr_enclave.hex()
-        assert said.splitlines() == [f"{mr_enclave} pinned", repr(b"for the attested peer only")]
+        first, second = said.splitlines()
+        assert first.startswith("sgx_ecdsa accepted by entry 'pinned', TCB UpToDate, bound by certificate")
+        assert second == repr(b"for the attested peer only")
+    finally:
+        stop(serving)
+
+
+def test_asyncio_in_python(files: CommandFiles, tmp_path: Path) -> None:
+    (block,) = blocks("python", "open_connection(")
+    arguments = ["server", "--port", "0", "--attester", SGX, "--simulation", str(files.directory), "-e"]
+    serving = start([*PROGRAM, *arguments], tmp_path)
+    try:
+        code = replaced(block, ('"10.0.0.7", 1234', f'"127.0.0.1", {port_of(serving)}'))
+        call = (
+            "import asyncio, rats_tls\n"
+            f"anchors = rats_tls.load_trust_anchors({str(files.anchors)!r})\n"
+            f"policy = rats_tls.Policy.from_file({str(files.policy())!r})\n"
+            "print(asyncio.run(ask(Context(policy=policy, trust_anchors=anchors))))\n"
+        )
+        ended = python(code + call, tmp_path)
+        said, errors = ended.communicate(timeout=60)
+        assert (ended.returncode, errors, said) == (0, "", f"{b'for the attested peer only'!r}\n")
     finally:
         stop(serving)
 

@@ -6,7 +6,12 @@ from rats_tls.core.interfaces import CryptoWrapper, TlsWrapper
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.tls_wrappers.null import NullTlsWrapper
 from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
+from rats_tls.tls_wrappers.openssl_buffers import PublicBuffers
 
-TLS_WRAPPERS: tuple[TlsWrapper, ...] = (OpensslTlsWrapper(), NullTlsWrapper())
+TLS_WRAPPERS: tuple[TlsWrapper, ...] = (
+    OpensslTlsWrapper(),
+    OpensslTlsWrapper(PublicBuffers()),
+    NullTlsWrapper(),
+)
 CRYPTO_WRAPPERS: tuple[CryptoWrapper, ...] = (OpensslCryptoWrapper(),)
 """Those that verify; `null` has expectations of its own."""

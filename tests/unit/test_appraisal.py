@@ -222,13 +222,25 @@ def test_an_entry_that_waives_lists_waives_them_for_itself_alone() -> None:
         pinning_entry(SGX, name="strict"),
         pinning_entry(SGX, name="lenient", revocation="not-checked", mr_enclave=bytes(32)),
     )
-    for waived in (CRL, OLD_CRL):
-        with pytest.raises(AppraisalError) as caught:
-            judge(ScriptedVerifier(problems=(waived,)), policy)
-        assert {(item.entry, item.field) for item in caught.value.mismatches} == {
-            ("strict", "revocation"),
-            ("lenient", "mr_enclave"),
-        }
+    # Nothing but the list lacks for one entry: then that is what is said, so that it can be fetched.
+    with pytest.raises(EndorsementMissingError) as missing:
+        judge(ScriptedVerifier(problems=(CRL,)), policy)
+    assert [item.kind for item in missing.value.missing] == [K.INTEL_PCK_CRL]
+    with pytest.raises(ExpiredError, match="the list has ended"):
+        judge(ScriptedVerifier(problems=(OLD_CRL,)), policy)
+    # More lacks for both.
+    neither = Policy.of(
+        pinning_entry(SGX, name="strict", mr_signer=bytes(32)),
+        pinning_entry(SGX, name="lenient", revocation="not-checked", mr_enclave=bytes(32)),
+    )
+    with pytest.raises(AppraisalError) as caught:
+        judge(ScriptedVerifier(problems=(CRL,)), neither)
+    assert {(item.entry, item.field) for item in caught.value.mismatches} == {
+        ("strict", "revocation"),
+        ("strict", "mr_signer"),
+        ("lenient", "mr_enclave"),
+    }
+    assert [item.kind for item in caught.value.missing] == [K.INTEL_PCK_CRL]
 
 
 # --- sizes ------------------------------------------------------------------------------------------------------------

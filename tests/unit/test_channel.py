@@ -140,10 +140,10 @@ def test_a_tls_context_is_made_once_for_settings_and_credentials() -> None:
 def test_a_tls_context_goes_with_its_credentials() -> None:
     shared, given = settings("client", OPENSSL), credentials()
     shared.tls_context(given)
-    assert len(shared._contexts._made) == 1
+    assert len(shared._prepared._made) == 1
     del given
     gc.collect()
-    assert len(shared._contexts._made) == 0
+    assert len(shared._prepared._made) == 0
 
 
 @BOTH

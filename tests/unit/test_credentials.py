@@ -213,14 +213,39 @@ def test_evidence_of_the_future_is_not_used_when_it_cannot_be_renewed() -> None:
         made.current()
 
 
-def test_each_question_tries_to_renew_again() -> None:
+def test_an_attester_that_failed_is_asked_again_after_a_while() -> None:
     made, device, clock, first = started()
     device.error = CollectionError("busy")
     clock.now = NOW + timedelta(seconds=800)
-    made.current()
+    assert made.current() is first
     device.error = None
+    clock.now = NOW + timedelta(seconds=819)
+    assert made.current() is first
+    assert device.collections == 2, "not for every connection"
+    clock.now = NOW + timedelta(seconds=820)
     assert made.current() is not first
     assert device.collections == 3
+
+
+def test_nobody_waits_for_a_renewal_by_another_thread() -> None:
+    made, device, clock, first = started()
+    clock.now = NOW + timedelta(seconds=800)
+    begun, go_on = threading.Event(), threading.Event()
+    collect = device.collect
+
+    def slowly(report_data: bytes) -> object:
+        begun.set()
+        go_on.wait(20)
+        return collect(report_data)
+
+    device.collect = slowly  # type: ignore[method-assign]  # this once
+    renewing = threading.Thread(target=made.current, daemon=True)
+    renewing.start()
+    assert begun.wait(20)
+    assert made.current() is first
+    go_on.set()
+    renewing.join(20)
+    assert made.current() is not first
 
 
 def test_without_evidence_in_date_a_failure_is_an_error() -> None:
@@ -242,12 +267,13 @@ def test_whatever_an_attester_raises_is_a_failure_to_collect(error: Exception) -
     assert caught.value.__cause__ is error
 
 
-def test_other_errors_of_ours_are_not_covered_up() -> None:
-    """What is wrong with the settings does not get better with time."""
-    made, device, clock, _ = started()
+def test_other_errors_of_ours_are_failures_to_collect_too() -> None:
+    made, device, clock, first = started()
     device.error = UnsupportedError("this TEE does not take report_data")
     clock.now = NOW + timedelta(seconds=800)
-    with pytest.raises(UnsupportedError):
+    assert made.current() is first
+    clock.now = NOW + timedelta(seconds=1000)
+    with pytest.raises(CollectionError, match="does not take report_data"):
         made.current()
 
 

@@ -92,7 +92,8 @@ class Endorsements:
 
     def with_items(self, more: Iterable[Endorsement]) -> Endorsements:
         """Give these and `more` together, each item once."""
-        return Endorsements(tuple(dict.fromkeys((*self.items, *more))))
+        added = tuple(more)
+        return Endorsements(tuple(dict.fromkeys((*self.items, *added)))) if added else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -222,7 +222,7 @@ class TlsSession(Protocol):
         """Take note that the transport is closed; a read then raises TlsError unless close_notify came before."""
         ...
 
-    def data_to_send(self) -> bytes:
+    def data_to_send(self) -> bytes | bytearray:
         """Give and forget the bytes due to the peer."""
         ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from rats_tls.core.binding import Binding
 from rats_tls.core.endorsements import Endorsement
@@ -42,6 +42,26 @@ class Offer:
     hello: Hello
     evidence: CertificateEvidence | None
     documents: Mapping[str, bytes]
+    _openings: dict[bool, tuple[Hello, tuple[tuple[FrameType, bytes], ...]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def opening(self, *, provide: bool) -> tuple[Hello, tuple[tuple[FrameType, bytes], ...]]:
+        """Give the hello as it is sent, and the messages that open the preamble: type and payload. Made once.
+
+        Args:
+            provide: with the documents.
+        """
+        if provide not in self._openings:
+            documents = self.documents if provide else {}
+            hello = replace(self.hello, endorsements=tuple(documents))
+            messages = [(FrameType.HELLO, hello.to_bytes())]
+            if self.evidence is not None:
+                messages.append((FrameType.EVIDENCE, self.evidence.to_bytes()))
+            if documents:
+                messages.append((FrameType.ENDORSEMENTS, EndorsementsMessage(documents).to_bytes()))
+            self._openings[provide] = hello, tuple(messages)
+        return self._openings[provide]
 
 
 class Exchange:
@@ -165,13 +185,9 @@ class Exchange:
             self._out.append(Frame(FrameType.REFUSED, RefusedMessage(code).to_bytes()).to_bytes())
 
     def _send_opening(self, *, provide: bool) -> None:
-        documents = self._offer.documents if provide else {}
-        self._hello = replace(self._hello, endorsements=tuple(documents))
-        self._send(FrameType.HELLO, self._hello.to_bytes())
-        if self._offer.evidence is not None:
-            self._send(FrameType.EVIDENCE, self._offer.evidence.to_bytes())
-        if documents:
-            self._send(FrameType.ENDORSEMENTS, EndorsementsMessage(documents).to_bytes())
+        self._hello, messages = self._offer.opening(provide=provide)
+        for frame_type, payload in messages:
+            self._send(frame_type, payload)
 
     def _send(self, frame_type: FrameType, payload: bytes) -> None:
         largest = self._limits.preamble_message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from rats_tls.core.limits import Limits
 from rats_tls.preamble.cbor import encode_message
@@ -59,6 +60,11 @@ class Hello:
             DecodeError: malformed.
             ProtocolError: an unknown critical key.
         """
+        return _decode(data, limits)
+
+    @classmethod
+    def decode(cls, data: bytes, limits: Limits) -> Hello:
+        """Decode the payload of a hello anew. Raises as `from_bytes`."""
         fields = Fields(data, _STRUCTURE, limits)
         return cls(
             versions=fields.many(0, "versions", int),
@@ -95,3 +101,9 @@ class Hello:
                 12: self.framing,
             }
         )
+
+
+@lru_cache(maxsize=64)
+def _decode(data: bytes, limits: Limits) -> Hello:
+    """Decode; a peer says the same on each of its connections. At most 64 of 16 KiB each are kept, errors never."""
+    return Hello.decode(data, limits)

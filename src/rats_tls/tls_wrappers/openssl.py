@@ -22,10 +22,7 @@ from rats_tls.core.algorithms import HashAlgorithm, KeyAlgorithm
 from rats_tls.core.errors import ConfigurationError, TlsError
 from rats_tls.core.interfaces import TlsCapabilities, TlsConfig, TlsFacts
 from rats_tls.core.limits import DEFAULT_LIMITS
-
-_RECORD = 16_384  # largest plaintext of one record, RFC 8446 5.1
-_WRITE = 6 * _RECORD  # plaintext encrypted before its records are taken out of the BIO
-_DRAIN = 7 * _RECORD  # bytes taken out at once; from 128 KiB on, glibc maps fresh pages for every buffer
+from rats_tls.tls_wrappers.openssl_buffers import Buffers, best_buffers
 
 # OpenSSL's reasons for alerts that it received: "tlsv13 alert certificate required", "ssl/tls alert bad certificate",
 # "tls alert bad record mac"; for a few older ones the word is left out.
@@ -49,17 +46,20 @@ class OpensslTlsSession:
 
     Args:
         connection: in accept or connect state, of a context whose verify callback is `_accept_any_certificate`.
+        buffers: how bytes get in and out of it.
     """
 
-    __slots__ = ("_certificate", "_closed", "_complete", "_connection", "_error", "_out")
+    __slots__ = ("_buffers", "_certificate", "_closed", "_complete", "_connection", "_error", "_facts", "_out")
 
-    def __init__(self, connection: SSL.Connection) -> None:
+    def __init__(self, connection: SSL.Connection, buffers: Buffers) -> None:
         self._certificate = _PeerCertificateSeen()
         self._connection = connection
+        self._buffers = buffers
         self._complete = False
         self._closed = False
         self._error: TlsError | None = None
-        self._out: list[bytes] = []
+        self._facts: TlsFacts | None = None
+        self._out: list[bytes | bytearray] = []
         connection.set_app_data(self._certificate)
 
     def handshake(self) -> bool:
@@ -86,23 +86,26 @@ class OpensslTlsSession:
         """Take note that the transport is closed."""
         self._connection.bio_shutdown()
 
-    def data_to_send(self) -> bytes:
+    def data_to_send(self) -> bytes | bytearray:
         """Give and forget the bytes due to the peer."""
-        self._drain()
+        self._buffers.drain(self._connection, self._out)
         out, self._out = self._out, []
         return out[0] if len(out) == 1 else b"".join(out)
 
     def read(self, size: int) -> bytes | None:
-        """Read up to `size` plain bytes, at most one record's. Raises TlsError."""
+        """Read up to `size` plain bytes, perhaps fewer than there are. Raises TlsError."""
         self._raise_earlier_error()
         try:
-            return self._connection.recv(min(size, _RECORD))
+            data, behind = self._buffers.read(self._connection, size)
         except SSL.WantReadError:
             return None
         except SSL.ZeroReturnError:
             return b""
         except SSL.Error as error:
             raise self._failed("read", error) from error
+        if behind is not None:
+            self._failed("read", behind)  # raised by the next call, once these bytes were taken
+        return data
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Encrypt all of `data`. Raises TlsError."""
@@ -110,12 +113,12 @@ class OpensslTlsSession:
         if self._closed:
             raise TlsError("TLS write: this side has sent close_notify")
         view = memoryview(data).cast("B")
-        for start in range(0, len(view), _WRITE):
-            try:
-                self._connection.sendall(view[start : start + _WRITE])
-            except SSL.Error as error:
-                raise self._failed("write", error) from error
-            self._drain()
+        if not view:
+            return
+        try:
+            self._buffers.write(self._connection, view, self._out)
+        except SSL.Error as error:
+            raise self._failed("write", error) from error
 
     def close(self) -> None:
         """Send close_notify. Does nothing before the handshake is complete or after a failure."""
@@ -145,6 +148,14 @@ class OpensslTlsSession:
 
     def facts(self) -> TlsFacts:
         """Version, cipher suite, group and hash."""
+        if self._facts is None:
+            facts = self._read_facts()
+            if not self._complete:
+                return facts
+            self._facts = facts
+        return self._facts
+
+    def _read_facts(self) -> TlsFacts:
         cipher = self._connection.get_cipher_name() or ""
         return TlsFacts(
             version=self._connection.get_protocol_version_name(),
@@ -161,17 +172,6 @@ class OpensslTlsSession:
             return self._connection.export_keying_material(label.encode("ascii"), length, context)
         except SSL.Error as error:
             raise TlsError(f"TLS exporter: {_reason(error)}") from error
-
-    def _drain(self) -> None:
-        """Move what OpenSSL has written out of its BIO, which would otherwise grow by copying."""
-        while True:
-            try:
-                chunk = self._connection.bio_read(_DRAIN)
-            except SSL.WantReadError:
-                return
-            self._out.append(chunk)
-            if len(chunk) < _DRAIN:
-                return
 
     def _raise_earlier_error(self) -> None:
         # OpenSSL names the reason once only; later calls on a failed connection give none.
@@ -195,10 +195,11 @@ class OpensslTlsSession:
 class OpensslTlsContext:
     """One side's settings in an `SSL.Context`; shared by threads."""
 
-    __slots__ = ("_context", "_server")
+    __slots__ = ("_buffers", "_context", "_server")
 
-    def __init__(self, context: SSL.Context, *, server: bool) -> None:
+    def __init__(self, context: SSL.Context, buffers: Buffers, *, server: bool) -> None:
         self._context = context
+        self._buffers = buffers
         self._server = server
 
     def session(self, server_hostname: str | None = None) -> OpensslTlsSession:
@@ -214,11 +215,15 @@ class OpensslTlsContext:
             if server_hostname and not _is_address(server_hostname):
                 connection.set_tlsext_host_name(_sni(server_hostname))
             connection.set_connect_state()
-        return OpensslTlsSession(connection)
+        return OpensslTlsSession(connection, self._buffers)
 
 
 class OpensslTlsWrapper:
-    """TLS 1.3 by OpenSSL. Offers no TLS 1.2: pyOpenSSL cannot tell whether extended master secret was used."""
+    """TLS 1.3 by OpenSSL. Offers no TLS 1.2: pyOpenSSL cannot tell whether extended master secret was used.
+
+    Args:
+        buffers: how bytes get in and out of connections; the fastest that works here when left out.
+    """
 
     name = "openssl"
     capabilities = TlsCapabilities(
@@ -230,6 +235,9 @@ class OpensslTlsWrapper:
         largest_certificate=DEFAULT_LIMITS.certificate_made,
         key_algorithms=frozenset({KeyAlgorithm.EC_P256, KeyAlgorithm.EC_P384, KeyAlgorithm.RSA_3072}),
     )
+
+    def __init__(self, buffers: Buffers | None = None) -> None:
+        self._buffers = buffers or best_buffers()
 
     @property
     def version(self) -> str:
@@ -267,7 +275,7 @@ class OpensslTlsWrapper:
             )
         elif protocols:
             context.set_alpn_protos(protocols)
-        return OpensslTlsContext(context, server=server)
+        return OpensslTlsContext(context, self._buffers, server=server)
 
     def _load_certificate(self, context: SSL.Context, config: TlsConfig) -> None:
         if config.certificate is None or config.private_key is None:

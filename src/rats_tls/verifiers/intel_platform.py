@@ -65,7 +65,7 @@ def verify_platform(run: Run, pck: VerifiedPck) -> None:
     )
 
     # (8) The quoting enclave is the one of the identity. QVL 4.1.2.4.15.
-    qe_level = None if identity is None else _match_qe(run, identity)
+    qe_level = None if identity is None else _match_qe(run, identity, stale=identity_stale is not None)
 
     # (9) Revocation. QVL 4.1.2.3, 4.1.2.4.6, 4.1.2.4.7. What failed at a later stage was noted, and ends here.
     _verify_revocation(run, pck, collateral)
@@ -103,7 +103,7 @@ def _document(
     return None, None
 
 
-def _match_qe(run: Run, identity: Copy[QeIdentity]) -> EnclaveTcbLevel | None:
+def _match_qe(run: Run, identity: Copy[QeIdentity], *, stale: bool) -> EnclaveTcbLevel | None:
     report = run.evidence.qe_report
     key = ("qe", run.trust, identity.item.data, run.evidence.quote.signature_data.qe_report)
     try:
@@ -111,7 +111,8 @@ def _match_qe(run: Run, identity: Copy[QeIdentity]) -> EnclaveTcbLevel | None:
     except CertificateChainError as error:
         raise run.log.failed(_QE, error) from error
     except RatsTlsError as error:
-        run.log.failed(_QE_LEVEL, error)  # a revoked certificate is reported before it
+        if not stale:  # what an identity out of date knows of levels is beside the point
+            run.log.failed(_QE_LEVEL, error)  # a revoked certificate is reported before it
         return None
     run.log.passed(_QE, f"isvsvn {report.isv_svn}, {level.status.value}")
     return level
@@ -130,30 +131,31 @@ def _verify_revocation(run: Run, pck: VerifiedPck, collateral: Collateral) -> No
             MissingEndorsement(kind=EndorsementKind.INTEL_PCK_CRL, key=(("ca", pck.ca),)),
         ),
     )
-    for step, copies, item in wanted:
-        _verify_list(run, step, copies, item)
+    current = [_verify_list(run, step, copies, item) for step, copies, item in wanted]
     # A serial on any authentic list counts, also on one that is out of date: once revoked, always refused.
-    for step, copies, revoked, certificate, role in (
+    for step, in_date, revoked, certificate, role in (
         (
             _CA_NOT_REVOKED,
-            collateral.root_crl,
+            current[0],
             collateral.revoked_by_root,
             pck.intermediate,
             "PCK CA certificate",
         ),
-        (_PCK_NOT_REVOKED, collateral.pck_crl, collateral.revoked_by_ca, pck.chain.leaf, "PCK certificate"),
+        (_PCK_NOT_REVOKED, current[1], collateral.revoked_by_ca, pck.chain.leaf, "PCK certificate"),
     ):
-        if not copies.good:
-            continue
         if certificate.serial in revoked:
             error = RevokedError(
                 f"{role} {certificate.serial:x} is on the revocation list of {certificate.issuer.common_name}"
             )
             raise run.log.failed(step, error)
-        run.log.passed(step, f"serial {certificate.serial:x}")
+        if in_date:
+            run.log.passed(step, f"serial {certificate.serial:x}")
+        else:
+            run.log.not_checked(step, f"no revocation list of {certificate.issuer.common_name} that is in date")
 
 
-def _verify_list(run: Run, step: Step, copies: Copies[RevocationList], item: MissingEndorsement) -> None:
+def _verify_list(run: Run, step: Step, copies: Copies[RevocationList], item: MissingEndorsement) -> bool:
+    """Note whether a list is at hand and in date; give that too."""
     copy, error = copies.choose(run.now, item.kind.value)
     if copy is None and error is not None:
         raise run.log.failed(step, error)
@@ -165,6 +167,8 @@ def _verify_list(run: Run, step: Step, copies: Copies[RevocationList], item: Mis
     else:
         run.log.passed(step, run.now_text, expected=f"{step.expected}: {copy.validity}")
         run.copies.append(copy)
+        return True
+    return False
 
 
 def _require_in_date(run: Run, step: Step, copy: Copy[T], stale: RatsTlsError | None) -> None:

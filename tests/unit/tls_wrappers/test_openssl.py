@@ -5,6 +5,7 @@ from OpenSSL import SSL
 
 from rats_tls.core.errors import TlsError
 from rats_tls.tls_wrappers.openssl import OpensslTlsSession, OpensslTlsWrapper, _accept_any_certificate
+from rats_tls.tls_wrappers.openssl_buffers import best_buffers
 from support.tls import StdlibPeer, config, connected, sessions
 
 TLS = OpensslTlsWrapper()
@@ -98,7 +99,7 @@ def test_a_resumed_session_shows() -> None:
         connection.set_connect_state()
         if session is not None:
             connection.set_session(session)
-        client = OpensslTlsSession(connection)
+        client = OpensslTlsSession(connection, best_buffers())
         for _ in range(3):
             client.handshake()
             peer.feed(client.data_to_send())

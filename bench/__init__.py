@@ -1,0 +1,1 @@
+"""Measurements, as ratios to what is comparable, from interleaved runs. `make bench` runs them all."""

@@ -1,0 +1,64 @@
+"""Runs the measurements: `python -m bench [--rounds N] [--only WORD] [--json FILE]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import platform
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import handshakes
+from bench.measure import Figure
+from rats_tls.simulation.world import SimulatedWorld
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--only", default="", help="measurements whose name holds this word")
+    parser.add_argument("--json", type=Path, default=Path("build/bench.json"))
+    options = parser.parse_args()
+    logging.getLogger("rats_tls.simulation").setLevel(logging.ERROR)
+    world = SimulatedWorld()
+    world.amd("Milan")
+    parts: dict[str, Callable[[], list[Figure]]] = {
+        "handshakes": lambda: handshakes.figures(world, options.rounds),
+    }
+    console = Console()
+    found: list[Figure] = []
+    for name, part in parts.items():
+        if options.only in name:
+            with console.status(f"measuring {name}"):
+                figures = part()
+            found += figures
+            _show(console, name, figures)
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    machine = {"python": platform.python_version(), "machine": platform.machine()}
+    options.json.write_text(json.dumps({**machine, "figures": [asdict(figure) for figure in found]}, indent=1))
+    console.print(f"written to {options.json}")
+
+
+def _show(console: Console, title: str, figures: list[Figure]) -> None:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("what")
+    for column in ("rate", "ratio", "wanted", "CPU"):
+        table.add_column(column, justify="right")
+    for figure in figures:
+        table.add_row(
+            figure.name,
+            f"{figure.rate:,.1f} {figure.unit}",
+            f"{figure.ratio:.2f}" if figure.ratio is not None else "",
+            figure.wanted,
+            f"{figure.cpu:.2f}" if figure.cpu is not None else "",
+        )
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Mutual handshakes over loopback, blocking and asyncio, against the standard library's with pinned certificates.
+
+Each connection: connect, handshake, five bytes there and back, close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from bench.measure import Candidate, Figure, interleaved
+from bench.sides import SGX, SNP, TDX, Pair, attested, standard
+from rats_tls import aio
+from rats_tls.simulation.world import SimulatedWorld
+
+_CONNECTIONS = 60
+_AT_ONCE = 8
+
+
+def figures(world: SimulatedWorld, rounds: int) -> list[Figure]:
+    """Measure each pair of TEEs, with the peer unchanged and verified in full each time."""
+    found: list[Figure] = []
+    for server, client, wanted in ((SGX, TDX, ">= 0.75"), (SGX, SNP, ">= 0.5")):
+        known = attested(world, server, client, remember=True)
+        anew = attested(world, server, client, remember=False)
+        title = f"{server.removeprefix('simulated_')}-{client.removeprefix('simulated_')}"
+        contexts = standard(known)
+        for style, run in (("blocking", _blocking), ("asyncio", _asyncio)):
+            found += interleaved(
+                _candidate(f"{style}: stdlib ssl, {title} certificates", run(contexts)),
+                _candidate(f"{style}: {title}, peer unchanged", run(known), ">= 0.9"),
+                _candidate(f"{style}: {title}, full verification", run(anew), wanted),
+                rounds=rounds,
+            )
+    return found
+
+
+def _candidate(name: str, run: Callable[[], None], wanted: str = "") -> Candidate:
+    return Candidate(name, run, _CONNECTIONS, "handshakes/s", wanted)
+
+
+Ends = Pair | tuple[ssl.SSLContext, ssl.SSLContext]
+
+
+def _blocking(ends: Ends) -> Callable[[], None]:
+    def wrap(sock: socket.socket, *, server_side: bool) -> Any:
+        if isinstance(ends, Pair):
+            context = ends.server if server_side else ends.client
+            return context.wrap_socket(sock, server_side=server_side)
+        return ends[0 if server_side else 1].wrap_socket(sock, server_side=server_side)
+
+    def serve(listening: socket.socket) -> None:
+        for _ in range(_CONNECTIONS):
+            accepted, _ = listening.accept()
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with wrap(accepted, server_side=True) as connection:
+                connection.sendall(connection.recv(5))
+                connection.recv(5)
+
+    def run() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            thread = threading.Thread(target=serve, args=(listening,))
+            thread.start()
+            for _ in range(_CONNECTIONS):
+                sock = socket.create_connection(listening.getsockname())
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                with wrap(sock, server_side=False) as connection:
+                    connection.sendall(b"hello")
+                    connection.recv(5)
+            thread.join()
+
+    return run
+
+
+def _asyncio(ends: Ends) -> Callable[[], None]:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.read(5))
+        await reader.read(5)
+        writer.close()
+
+    async def one(port: int) -> None:
+        if isinstance(ends, Pair):
+            reader, writer = await aio.open_connection("127.0.0.1", port, context=ends.client)
+        else:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=ends[1])
+        writer.write(b"hello")
+        await reader.read(5)
+        writer.close()
+        await writer.wait_closed()
+
+    async def main() -> None:
+        if isinstance(ends, Pair):
+            server: Any = await aio.start_server(echo, "127.0.0.1", 0, context=ends.server)
+            port = server.port
+        else:
+            server = await asyncio.start_server(echo, "127.0.0.1", 0, ssl=ends[0])
+            port = server.sockets[0].getsockname()[1]
+        async with server:
+            left = iter(range(_CONNECTIONS))
+
+            async def several() -> None:
+                for _ in left:
+                    await one(port)
+
+            await asyncio.gather(*(several() for _ in range(_AT_ONCE)))
+
+    return lambda: asyncio.run(main())
