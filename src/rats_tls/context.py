@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import socket
 import threading
@@ -20,7 +21,13 @@ from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.binding import Binding
 from rats_tls.core.endorsements import Endorsements
-from rats_tls.core.errors import ConfigurationError, ConnectionFailedError, InternalError, RatsTlsError
+from rats_tls.core.errors import (
+    ConfigurationError,
+    ConnectionFailedError,
+    InternalError,
+    NotConfirmedError,
+    RatsTlsError,
+)
 from rats_tls.core.evidence import TeeType
 from rats_tls.core.interfaces import Attester, CryptoWrapper, Role, TlsWrapper, Verifier
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
@@ -31,6 +38,9 @@ from rats_tls.policy import Policy
 from rats_tls.workers import Workers
 
 DEFAULT_MAX_EVIDENCE_AGE = 3600.0
+
+Confirm = Callable[[AttestationResult, AppraisalNeeded], None]
+"""The application's own say about a peer that the policy accepted: returns None, or raises to refuse."""
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +71,9 @@ class Context:
         endorsements_in_certificate: also put them into the certificate (Intel only; C readers abort on it).
         custom_claims: names and values bound to this side's Evidence and delivered to the peer.
         key_algorithm: of the TLS key.
+        confirm: called with the result of every accepted appraisal, a remembered one too, and with what was judged,
+            before this side says *accepted*; whatever it raises refuses the peer. It can refuse, and accept nothing
+            that the policy refused. It may block: asyncio connections call it in a thread.
         application_protocols: the application's protocols, best first.
         serves_without_preamble: a server without a policy also serves clients that do not speak the preamble, such as
             C rats-tls; with a policy, its entries say so.
@@ -90,6 +103,7 @@ class Context:
         endorsements_in_certificate: bool = False,
         custom_claims: Mapping[str, bytes] | None = None,
         key_algorithm: KeyAlgorithm = KeyAlgorithm.EC_P256,
+        confirm: Confirm | None = None,
         application_protocols: Sequence[str] = (),
         serves_without_preamble: bool = False,
         max_evidence_age: float = DEFAULT_MAX_EVIDENCE_AGE,
@@ -102,6 +116,7 @@ class Context:
         self._mutual = mutual
         self._tls = registry.tls_wrapper(tls) if isinstance(tls, str) else tls
         self._crypto = registry.crypto_wrapper(crypto) if isinstance(crypto, str) else crypto
+        self._confirm = confirm
         self._provide_endorsements = provide_endorsements
         self._application_protocols = tuple(application_protocols)
         self._serves_without_preamble = serves_without_preamble
@@ -141,6 +156,8 @@ class Context:
         if self._policy is not None and not isinstance(self._policy, Policy):
             got = type(self._policy).__name__
             raise ConfigurationError(f"policy: got {got}, expected a Policy; Policy.from_file reads one")
+        if self._confirm is not None and self._policy is None:
+            raise ConfigurationError("confirm: nobody is judged without a policy, so nobody could be refused")
         if self._mutual is True and self._policy is None:
             raise ConfigurationError("mutual: the peer attests, so a policy is required to judge it")
         if self._mutual is True and self._attester is None:
@@ -252,14 +269,22 @@ class Context:
         return self._credentials.current()
 
     def recall(self, needed: AppraisalNeeded) -> AttestationResult | None:
-        """Give the result of an appraisal of the same certificate that still holds, or None."""
-        return self._ask(self._appraiser.recall_certificate, needed) if self._appraiser is not None else None
+        """Give the result of an appraisal of the same certificate that still holds, or None.
+
+        None too where `confirm` has a say: that may take its time, and is asked by `appraise`.
+        """
+        if self._appraiser is None or self._confirm is not None:
+            return None
+        return self._ask(self._appraiser.recall_certificate, needed)
 
     def appraise(self, needed: AppraisalNeeded) -> AttestationResult:
-        """Judge the peer of a connection. Raises RatsTlsError to refuse it."""
+        """Judge the peer of a connection, and have the application confirm. Raises RatsTlsError to refuse it."""
         if self._appraiser is None:
             raise InternalError("an appraisal was asked for where no policy is")
-        return self._ask(self._appraiser.appraise_certificate, needed)
+        result = self._ask(self._appraiser.appraise_certificate, needed)
+        if self._confirm is not None:
+            _require_confirmed(self._confirm, result, needed)
+        return result
 
     def _ask(self, judgement: Callable[..., _T], needed: AppraisalNeeded) -> _T:
         return judgement(
@@ -306,6 +331,26 @@ class Context:
             allow_tls12=self._allow_tls12,
             limits=self._limits,
         )
+
+
+def _require_confirmed(confirm: Confirm, result: AttestationResult, needed: AppraisalNeeded) -> None:
+    try:
+        answer: object = confirm(result, needed)  # type: ignore[func-returns-value]  # others may return anything
+    except Exception as error:
+        refusal = NotConfirmedError(f"confirm refused: {str(error) or type(error).__name__}")
+        refusal.checks = result.checks
+        raise refusal from error
+    if answer is not None:
+        # False, or an awaitable that nobody awaits: whoever meant "no" by it is not overheard.
+        _discard(answer)
+        refusal = NotConfirmedError(f"confirm: got {type(answer).__name__}, expected None or an exception")
+        refusal.checks = result.checks
+        raise refusal
+
+
+def _discard(answer: object) -> None:
+    if inspect.iscoroutine(answer):
+        answer.close()
 
 
 Address = tuple[str, int] | str

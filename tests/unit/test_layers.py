@@ -77,6 +77,11 @@ LAYERS = (
         ),
     ),
     Layer(
+        name="capi",
+        modules=("capi",),
+        imports=(*CHANNEL, "certificates", "endorsements", "policy", "registry", "connection", "context"),
+    ),
+    Layer(
         name="simulation",
         modules=("simulation",),
         imports=(

@@ -199,6 +199,12 @@ class AppraisalError(RatsTlsError):
         self.authenticated = authenticated
 
 
+class NotConfirmedError(RatsTlsError):
+    """The policy accepted the peer, and the application's own `confirm` refused it; its exception is the cause."""
+
+    default_refusal = Refusal.NOT_CONFIRMED
+
+
 class ConnectionFailedError(RatsTlsError, OSError):
     """The connection could not be made or broke off. An `OSError` too, as users of sockets expect."""
 

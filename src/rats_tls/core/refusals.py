@@ -112,6 +112,7 @@ class Refusal(Enum):
     REFUSED_BY_PEER = RefusalRow(29, "refused_by_peer", "PeerRefusedError", WireCode.INTERNAL, ExitCode.REFUSED_BY_PEER)
     BUSY = RefusalRow(30, "busy", "ProtocolError", WireCode.BUSY, ExitCode.CONNECTION)
     INTERNAL = RefusalRow(31, "internal", "InternalError", WireCode.INTERNAL, ExitCode.INTERNAL)
+    NOT_CONFIRMED = RefusalRow(32, "not_confirmed", "NotConfirmedError", WireCode.APPRAISAL, ExitCode.POLICY)
 
     @property
     def label(self) -> str:

@@ -45,6 +45,7 @@ GOLDEN = """
 29 refused_by_peer          PeerRefusedError         9  8
 30 busy                     ProtocolError            8  7
 31 internal                 InternalError            9 70
+32 not_confirmed            NotConfirmedError        1  5
 """
 ROWS = [tuple(line.split()) for line in GOLDEN.strip().splitlines()]
 
@@ -97,7 +98,7 @@ def test_a_peer_cannot_tell_why_its_evidence_was_refused() -> None:
         *(Refusal.MALFORMED_EVIDENCE, Refusal.UNSUPPORTED_EVIDENCE, Refusal.NO_EVIDENCE, Refusal.EVIDENCE_SIGNATURE),
         *(Refusal.KEY_BINDING, Refusal.CERTIFICATE_CHAIN, Refusal.REVOKED, Refusal.FRESHNESS),
         *(Refusal.ENDORSEMENTS_MISSING, Refusal.ENDORSEMENTS_EXPIRED, Refusal.CERTIFICATE_NOT_IN_DATE),
-        *(Refusal.TCB_NO_LEVEL, Refusal.POLICY, Refusal.VERIFIER_FAILED),
+        *(Refusal.TCB_NO_LEVEL, Refusal.POLICY, Refusal.VERIFIER_FAILED, Refusal.NOT_CONFIRMED),
     }
     assert {refusal for refusal in Refusal if refusal.wire_code is WireCode.APPRAISAL} == judgements
 
@@ -165,6 +166,7 @@ def test_exit_codes_by_error_class() -> None:
         "InternalError": 70,
         "NoEvidenceError": 3,
         "NoInstanceError": 6,
+        "NotConfirmedError": 5,
         "PeerRefusedError": 8,
         "ProtocolError": 7,
         "RevokedError": 3,
