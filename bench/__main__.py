@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import handshakes
+from bench import bulk, footprint, handshakes, verification
 from bench.measure import Figure
 from rats_tls.simulation.world import SimulatedWorld
 
@@ -29,6 +29,9 @@ def main() -> None:
     world.amd("Milan")
     parts: dict[str, Callable[[], list[Figure]]] = {
         "handshakes": lambda: handshakes.figures(world, options.rounds),
+        "bulk": lambda: bulk.figures(world, options.rounds),
+        "verification": lambda: verification.figures(options.rounds),
+        "footprint": lambda: footprint.figures(world, options.rounds),
     }
     console = Console()
     found: list[Figure] = []

@@ -1,80 +1,95 @@
-"""Compare warm verification of real SGX and TDX quotes with dcap-qvl, interleaved in one run.
+"""Verification of the vendors' real evidence: beside `dcap-qvl`, and beside its bare signature checks.
 
-Usage: python bench/verify_intel.py [ROUNDS]
-Both sides do the whole work from bytes to verdict each time; this side remembers what its caches allow (chains,
-revocation lists, documents, QE report), as a service that appraises many connections does.
+Each side does the whole work from bytes to verdict. *Warm*: one Verifier remembers chains, lists, documents and QE
+reports, as a service that appraises many connections does. *Cold*: a new Verifier each time. The bare check is one
+signature over the report by the evidence's own key through the same crypto wrapper: what no verifier can avoid.
 """
 
 from __future__ import annotations
 
 import os
-import statistics
-import sys
-import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import dcap_qvl
 
+from bench.measure import Candidate, Figure, interleaved
+from rats_tls.core.algorithms import KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.endorsements import Endorsements
 from rats_tls.core.evidence import Evidence
+from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.formats.intel.collateral import endorsements_from_json
+from rats_tls.formats.intel.quote import Quote
 from rats_tls.verifiers.sgx_ecdsa import SgxEcdsaVerifier
 from rats_tls.verifiers.tdx_ecdsa import TdxEcdsaVerifier
 from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-VECTORS = Path(os.environ.get("RATS_TLS_VECTORS", REPOSITORY.parent / "shared" / "vectors"))
-CASES = (
-    (SgxEcdsaVerifier, "sgx_ecdsa/phala-sgx-v3", "sgx_quote", "2025-07-19T10:01:17Z"),
-    (TdxEcdsaVerifier, "tdx_ecdsa/phala-tdx-v4-uptodate", "tdx_quote", "2025-07-19T10:00:34Z"),
+_REPOSITORY = Path(__file__).resolve().parents[1]
+VECTORS = Path(os.environ.get("RATS_TLS_VECTORS", _REPOSITORY.parent / "shared" / "vectors"))
+_TIMES = 20
+
+
+@dataclass(frozen=True)
+class _Case:
+    verifier: type[SgxEcdsaVerifier | TdxEcdsaVerifier]
+    folder: str
+    name: str
+    at: str
+
+
+_CASES = (
+    _Case(SgxEcdsaVerifier, "sgx_ecdsa/phala-sgx-v3", "sgx_quote", "2025-07-19T10:01:17Z"),
+    _Case(TdxEcdsaVerifier, "tdx_ecdsa/phala-tdx-v4-uptodate", "tdx_quote", "2025-07-19T10:00:34Z"),
 )
-BATCH = 20
 
 
-def main(rounds: int) -> None:
-    print(f"{'quote':32} {'rats-tls ms':>12} {'dcap-qvl ms':>12} {'ratio':>7} {'first ms':>9}")
-    for case in CASES:
-        compare(*case, rounds)
+def figures(rounds: int) -> list[Figure]:
+    """Measure each case; none where the vectors are not at hand."""
+    return [figure for case in _CASES if VECTORS.is_dir() for figure in _compare(case, rounds)]
 
 
-def compare(
-    verifier_class: type[SgxEcdsaVerifier | TdxEcdsaVerifier], folder: str, name: str, when: str, rounds: int
-) -> None:
-    quote = (VECTORS / folder / name).read_bytes()
-    bundle = (VECTORS / folder / f"{name}_collateral.json").read_bytes()
-    now = datetime.fromisoformat(when)
-    seconds = int(now.timestamp())
+def _compare(case: _Case, rounds: int) -> list[Figure]:
+    quote = (VECTORS / case.folder / case.name).read_bytes()
+    bundle = (VECTORS / case.folder / f"{case.name}_collateral.json").read_bytes()
+    now = datetime.fromisoformat(case.at)
     pool = Endorsements(endorsements_from_json(bundle))
     collateral = dcap_qvl.QuoteCollateralV3.from_json(bundle.decode())
-    verifier = verifier_class()
-    evidence = Evidence.of(verifier.tee_type, quote)
     crypto = OpensslCryptoWrapper()
+    known = case.verifier()
+    evidence = Evidence.of(known.tee_type, quote)
 
-    def ours() -> None:
-        decoded = verifier.decode(evidence)
-        result = verifier.verify(decoded, pool, anchors=VENDOR_ROOTS, crypto=crypto, now=now)
+    def verify(verifier: SgxEcdsaVerifier | TdxEcdsaVerifier) -> None:
+        result = verifier.verify(verifier.decode(evidence), pool, anchors=VENDOR_ROOTS, crypto=crypto, now=now)
         if result.problems:
-            raise SystemExit(f"{folder}: {result.problems[0].error}")
+            raise SystemExit(f"{case.folder}: {result.problems[0].error}")
 
-    def theirs() -> None:
-        dcap_qvl.verify(quote, collateral, seconds)
+    title = str(known.tee_type)
 
-    start = time.perf_counter()
-    ours()
-    first = time.perf_counter() - start
-    theirs()
-    times: dict[str, list[float]] = {"ours": [], "theirs": []}
-    for _ in range(rounds):
-        for label, function in (("ours", ours), ("theirs", theirs)):
-            start = time.perf_counter()
-            for _ in range(BATCH):
-                function()
-            times[label].append((time.perf_counter() - start) / BATCH)
-    mine, other = (statistics.median(times[label]) * 1000 for label in ("ours", "theirs"))
-    print(f"{folder:32} {mine:12.3f} {other:12.3f} {other / mine:7.2f} {first * 1000:9.2f}")
+    def candidate(name: str, run: Callable[[], object], wanted: str = "") -> Candidate:
+        return Candidate(f"{title}: {name}", partial(_repeat, run), _TIMES, "verifications/s", wanted)
+
+    return interleaved(
+        candidate("dcap-qvl", partial(dcap_qvl.verify, quote, collateral, int(now.timestamp()))),
+        candidate("rats-tls, warm", lambda: verify(known), ">= 5"),
+        candidate("rats-tls, cold", lambda: verify(case.verifier()), ">= 1.0"),
+        candidate("the quote's signature alone", _bare_check(quote, crypto)),
+        rounds=rounds,
+    )
 
 
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 50)
+def _repeat(run: Callable[[], object]) -> None:
+    for _ in range(_TIMES):
+        run()
+
+
+def _bare_check(data: bytes, crypto: CryptoWrapper) -> Callable[[], None]:
+    """Give the check of the quote's signature by its attestation key, with everything decoded beforehand."""
+    quote = Quote.from_bytes(data)
+    key = crypto.load_ec_point(KeyAlgorithm.EC_P256, quote.signature_data.attestation_key)
+    signature = quote.signature_data.signature
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    return partial(key.verify_ecdsa, SignatureAlgorithm.ECDSA_SHA256, r, s, quote.signed)

@@ -297,6 +297,7 @@ class TestRule6AllMismatches:
             Refusal.TCB_NO_LEVEL,
             Refusal.POLICY,
             Refusal.VERIFIER_FAILED,
+            Refusal.NOT_CONFIRMED,
         }
         assert {refusal for refusal in Refusal if refusal.wire_code is WireCode.APPRAISAL} == own
 
