@@ -34,7 +34,20 @@ BUILT_IN: dict[str, dict[str, str]] = {
 }
 """Kind, instance name, and `module:class`."""
 
+ALIASES: dict[str, dict[str, str]] = {
+    "attesters": {"nullattester": "null"},
+    "verifiers": {"nullverifier": "null"},
+    "tls_wrappers": {"nulltls": "null"},
+    "crypto_wrappers": {"nullcrypto": "null"},
+}
+"""Kind, and names that C rats-tls has for an instance, with its name here."""
+
 SIMULATED_ATTESTERS = ("simulated_sgx_ecdsa", "simulated_tdx_ecdsa", "simulated_sev_snp")
+
+
+def instance_name(kind: str, name: str) -> str:
+    """Give the name of an instance that may be named by an alias."""
+    return ALIASES[kind].get(name, name)
 
 
 def attester(name: str) -> Attester:
@@ -119,6 +132,7 @@ def _make(kind: str, name: str) -> object:
 
 def _load(kind: str, name: str) -> Callable[[], object]:
     """Load the class or factory of an instance; only the one that is named is imported."""
+    name = instance_name(kind, name)
     built_in = BUILT_IN[kind]
     offered = [point for point in entry_points(group=f"rats_tls.{kind}") if point.name == name]
     if name in built_in:

@@ -146,7 +146,7 @@ def _write_policies(world: SimulatedWorld, directory: Path) -> None:
 
 def _shared_arguments(directory: Path, *, simulated: bool) -> tuple[str, ...]:
     trusted = ("--trust-anchors", str(directory / ANCHORS_FILE))
-    return (*trusted, "--simulation", str(directory), "--provide-endorsements") if simulated else trusted
+    return (*trusted, "--simulation", str(directory), "--endorsements") if simulated else trusted
 
 
 def _server_arguments(directory: Path, scenario: _Scenario) -> tuple[str, ...]:

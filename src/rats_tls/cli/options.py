@@ -14,6 +14,16 @@ _F = TypeVar("_F", bound=Callable[..., object])
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _MARGIN = timedelta(hours=1)
+LOG_LEVEL_VARIABLE = "RATS_TLS_GLOBAL_LOG_LEVEL"
+_LOG_LEVELS = {
+    "off": logging.CRITICAL + 10,
+    "fatal": logging.CRITICAL,
+    "error": logging.ERROR,
+    "warn": logging.WARNING,
+    "info": logging.INFO,
+    "debug": logging.DEBUG,
+}
+"""The levels of C rats-tls."""
 
 
 def _debug(_ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
@@ -31,6 +41,12 @@ def debug_option(command: _F) -> _F:
         callback=_debug,
         help="Show debug messages, and the traceback of errors and refusals.",
     )(command)
+
+
+def _log_level(_ctx: click.Context, _parameter: click.Parameter, name: str | None) -> None:
+    # --debug, which comes first, asks for more than any level.
+    if name is not None and not logging.getLogger().isEnabledFor(logging.DEBUG):
+        logging.getLogger().setLevel(_LOG_LEVELS[name])
 
 
 def judging_options(command: _F) -> _F:
@@ -68,6 +84,13 @@ def connection_options(command: _F) -> _F:
             click.option("--ip", "-i", default="127.0.0.1", show_default=True, help="Address."),
             click.option("--port", "-p", type=click.IntRange(0, 65535), default=1234, show_default=True, help="Port."),
             click.option("--attester", "-a", default=None, metavar="NAME", help="What collects this side's Evidence."),
+            click.option(
+                "--verifier",
+                "-v",
+                default=None,
+                metavar="NAME",
+                help="Accept Evidence of this type alone; the policy needs an entry for it.",
+            ),
             click.option("--tls", "-t", default="openssl", show_default=True, metavar="NAME", help="TLS wrapper."),
             click.option(
                 "--crypto", "-c", default="openssl", show_default=True, metavar="NAME", help="Crypto wrapper."
@@ -81,7 +104,17 @@ def connection_options(command: _F) -> _F:
                 help="Custom claim, bound to this side's Evidence.",
             ),
             click.option(
-                "--provide-endorsements", "-e", is_flag=True, help="Send the Endorsements of this side's Evidence too."
+                "--endorsements", "-e", is_flag=True, help="Send the Endorsements of this side's Evidence too."
+            ),
+            click.option(
+                "--log-level",
+                "-l",
+                type=click.Choice(tuple(_LOG_LEVELS), case_sensitive=False),
+                envvar=LOG_LEVEL_VARIABLE,
+                show_envvar=True,
+                expose_value=False,
+                callback=_log_level,
+                help="What is logged on standard error: warn and above without it.",
             ),
             click.option(
                 "--simulation",

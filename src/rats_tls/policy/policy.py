@@ -117,6 +117,18 @@ class Policy:
         """Give the entries for one TEE type, in order."""
         return tuple(entry for entry in self.entries if entry.tee is tee_type)
 
+    def restricted_to(self, tee_type: TeeType) -> Policy:
+        """Give the policy of the entries for one TEE type alone; its digest is its own.
+
+        Raises:
+            ConfigurationError: no entry is for it.
+        """
+        entries = self.entries_for(tee_type)
+        if not entries:
+            named = ", ".join(sorted(str(tee) for tee in self.tee_types))
+            raise ConfigurationError(f"policy: no entry for {tee_type}; its entries are for {named}")
+        return Policy(entries)
+
     def fresh_entries(self, tee_type: TeeType, facts: Facts) -> tuple[Entry, ...]:
         """Give the entries for one TEE type for which the Evidence is young enough."""
         return tuple(entry for entry in self.entries_for(tee_type) if entry.fresh(facts))
