@@ -82,6 +82,11 @@ LAYERS = (
         imports=(*CHANNEL, "certificates", "endorsements", "policy", "registry", "connection", "context"),
     ),
     Layer(
+        name="inspection",
+        modules=("inspection",),
+        imports=("formats", "certificates", "endorsements", "policy", "registry", "files", "channel_settings"),
+    ),
+    Layer(
         name="simulation",
         modules=("simulation",),
         imports=(
@@ -95,7 +100,7 @@ LAYERS = (
         modules=("cli", "__main__"),
         imports=(
             *PUBLIC,
-            *("registry", "simulation"),
+            *("registry", "simulation", "inspection"),
         ),
         libraries=("click", "rich"),
     ),

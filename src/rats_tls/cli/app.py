@@ -15,6 +15,7 @@ from rats_tls.core.refusals import ExitCode
 COMMANDS = {
     "client": ("rats_tls.cli.client:client", "Connect to an attested server and judge it."),
     "demo": ("rats_tls.cli.demo:demo", "Show two simulated TEEs that attest to each other."),
+    "inspect": ("rats_tls.cli.inspect:inspect", "Show every field of Evidence, certificates, and other files."),
     "server": ("rats_tls.cli.server:server", "Serve attested connections and echo what clients send."),
     "simulate": ("rats_tls.cli.simulate:simulate", "Make simulated TEEs, for development and tests."),
     "verify": ("rats_tls.cli.verify:verify", "Judge Evidence, or a certificate that carries it, from a file."),

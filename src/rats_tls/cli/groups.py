@@ -44,6 +44,11 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, self._in_modules[name][1]) for name in self.list_commands(ctx)])
 
 
+def examples(*commands: str) -> str:
+    """Give the end of a command's help: examples, each line as it is written."""
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
+
+
 def help_without_command(ctx: click.Context) -> None:
     """Print a group's help, on standard output, where no command was named."""
     if ctx.invoked_subcommand is None:
