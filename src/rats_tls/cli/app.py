@@ -16,6 +16,7 @@ COMMANDS = {
     "client": ("rats_tls.cli.client:client", "Connect to an attested server and judge it."),
     "demo": ("rats_tls.cli.demo:demo", "Show two simulated TEEs that attest to each other."),
     "inspect": ("rats_tls.cli.inspect:inspect", "Show every field of Evidence, certificates, and other files."),
+    "policy": ("rats_tls.cli.policy:policy", "Make, check and describe Appraisal Policies."),
     "server": ("rats_tls.cli.server:server", "Serve attested connections and echo what clients send."),
     "simulate": ("rats_tls.cli.simulate:simulate", "Make simulated TEEs, for development and tests."),
     "verify": ("rats_tls.cli.verify:verify", "Judge Evidence, or a certificate that carries it, from a file."),

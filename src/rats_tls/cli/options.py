@@ -49,26 +49,36 @@ def _log_level(_ctx: click.Context, _parameter: click.Parameter, name: str | Non
         logging.getLogger().setLevel(_LOG_LEVELS[name])
 
 
+def trust_anchors_option(command: _F) -> _F:
+    """Add --trust-anchors."""
+    return click.option(
+        "--trust-anchors",
+        type=_FILE,
+        multiple=True,
+        metavar="FILE",
+        help="Root certificates (PEM) to trust beside the vendors' own, such as those of simulated TEEs.",
+    )(command)
+
+
+def endorsements_file_option(command: _F) -> _F:
+    """Add --endorsements-file."""
+    return click.option(
+        "--endorsements-file",
+        "endorsements_files",
+        type=_FILE,
+        multiple=True,
+        metavar="FILE",
+        help="Endorsements: Intel JSON bundle, AMD or PCK certificates (PEM, DER), CRL, certificate table.",
+    )(command)
+
+
 def judging_options(command: _F) -> _F:
     """Add the options of a command that judges a peer or Evidence."""
     for option in reversed(
         (
             click.option("--policy", "policy_file", type=_FILE, metavar="FILE", help="Appraisal Policy (TOML)."),
-            click.option(
-                "--trust-anchors",
-                type=_FILE,
-                multiple=True,
-                metavar="FILE",
-                help="Root certificates (PEM) to trust beside the vendors' own, such as those of simulated TEEs.",
-            ),
-            click.option(
-                "--endorsements-file",
-                "endorsements_files",
-                type=_FILE,
-                multiple=True,
-                metavar="FILE",
-                help="Endorsements: Intel JSON bundle, AMD or PCK certificates (PEM, DER), CRL, certificate table.",
-            ),
+            trust_anchors_option,
+            endorsements_file_option,
             click.option("--json", "as_json", is_flag=True, help="Print JSON documents, one a line."),
             debug_option,
         )

@@ -81,7 +81,7 @@ class Policy:
             where: what to call it in errors.
 
         Raises:
-            ConfigurationError: every problem of the file, each with entry and field.
+            PolicyFileError: every problem of the file, each with entry and field.
         """
         classes = {entry.tee.value: entry for entry in ENTRY_CLASSES}
         return cls(entries_from_toml(text, classes, POLICY_VERSION, where=where))
