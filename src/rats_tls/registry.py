@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from rats_tls.core.errors import ConfigurationError, NoInstanceError, RatsTlsError
@@ -43,6 +43,16 @@ ALIASES: dict[str, dict[str, str]] = {
 """Kind, and names that C rats-tls has for an instance, with its name here."""
 
 SIMULATED_ATTESTERS = ("simulated_sgx_ecdsa", "simulated_tdx_ecdsa", "simulated_sev_snp")
+
+
+def offered(kind: str) -> tuple[EntryPoint, ...]:
+    """Give the entry points of a kind, by name; none of them is loaded."""
+    return tuple(sorted(entry_points(group=f"rats_tls.{kind}"), key=lambda point: point.name))
+
+
+def is_reserved(kind: str, name: str) -> bool:
+    """Whether a name is a built-in's, an alias or a simulated attester's, so that no package can offer it."""
+    return name in (*BUILT_IN[kind], *ALIASES[kind], *(SIMULATED_ATTESTERS if kind == "attesters" else ()))
 
 
 def instance_name(kind: str, name: str) -> str:

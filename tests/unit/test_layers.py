@@ -43,10 +43,10 @@ CHANNEL = ("channel", "channel_events", "channel_exporter", "channel_settings", 
 APPRAISAL = ("appraisal", "appraisal_checks", "appraisal_memory")
 SHELLS = (
     *("aio", "aio_transport", "aio_wire", "appraisers", "connection", "connection_file", "connection_wire", "context"),
-    *("credentials", "files", "listener", "workers"),
+    *("credentials", "files", "listener", "survey", "workers"),
 )
 # The public modules, as docs/architecture.md lists them.
-PUBLIC = ("", "aio", "appraisal", "appraisers", "connection", "context", "files", "listener", "policy")
+PUBLIC = ("", "aio", "appraisal", "appraisers", "connection", "context", "files", "listener", "policy", "survey")
 
 LAYERS = (
     Layer(name="core", modules=("core",), pure=True),

@@ -15,6 +15,7 @@ from rats_tls.core.refusals import ExitCode
 COMMANDS = {
     "client": ("rats_tls.cli.client:client", "Connect to an attested server and judge it."),
     "demo": ("rats_tls.cli.demo:demo", "Show two simulated TEEs that attest to each other."),
+    "doctor": ("rats_tls.cli.doctor:doctor", "Show what can be used on this machine, and why the rest cannot."),
     "inspect": ("rats_tls.cli.inspect:inspect", "Show every field of Evidence, certificates, and other files."),
     "policy": ("rats_tls.cli.policy:policy", "Make, check and describe Appraisal Policies."),
     "server": ("rats_tls.cli.server:server", "Serve attested connections and echo what clients send."),
