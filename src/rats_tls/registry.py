@@ -50,6 +50,12 @@ def offered(kind: str) -> tuple[EntryPoint, ...]:
     return tuple(sorted(entry_points(group=f"rats_tls.{kind}"), key=lambda point: point.name))
 
 
+def instance_names(kind: str) -> tuple[str, ...]:
+    """Give the names of a kind's instances, those of other packages too; none of them is loaded."""
+    simulated = SIMULATED_ATTESTERS if kind == "attesters" else ()
+    return tuple(dict.fromkeys((*BUILT_IN[kind], *simulated, *(point.name for point in offered(kind)))))
+
+
 def is_reserved(kind: str, name: str) -> bool:
     """Whether a name is a built-in's, an alias or a simulated attester's, so that no package can offer it."""
     return name in (*BUILT_IN[kind], *ALIASES[kind], *(SIMULATED_ATTESTERS if kind == "attesters" else ()))

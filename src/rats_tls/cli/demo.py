@@ -18,6 +18,7 @@ from typing import Self
 
 import click
 
+from rats_tls.cli.groups import examples
 from rats_tls.cli.main import Tidily
 from rats_tls.cli.options import debug_option
 from rats_tls.cli.screen import Screen, Styled
@@ -84,7 +85,7 @@ _SCENARIOS = (
 )
 
 
-@click.command()
+@click.command(epilog=examples("rats-tls demo"))
 @debug_option
 def demo() -> None:
     """Show an attested channel between two simulated TEEs, and what is refused.

@@ -27,7 +27,7 @@ _NOTE = "nothing here is verified: whoever made it may have written anything"
         "rats-tls inspect 127.0.0.1:1234",
     )
 )
-@click.argument("target")
+@click.argument("target", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option(
     "--timeout",

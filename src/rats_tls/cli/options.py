@@ -10,6 +10,8 @@ from typing import TypeVar
 
 import click
 
+from rats_tls.registry import instance_names
+
 _F = TypeVar("_F", bound=Callable[..., object])
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -87,23 +89,54 @@ def judging_options(command: _F) -> _F:
     return command
 
 
+def _instances(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Complete names of instances; nothing is loaded for it."""
+
+    def complete(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+        return [name for name in instance_names(kind) if name.startswith(incomplete)]
+
+    return complete
+
+
 def connection_options(command: _F) -> _F:
     """Add the options of a command that makes connections."""
     for option in reversed(
         (
             click.option("--ip", "-i", default="127.0.0.1", show_default=True, help="Address."),
             click.option("--port", "-p", type=click.IntRange(0, 65535), default=1234, show_default=True, help="Port."),
-            click.option("--attester", "-a", default=None, metavar="NAME", help="What collects this side's Evidence."),
+            click.option(
+                "--attester",
+                "-a",
+                default=None,
+                metavar="NAME",
+                shell_complete=_instances("attesters"),
+                help="What collects this side's Evidence.",
+            ),
             click.option(
                 "--verifier",
                 "-v",
                 default=None,
                 metavar="NAME",
+                shell_complete=_instances("verifiers"),
                 help="Accept Evidence of this type alone; the policy needs an entry for it.",
             ),
-            click.option("--tls", "-t", default="openssl", show_default=True, metavar="NAME", help="TLS wrapper."),
             click.option(
-                "--crypto", "-c", default="openssl", show_default=True, metavar="NAME", help="Crypto wrapper."
+                "--tls",
+                "-t",
+                default="openssl",
+                show_default=True,
+                metavar="NAME",
+                shell_complete=_instances("tls_wrappers"),
+                help="TLS wrapper.",
+            ),
+            click.option(
+                "--crypto",
+                "-c",
+                default="openssl",
+                show_default=True,
+                metavar="NAME",
+                shell_complete=_instances("crypto_wrappers"),
+                help="Crypto wrapper.",
             ),
             click.option("--mutual", "-m", is_flag=True, help="Both sides attest; it is an error if one cannot."),
             click.option(
