@@ -11,6 +11,7 @@ import pytest
 
 from rats_tls.cli.app import cli
 from support.commands import run, run_in_terminal
+from support.paths import REPOSITORY
 
 
 def commands(
@@ -70,6 +71,19 @@ def test_examples_can_be_typed(path: tuple[str, ...]) -> None:
         known = {opt for parameter in command.params for opt in (*parameter.opts, "--help", "-h")}
         assert {word for word in words[1:] if word.startswith("-")} <= known, example
         assert not path or named[: len(path)] == path, f"{example}: of another command"
+
+
+def test_the_page_names_every_command_and_option() -> None:
+    page = (REPOSITORY / "docs" / "cli.md").read_text(encoding="utf-8")
+    names = {path[-1] for path in COMMANDS if path}
+    options = {
+        parameter.opts[0] if parameter.opts[0].startswith("--") else parameter.opts[-1]
+        for path, command in COMMANDS.items()
+        if path and path[0] != "simulate"
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+    }
+    assert [name for name in sorted(names | options) if name not in page] == []
 
 
 def test_every_option_says_what_it_does() -> None:
