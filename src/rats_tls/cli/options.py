@@ -10,8 +10,6 @@ from typing import TypeVar
 
 import click
 
-from rats_tls.registry import instance_names
-
 _F = TypeVar("_F", bound=Callable[..., object])
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -93,6 +91,8 @@ def _instances(kind: str) -> Callable[[click.Context, click.Parameter, str], lis
     """Complete names of instances; nothing is loaded for it."""
 
     def complete(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+        from rats_tls.registry import instance_names  # noqa: PLC0415  # loaded only where a shell asks
+
         return [name for name in instance_names(kind) if name.startswith(incomplete)]
 
     return complete
