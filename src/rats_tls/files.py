@@ -126,19 +126,30 @@ def load_evidence(path: Path | str) -> Presented:
         raise UnsupportedError(f"{path}: {error.message}") from error
 
 
-def decoded_claims(presented: Presented) -> TeeClaims | None:
-    """Give what Evidence says, to be shown beside a refusal. Nothing about it is verified; None when it says nothing.
+def evidence_claims(presented: Presented) -> TeeClaims | None:
+    """Give what Evidence says. Nothing about it is verified; None of a certificate without Evidence.
 
     What needs an Endorsement, such as a TCB status, is None.
+
+    Raises:
+        DecodeError: malformed.
+        UnsupportedError: of a type or format that is not read.
     """
+    evidence = presented.evidence
+    if evidence is None and presented.certificate is not None:
+        evidence = read_attested_certificate(presented.certificate).evidence
+    if evidence is None:
+        return None
+    names = NAMES_BY_MEDIA_TYPE.get(evidence.media_type)
+    if names is None:
+        raise UnsupportedError(f"Evidence of media type {evidence.media_type}: not read")
+    return registry.verifier(names.tee_type.value).decode(evidence).claims
+
+
+def decoded_claims(presented: Presented) -> TeeClaims | None:
+    """Give the same, to be shown beside a refusal: None when the Evidence cannot be read either."""
     try:
-        evidence = presented.evidence
-        if evidence is None and presented.certificate is not None:
-            evidence = read_attested_certificate(presented.certificate).evidence
-        names = NAMES_BY_MEDIA_TYPE.get(evidence.media_type) if evidence is not None else None
-        if evidence is None or names is None:
-            return None
-        return registry.verifier(names.tee_type.value).decode(evidence).claims
+        return evidence_claims(presented)
     except RatsTlsError:
         return None
 

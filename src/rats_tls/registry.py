@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from rats_tls.core.errors import ConfigurationError, NoInstanceError, RatsTlsError
@@ -34,7 +34,36 @@ BUILT_IN: dict[str, dict[str, str]] = {
 }
 """Kind, instance name, and `module:class`."""
 
+ALIASES: dict[str, dict[str, str]] = {
+    "attesters": {"nullattester": "null"},
+    "verifiers": {"nullverifier": "null"},
+    "tls_wrappers": {"nulltls": "null"},
+    "crypto_wrappers": {"nullcrypto": "null"},
+}
+"""Kind, and names that C rats-tls has for an instance, with its name here."""
+
 SIMULATED_ATTESTERS = ("simulated_sgx_ecdsa", "simulated_tdx_ecdsa", "simulated_sev_snp")
+
+
+def offered(kind: str) -> tuple[EntryPoint, ...]:
+    """Give the entry points of a kind, by name; none of them is loaded."""
+    return tuple(sorted(entry_points(group=f"rats_tls.{kind}"), key=lambda point: point.name))
+
+
+def instance_names(kind: str) -> tuple[str, ...]:
+    """Give the names of a kind's instances, those of other packages too; none of them is loaded."""
+    simulated = SIMULATED_ATTESTERS if kind == "attesters" else ()
+    return tuple(dict.fromkeys((*BUILT_IN[kind], *simulated, *(point.name for point in offered(kind)))))
+
+
+def is_reserved(kind: str, name: str) -> bool:
+    """Whether a name is a built-in's, an alias or a simulated attester's, so that no package can offer it."""
+    return name in (*BUILT_IN[kind], *ALIASES[kind], *(SIMULATED_ATTESTERS if kind == "attesters" else ()))
+
+
+def instance_name(kind: str, name: str) -> str:
+    """Give the name of an instance that may be named by an alias."""
+    return ALIASES[kind].get(name, name)
 
 
 def attester(name: str) -> Attester:
@@ -119,6 +148,7 @@ def _make(kind: str, name: str) -> object:
 
 def _load(kind: str, name: str) -> Callable[[], object]:
     """Load the class or factory of an instance; only the one that is named is imported."""
+    name = instance_name(kind, name)
     built_in = BUILT_IN[kind]
     offered = [point for point in entry_points(group=f"rats_tls.{kind}") if point.name == name]
     if name in built_in:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import pkgutil
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,11 +18,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 import rats_tls
 from rats_tls import registry
 from rats_tls.appraisal import Appraiser
+from rats_tls.cli.app import cli
 from rats_tls.core.anchors import AnchorKind, TrustAnchor
 from rats_tls.core.binding import Binding
 from rats_tls.core.checks import Stage
@@ -345,9 +348,25 @@ class TestRule8Visible:
         readers = [
             module.name
             for module in pkgutil.walk_packages(rats_tls.__path__, "rats_tls.")
-            if "environ" in _source(module.name)
+            if re.search(r"\b(environb?|getenvb?|envvar|auto_envvar_prefix)\b", _source(module.name))
         ]
-        assert readers == ["rats_tls.cli.demo"]  # hands colours and width to the processes that it starts
+        assert readers == [
+            "rats_tls.cli.app",  # a shell's question for completion; no command is run for it
+            "rats_tls.cli.demo",  # hands colours and width to the processes that it starts
+            "rats_tls.cli.options",  # the log level
+        ]
+
+    def test_of_all_options_the_environment_sets_the_log_level_alone(self) -> None:
+        def set_by_environment(command: click.Command) -> set[str]:
+            found = {str(parameter.name) for parameter in command.params if parameter.envvar}
+            if isinstance(command, click.Group):
+                context = click.Context(command)
+                inner = [command.get_command(context, name) for name in command.list_commands(context)]
+                found.update(*(set_by_environment(each) for each in inner if each is not None))
+            return found
+
+        assert set_by_environment(cli) == {"log_level"}
+        assert "auto_envvar_prefix" not in cli.context_settings
 
 
 class TestRule12WhatIsRemembered:

@@ -131,8 +131,16 @@ def test_help_is_on_standard_output(arguments: list[str]) -> None:
         verify,
         lambda f: verify(f, "--json"),
         lambda f: client(f, "--json"),
+        lambda f: ["inspect", f.evidence()[0]],
+        lambda f: ["policy", "from-evidence", f.evidence()[0]],
+        lambda _: ["policy", "schema"],
+        lambda _: ["doctor", "--json"],
+        lambda _: ["completion", "bash"],
     ],
-    ids=["help", "version", "nothing", "server", "verify", "json", "client"],
+    ids=[
+        *("help", "version", "nothing", "server", "verify", "json", "client", "inspect", "from-evidence", "schema"),
+        *("doctor", "completion"),
+    ],
 )
 def test_output_that_cannot_be_written(files: CommandFiles, arguments: Callable[[CommandFiles], Arguments]) -> None:
     with Path("/dev/full").open("w") as full:

@@ -25,7 +25,7 @@ def side(files: CommandFiles, attester: str) -> Arguments:
     shared: Arguments = ["--trust-anchors", files.anchors]
     if attester == "null":
         return [*shared, "--attester", "null"]
-    return [*shared, "--attester", attester, "--simulation", files.directory, "--provide-endorsements"]
+    return [*shared, "--attester", attester, "--simulation", files.directory, "--endorsements"]
 
 
 def server(files: CommandFiles, *more: str | Path) -> Arguments:

@@ -198,7 +198,7 @@ def test_server_in_python(files: CommandFiles, tmp_path: Path, free_port: int) -
         wait_for(free_port, serving)
         ended = run(
             *("client", "--port", free_port, "--policy", files.policy(), "--trust-anchors", files.anchors),
-            *("--attester", TDX, "--simulation", files.directory, "--provide-endorsements", "--message", "hello"),
+            *("--attester", TDX, "--simulation", files.directory, "--endorsements", "--message", "hello"),
         )
         assert ended.returncode == 0
         assert ended.stdout.endswith("sent 5 bytes, got 5 back: hello\n")

@@ -43,10 +43,10 @@ CHANNEL = ("channel", "channel_events", "channel_exporter", "channel_settings", 
 APPRAISAL = ("appraisal", "appraisal_checks", "appraisal_memory")
 SHELLS = (
     *("aio", "aio_transport", "aio_wire", "appraisers", "connection", "connection_file", "connection_wire", "context"),
-    *("credentials", "files", "listener", "workers"),
+    *("credentials", "files", "listener", "survey", "workers"),
 )
 # The public modules, as docs/architecture.md lists them.
-PUBLIC = ("", "aio", "appraisal", "appraisers", "connection", "context", "files", "listener", "policy")
+PUBLIC = ("", "aio", "appraisal", "appraisers", "connection", "context", "files", "listener", "policy", "survey")
 
 LAYERS = (
     Layer(name="core", modules=("core",), pure=True),
@@ -82,6 +82,11 @@ LAYERS = (
         imports=(*CHANNEL, "certificates", "endorsements", "policy", "registry", "connection", "context"),
     ),
     Layer(
+        name="inspection",
+        modules=("inspection",),
+        imports=("formats", "certificates", "endorsements", "policy", "registry", "files", "channel_settings"),
+    ),
+    Layer(
         name="simulation",
         modules=("simulation",),
         imports=(
@@ -95,7 +100,7 @@ LAYERS = (
         modules=("cli", "__main__"),
         imports=(
             *PUBLIC,
-            *("registry", "simulation"),
+            *("registry", "simulation", "inspection"),
         ),
         libraries=("click", "rich"),
     ),

@@ -200,3 +200,11 @@ def test_naming_built_in_instances_imports_no_simulation() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("kind", "alias"), [(kind, alias) for kind in FINDERS for alias in registry.ALIASES[kind]])
+def test_names_of_c_rats_tls(kind: str, alias: str, offered: Offered) -> None:
+    """An alias is the built-in it stands for; nobody else can offer it."""
+    offered.add(kind, alias)
+    assert FINDERS[kind](alias).name == registry.ALIASES[kind][alias] == "null"  # type: ignore[attr-defined]  # all have one
+    assert offered.loaded == []

@@ -12,12 +12,12 @@ from enum import IntEnum, IntFlag
 from rats_tls.capi.errors import CoreCode, CoreError, call_error, invalid
 from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.core.errors import NoInstanceError
+from rats_tls.registry import ALIASES
 
 API_VERSION_DEFAULT = 1
 API_VERSION_MAX = 1
 
-NULL_ALIASES = {"nullattester": "null", "nullverifier": "null", "nulltls": "null", "nullcrypto": "null"}
-"""The C API's names of the `null` instances."""
+_ALIASES = {alias: name for names in ALIASES.values() for alias, name in names.items()}
 
 SPID_SIZE = 16
 PCK_CHAIN = 5
@@ -178,4 +178,4 @@ class Configuration:
 
 def instance_name(name: str, default: str) -> str:
     """Give the instance that a name of the C API stands for; an empty one stands for `default`."""
-    return NULL_ALIASES.get(name, name) or default
+    return _ALIASES.get(name, name) or default

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from rats_tls.cli.groups import examples
 from rats_tls.cli.options import connection_options, judging_options
 from rats_tls.cli.sides import Reporter, SideOptions, address_text, make_context
 from rats_tls.connection import Connection
@@ -18,7 +19,15 @@ from rats_tls.core.errors import ConnectionFailedError, RatsTlsError
 _TIMEOUT_SECONDS = 30.0
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "rats-tls client -p 1234 --policy server.toml --message hello",
+        "rats-tls client --policy server.toml < file",
+        "rats-tls client -m -a simulated_sev_snp --simulation world/ -e \\",
+        "    --policy world/simulated_sgx_ecdsa-policy.toml \\",
+        "    --trust-anchors world/trust-anchors.pem --message hello",
+    )
+)
 @connection_options
 @judging_options
 @click.option("--message", metavar="TEXT", help="Send TEXT; standard input is sent without it.")

@@ -18,6 +18,7 @@ from typing import Self
 
 import click
 
+from rats_tls.cli.groups import examples
 from rats_tls.cli.main import Tidily
 from rats_tls.cli.options import debug_option
 from rats_tls.cli.screen import Screen, Styled
@@ -84,7 +85,7 @@ _SCENARIOS = (
 )
 
 
-@click.command()
+@click.command(epilog=examples("rats-tls demo"))
 @debug_option
 def demo() -> None:
     """Show an attested channel between two simulated TEEs, and what is refused.
@@ -146,7 +147,7 @@ def _write_policies(world: SimulatedWorld, directory: Path) -> None:
 
 def _shared_arguments(directory: Path, *, simulated: bool) -> tuple[str, ...]:
     trusted = ("--trust-anchors", str(directory / ANCHORS_FILE))
-    return (*trusted, "--simulation", str(directory), "--provide-endorsements") if simulated else trusted
+    return (*trusted, "--simulation", str(directory), "--endorsements") if simulated else trusted
 
 
 def _server_arguments(directory: Path, scenario: _Scenario) -> tuple[str, ...]:

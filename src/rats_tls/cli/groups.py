@@ -7,6 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
+
+PROGRAM = "rats-tls"
+COMPLETION_VARIABLE = "_RATS_TLS_COMPLETE"
+"""Environment variable by which the script of `rats-tls completion` asks; its name is click's rule."""
 
 
 class LazyGroup(click.Group):
@@ -38,10 +43,21 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete names of commands without loading them."""
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        commands = [CompletionItem(name, help=self._in_modules[name][1]) for name in names]
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without loading them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, self._in_modules[name][1]) for name in self.list_commands(ctx)])
+
+
+def examples(*commands: str) -> str:
+    """Give the end of a command's help: examples, each line as it is written."""
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
 
 
 def help_without_command(ctx: click.Context) -> None:

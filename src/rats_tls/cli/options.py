@@ -14,6 +14,16 @@ _F = TypeVar("_F", bound=Callable[..., object])
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _MARGIN = timedelta(hours=1)
+LOG_LEVEL_VARIABLE = "RATS_TLS_GLOBAL_LOG_LEVEL"
+_LOG_LEVELS = {
+    "off": logging.CRITICAL + 10,
+    "fatal": logging.CRITICAL,
+    "error": logging.ERROR,
+    "warn": logging.WARNING,
+    "info": logging.INFO,
+    "debug": logging.DEBUG,
+}
+"""The levels of C rats-tls."""
 
 
 def _debug(_ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
@@ -33,26 +43,42 @@ def debug_option(command: _F) -> _F:
     )(command)
 
 
+def _log_level(_ctx: click.Context, _parameter: click.Parameter, name: str | None) -> None:
+    # --debug, which comes first, asks for more than any level.
+    if name is not None and not logging.getLogger().isEnabledFor(logging.DEBUG):
+        logging.getLogger().setLevel(_LOG_LEVELS[name])
+
+
+def trust_anchors_option(command: _F) -> _F:
+    """Add --trust-anchors."""
+    return click.option(
+        "--trust-anchors",
+        type=_FILE,
+        multiple=True,
+        metavar="FILE",
+        help="Root certificates (PEM) to trust beside the vendors' own, such as those of simulated TEEs.",
+    )(command)
+
+
+def endorsements_file_option(command: _F) -> _F:
+    """Add --endorsements-file."""
+    return click.option(
+        "--endorsements-file",
+        "endorsements_files",
+        type=_FILE,
+        multiple=True,
+        metavar="FILE",
+        help="Endorsements: Intel JSON bundle, AMD or PCK certificates (PEM, DER), CRL, certificate table.",
+    )(command)
+
+
 def judging_options(command: _F) -> _F:
     """Add the options of a command that judges a peer or Evidence."""
     for option in reversed(
         (
             click.option("--policy", "policy_file", type=_FILE, metavar="FILE", help="Appraisal Policy (TOML)."),
-            click.option(
-                "--trust-anchors",
-                type=_FILE,
-                multiple=True,
-                metavar="FILE",
-                help="Root certificates (PEM) to trust beside the vendors' own, such as those of simulated TEEs.",
-            ),
-            click.option(
-                "--endorsements-file",
-                "endorsements_files",
-                type=_FILE,
-                multiple=True,
-                metavar="FILE",
-                help="Endorsements: Intel JSON bundle, AMD or PCK certificates (PEM, DER), CRL, certificate table.",
-            ),
+            trust_anchors_option,
+            endorsements_file_option,
             click.option("--json", "as_json", is_flag=True, help="Print JSON documents, one a line."),
             debug_option,
         )
@@ -61,16 +87,56 @@ def judging_options(command: _F) -> _F:
     return command
 
 
+def _instances(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Complete names of instances; nothing is loaded for it."""
+
+    def complete(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+        from rats_tls.registry import instance_names  # noqa: PLC0415  # loaded only where a shell asks
+
+        return [name for name in instance_names(kind) if name.startswith(incomplete)]
+
+    return complete
+
+
 def connection_options(command: _F) -> _F:
     """Add the options of a command that makes connections."""
     for option in reversed(
         (
             click.option("--ip", "-i", default="127.0.0.1", show_default=True, help="Address."),
             click.option("--port", "-p", type=click.IntRange(0, 65535), default=1234, show_default=True, help="Port."),
-            click.option("--attester", "-a", default=None, metavar="NAME", help="What collects this side's Evidence."),
-            click.option("--tls", "-t", default="openssl", show_default=True, metavar="NAME", help="TLS wrapper."),
             click.option(
-                "--crypto", "-c", default="openssl", show_default=True, metavar="NAME", help="Crypto wrapper."
+                "--attester",
+                "-a",
+                default=None,
+                metavar="NAME",
+                shell_complete=_instances("attesters"),
+                help="What collects this side's Evidence.",
+            ),
+            click.option(
+                "--verifier",
+                "-v",
+                default=None,
+                metavar="NAME",
+                shell_complete=_instances("verifiers"),
+                help="Accept Evidence of this type alone; the policy needs an entry for it.",
+            ),
+            click.option(
+                "--tls",
+                "-t",
+                default="openssl",
+                show_default=True,
+                metavar="NAME",
+                shell_complete=_instances("tls_wrappers"),
+                help="TLS wrapper.",
+            ),
+            click.option(
+                "--crypto",
+                "-c",
+                default="openssl",
+                show_default=True,
+                metavar="NAME",
+                shell_complete=_instances("crypto_wrappers"),
+                help="Crypto wrapper.",
             ),
             click.option("--mutual", "-m", is_flag=True, help="Both sides attest; it is an error if one cannot."),
             click.option(
@@ -81,7 +147,17 @@ def connection_options(command: _F) -> _F:
                 help="Custom claim, bound to this side's Evidence.",
             ),
             click.option(
-                "--provide-endorsements", "-e", is_flag=True, help="Send the Endorsements of this side's Evidence too."
+                "--endorsements", "-e", is_flag=True, help="Send the Endorsements of this side's Evidence too."
+            ),
+            click.option(
+                "--log-level",
+                "-l",
+                type=click.Choice(tuple(_LOG_LEVELS), case_sensitive=False),
+                envvar=LOG_LEVEL_VARIABLE,
+                show_envvar=True,
+                expose_value=False,
+                callback=_log_level,
+                help="What is logged on standard error: warn and above without it.",
             ),
             click.option(
                 "--simulation",

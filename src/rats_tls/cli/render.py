@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
 
-from rats_tls.cli.screen import Cell, Screen, Styled
+from rats_tls.cli.screen import Cell, Part, Screen, Styled
 from rats_tls.core.anchors import AnchorKind
 from rats_tls.core.checks import Check, Verdict
 from rats_tls.core.claims import IntelTcb, NullClaims, SgxClaims, SnpClaims, SnpTcb, TdxClaims, TeeClaims
 from rats_tls.core.errors import AppraisalError, RatsTlsError
 from rats_tls.core.evidence import NAMES_BY_TEE
 from rats_tls.core.results import AttestationResult
+from rats_tls.inspection.tree import Node
 
 Rows = list[tuple[str, Cell]]
 
@@ -100,6 +102,33 @@ def claim_rows(claims: object, prefix: str = "") -> list[tuple[str, str]]:
     if hasattr(claims, "debug"):
         rows.append((f"{prefix}debug", _claim_text("debug", claims.debug)))
     return rows
+
+
+def show_tree(screen: Screen, nodes: Sequence[Node], *, indent: int = 2) -> None:
+    """Print a tree of fields; neighbours without fields of their own share their columns."""
+    rows: Rows = []
+    for node in nodes:
+        if node.fields:
+            screen.columns(rows, indent=indent)
+            rows = []
+            heading: list[Part] = [" " * indent, Styled(node.name, "bold")]
+            heading += [f"  {text}" for text in (node.meaning, _size(node)) if text]
+            screen.line(*heading, hanging=indent + 2)
+            show_tree(screen, node.fields, indent=indent + 2)
+        else:
+            rows.append((node.name, _node_cell(node)))
+    screen.columns(rows, indent=indent)
+
+
+def _node_cell(node: Node) -> Cell:
+    value = _claim_text(node.name, node.value) if node.value is not None else ""
+    notes = [text for text in (node.meaning, _size(node)) if text]
+    parts: list[Part] = [value, *(Styled(f"{'  ' if value or n else ''}{text}", "dim") for n, text in enumerate(notes))]
+    return parts
+
+
+def _size(node: Node) -> str:
+    return f"{node.size} bytes" if node.size is not None else ""
 
 
 def _claim_text(name: str, value: object) -> str:

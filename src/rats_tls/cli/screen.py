@@ -94,6 +94,11 @@ class Screen:
         file = self._console.file
         file.write(json.dumps(document) + "\n")
 
+    def verbatim(self, text: str) -> None:
+        """Print lines for other programs, such as a policy: safe, but never folded or styled; tabs stay."""
+        file = self._console.file
+        file.write(re.sub(r"[^\n\t]+", lambda match: printable(match[0]), text.removesuffix("\n")) + "\n")
+
     def traceback(self, error: BaseException) -> None:
         """Print the traceback of `error` and of its causes, if that was asked for by --debug."""
         if not debugging():

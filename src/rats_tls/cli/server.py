@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from rats_tls.cli.groups import examples
 from rats_tls.cli.options import connection_options, judging_options
 from rats_tls.cli.sides import Reporter, SideOptions, address_text, make_context
 from rats_tls.connection import Connection
@@ -19,7 +20,14 @@ _IDLE_SECONDS = 60.0
 _PAUSE_SECONDS = 0.1
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "rats-tls server -i 0.0.0.0 -p 1234 -m --policy clients.toml",
+        "rats-tls server -a simulated_sgx_ecdsa --simulation world/ -e \\",
+        "    --policy world/simulated_sev_snp-policy.toml \\",
+        "    --trust-anchors world/trust-anchors.pem",
+    )
+)
 @connection_options
 @judging_options
 @click.option("--count", type=click.IntRange(1), metavar="N", help="Stop after N connections, good or bad.")

@@ -18,11 +18,11 @@ from rats_tls.context import Context
 from rats_tls.core.documents import Json, refusal_document, result_document
 from rats_tls.core.errors import RatsTlsError
 from rats_tls.core.evidence import TeeType
-from rats_tls.core.interfaces import Attester
+from rats_tls.core.interfaces import Attester, Verifier
 from rats_tls.core.refusals import Refusal
 from rats_tls.core.results import AttestationResult
 from rats_tls.files import load_endorsements, load_policy, load_trust_anchors
-from rats_tls.registry import SIMULATED_ATTESTERS, attester, simulated_attester
+from rats_tls.registry import SIMULATED_ATTESTERS, attester, simulated_attester, verifier
 
 _FAILURES = frozenset(
     {
@@ -41,11 +41,12 @@ class SideOptions:
     trust_anchors: tuple[Path, ...]
     endorsements_files: tuple[Path, ...]
     attester: str | None
+    verifier: str | None
     tls: str
     crypto: str
     mutual: bool
     claims: tuple[str, ...]
-    provide_endorsements: bool
+    endorsements: bool
     simulation: Path | None
     states: tuple[str, ...]
 
@@ -57,6 +58,13 @@ def make_context(options: SideOptions, *, default_attester: str | None) -> Conte
         RatsTlsError: options or files that do not go together.
     """
     policy = load_policy(options.policy_file) if options.policy_file is not None else None
+    verifiers: dict[TeeType, Verifier] | None = None
+    if options.verifier is not None:
+        if policy is None:
+            raise click.UsageError("--verifier needs --policy FILE: it narrows a policy and replaces none")
+        chosen = verifier(options.verifier)
+        policy = policy.restricted_to(chosen.tee_type)
+        verifiers = {chosen.tee_type: chosen}
     for entry in policy.entries if policy is not None else ():
         if entry.tee is TeeType.NULL:
             Screen(stderr=True).line(
@@ -66,11 +74,12 @@ def make_context(options: SideOptions, *, default_attester: str | None) -> Conte
         policy=policy,
         attester=_make_attester(options, default_attester),
         mutual=True if options.mutual else None,
+        verifiers=verifiers,
         tls=options.tls,
         crypto=options.crypto,
         trust_anchors=load_trust_anchors(*options.trust_anchors),
         endorsements=load_endorsements(*options.endorsements_files),
-        provide_endorsements=options.provide_endorsements,
+        provide_endorsements=options.endorsements,
         custom_claims=parse_claims(options.claims),
     )
 

@@ -7,14 +7,18 @@ from pathlib import Path
 
 import click
 
-from rats_tls.cli.groups import help_without_command
+from rats_tls.cli.groups import examples, help_without_command
 from rats_tls.cli.options import debug_option
 from rats_tls.cli.screen import Screen
 from rats_tls.core.errors import ConfigurationError
 from rats_tls.policy import Policy
 
 
-@click.group(invoke_without_command=True, subcommand_metavar="COMMAND [ARGS]...")
+@click.group(
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
+    epilog=examples("rats-tls simulate world world/"),
+)
 @debug_option
 @click.pass_context
 def simulate(ctx: click.Context) -> None:
@@ -22,7 +26,10 @@ def simulate(ctx: click.Context) -> None:
     help_without_command(ctx)
 
 
-@simulate.command(short_help="Make simulated vendors and machines, with policies that accept them.")
+@simulate.command(
+    short_help="Make simulated vendors and machines, with policies that accept them.",
+    epilog=examples("rats-tls simulate world world/", "rats-tls simulate world world/ --product Genoa"),
+)
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--product",

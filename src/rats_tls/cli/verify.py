@@ -9,6 +9,7 @@ import click
 
 from rats_tls.appraisal import Appraiser
 from rats_tls.appraisers import make_appraiser
+from rats_tls.cli.groups import examples
 from rats_tls.cli.options import judging_options, parse_time
 from rats_tls.cli.render import show_claims, show_refusal, show_result
 from rats_tls.cli.screen import Screen
@@ -26,7 +27,13 @@ from rats_tls.files import (
 )
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "rats-tls verify quote.bin --policy policy.toml --checks \\",
+        "    --endorsements-file collateral.json --report-data 0123...ef",
+        "rats-tls verify certificate.pem --policy policy.toml --json",
+    )
+)
 @click.argument("evidence_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
 @judging_options
 @click.option("--report-data", metavar="HEX", help="The 64 bytes that bare Evidence must carry.")

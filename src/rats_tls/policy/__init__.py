@@ -6,6 +6,7 @@ from rats_tls.policy.entry import MEASUREMENT_ONLY, Entry, Identity, NullEntry
 from rats_tls.policy.intel_entry import IntelMinimumTcb, SgxEntry, TdxEntry
 from rats_tls.policy.pinning import pinning_entry
 from rats_tls.policy.policy import JUDGED_TEE_TYPES, Evaluation, Policy
+from rats_tls.policy.problems import EntryError, FileProblem, PolicyFileError
 from rats_tls.policy.rules import Facts
 from rats_tls.policy.schema import policy_schema
 from rats_tls.policy.snp_entry import SnpEntry, SnpMinimumTcb
@@ -16,12 +17,15 @@ __all__ = [
     "JUDGED_TEE_TYPES",
     "MEASUREMENT_ONLY",
     "Entry",
+    "EntryError",
     "Evaluation",
     "Facts",
+    "FileProblem",
     "Identity",
     "IntelMinimumTcb",
     "NullEntry",
     "Policy",
+    "PolicyFileError",
     "SgxEntry",
     "SnpEntry",
     "SnpMinimumTcb",

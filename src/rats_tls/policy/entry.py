@@ -9,8 +9,8 @@ from typing import ClassVar
 from rats_tls.core.binding import Binding
 from rats_tls.core.checks import Mismatch
 from rats_tls.core.claims import TeeClaims
-from rats_tls.core.errors import ConfigurationError
 from rats_tls.core.evidence import TeeType
+from rats_tls.policy.problems import EntryError
 from rats_tls.policy.rules import ClaimAbsentError, Facts, Finding, custom, finding, optional, required, rule_of
 from rats_tls.policy.values import (
     ANY,
@@ -139,7 +139,7 @@ class Entry:
     """What every entry has, whatever its TEE. Values are taken in their written or their Python form.
 
     Raises:
-        ConfigurationError: a value that its field does not take, or fields that do not go together; all at once.
+        EntryError: a value that its field does not take, or fields that do not go together; all at once.
     """
 
     tee: ClassVar[TeeType]
@@ -211,7 +211,7 @@ class Entry:
         if not problems:
             problems = [*self._identity_problems(), *self.contradictions()]
         if problems:
-            raise ConfigurationError("; ".join(problems))
+            raise EntryError(problems)
 
     def contradictions(self) -> list[str]:
         """Name fields that do not go together."""

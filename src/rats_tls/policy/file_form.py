@@ -6,11 +6,11 @@ import difflib
 import json
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 
-from rats_tls.core.errors import ConfigurationError
 from rats_tls.policy.entry import Entry
+from rats_tls.policy.problems import EntryError, FileProblem, PolicyFileError
 from rats_tls.policy.rules import is_required, rule_of
 from rats_tls.policy.values import ANY, Json, ValueProblem, shown
 
@@ -25,50 +25,57 @@ def entries_from_toml(
     """Read the entries of a policy file.
 
     Raises:
-        ConfigurationError: every problem of the file in one message.
+        PolicyFileError: every problem of the file.
     """
     if len(text) > MAX_POLICY_BYTES:
-        raise ConfigurationError(f"{where}: larger than {MAX_POLICY_BYTES} bytes")
+        raise PolicyFileError(where, [FileProblem(problem=f"larger than {MAX_POLICY_BYTES} bytes")])
     try:
         document = tomllib.loads(text if isinstance(text, str) else text.decode())
     except (ValueError, RecursionError) as error:  # ValueError: not UTF-8, not TOML, or a number of absurd length
-        raise ConfigurationError(f"{where}: not TOML: {error}") from error
-    problems = [_unknown(key, ("version", "entry"), "") for key in document if key not in ("version", "entry")]
+        raise PolicyFileError(where, [FileProblem(problem=f"not TOML: {error}")]) from error
+    problems = [_unknown(key, ("version", "entry")) for key in document if key not in ("version", "entry")]
     if type(document.get("version")) is not int or document["version"] != version:
-        problems.append(f"version: got {shown(document.get('version'))}, expected {version}")
+        got = shown(document.get("version"))
+        problems.append(FileProblem(field="version", problem=f"got {got}, expected {version}"))
     tables = document.get("entry", [])
     if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
         got = "none" if "entry" not in document else "[entry]" if isinstance(tables, dict) else shown(tables)
-        problems.append(f"entry: got {got}, expected at least one [[entry]] table, in double brackets")
+        expected = "expected at least one [[entry]] table, in double brackets"
+        problems.append(FileProblem(field="entry", problem=f"got {got}, {expected}"))
         tables = []
     if len(tables) > _MAX_ENTRIES:
-        problems.append(f"entry: got {len(tables)}, at most {_MAX_ENTRIES} are read")
+        problems.append(FileProblem(field="entry", problem=f"got {len(tables)}, at most {_MAX_ENTRIES} are read"))
         tables = []
     entries: list[Entry] = []
     for index, table in enumerate(tables):
         made = _entry_from_table(table, classes, index, problems)
         if made is not None:
             entries.append(made)
-    problems += repeated_names(table["name"] for table in tables if isinstance(table.get("name"), str))
+    problems += _repeated(table["name"] for table in tables if isinstance(table.get("name"), str))
     if problems:
-        raise ConfigurationError(f"{where}: " + "; ".join(problems))
+        raise PolicyFileError(where, problems)
     return tuple(entries)
 
 
 def _entry_from_table(
-    table: Mapping[str, object], classes: Mapping[str, type[Entry]], index: int, problems: list[str]
+    table: Mapping[str, object], classes: Mapping[str, type[Entry]], index: int, problems: list[FileProblem]
 ) -> Entry | None:
     given = table.get("name")
     label = f"entry {shown(given)}" if isinstance(given, str) else f"entry {index + 1}"
     tee = table.get("tee")
     chosen = classes.get(tee) if isinstance(tee, str) else None
     if chosen is None:
-        problems.append(f"{label}.tee: got {shown(tee)}, expected one of {', '.join(repr(name) for name in classes)}")
+        expected = ", ".join(repr(name) for name in classes)
+        problems.append(FileProblem(entry=label, field="tee", problem=f"got {shown(tee)}, expected one of {expected}"))
         return None
     known = [declared.name for declared in fields(chosen)]
-    found = [_unknown(key, (*known, "tee"), f"{label}.") for key in table if key not in (*known, "tee")]
+    found = [_unknown(key, (*known, "tee"), label) for key in table if key not in (*known, "tee")]
     found += [
-        f"{label}.{declared.name}: not written; it has no default: write {rule_of(declared).form.text}"
+        FileProblem(
+            entry=label,
+            field=declared.name,
+            problem=f"not written; it has no default: write {rule_of(declared).form.text}",
+        )
         for declared in fields(chosen)
         if is_required(declared) and declared.name not in table
     ]
@@ -77,29 +84,41 @@ def _entry_from_table(
             try:
                 rule_of(declared).form.parse(table[declared.name])
             except ValueProblem as problem:
-                found.append(f"{label}.{declared.name}: {problem}")
+                found.append(FileProblem(entry=label, field=declared.name, problem=str(problem)))
     if not found:
         try:
             make: Callable[..., Entry] = chosen
             return make(**{key: value for key, value in table.items() if key != "tee"})
-        except ConfigurationError as error:
-            found.append(f"{label}.{error.message}")
+        except EntryError as error:
+            found += [_of_entry(label, problem, known) for problem in error.problems]
     problems.extend(found)
     return None
 
 
-def _unknown(key: str, known: tuple[str, ...], prefix: str) -> str:
+def _of_entry(label: str, text: str, known: Sequence[str]) -> FileProblem:
+    """Give a problem of an entry, which begins with the field that it is of, with its place."""
+    field, _, problem = text.partition(": ")
+    if field in known:
+        return FileProblem(entry=label, field=field, problem=problem)
+    return FileProblem(entry=label, problem=text)
+
+
+def _unknown(key: str, known: tuple[str, ...], label: str = "") -> FileProblem:
     close = difflib.get_close_matches(key[:_LONGEST_KEY], known, n=1)
     name = key if key.isidentifier() and len(key) <= _LONGEST_KEY else shown(key)
-    return f"{prefix}{name}: unknown key" + (f", did you mean {close[0]!r}?" if close else "")
+    hint = f", did you mean {close[0]!r}?" if close else ""
+    return FileProblem(entry=label, field=name, problem=f"unknown key{hint}")
 
 
 def repeated_names(names: Iterable[str]) -> list[str]:
     """Give a problem for each entry name that is used more than once."""
-    counts = Counter(names)
+    return [str(problem) for problem in _repeated(names)]
+
+
+def _repeated(names: Iterable[str]) -> list[FileProblem]:
     return [
-        f"entry {shown(name)}: name used by {count} entries, expected one"
-        for name, count in counts.items()
+        FileProblem(entry=f"entry {shown(name)}", problem=f"name used by {count} entries, expected one")
+        for name, count in Counter(names).items()
         if count > 1
     ]
 

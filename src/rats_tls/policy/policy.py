@@ -81,7 +81,7 @@ class Policy:
             where: what to call it in errors.
 
         Raises:
-            ConfigurationError: every problem of the file, each with entry and field.
+            PolicyFileError: every problem of the file, each with entry and field.
         """
         classes = {entry.tee.value: entry for entry in ENTRY_CLASSES}
         return cls(entries_from_toml(text, classes, POLICY_VERSION, where=where))
@@ -116,6 +116,18 @@ class Policy:
     def entries_for(self, tee_type: TeeType) -> tuple[Entry, ...]:
         """Give the entries for one TEE type, in order."""
         return tuple(entry for entry in self.entries if entry.tee is tee_type)
+
+    def restricted_to(self, tee_type: TeeType) -> Policy:
+        """Give the policy of the entries for one TEE type alone; its digest is its own.
+
+        Raises:
+            ConfigurationError: no entry is for it.
+        """
+        entries = self.entries_for(tee_type)
+        if not entries:
+            named = ", ".join(sorted(str(tee) for tee in self.tee_types))
+            raise ConfigurationError(f"policy: no entry for {tee_type}; its entries are for {named}")
+        return Policy(entries)
 
     def fresh_entries(self, tee_type: TeeType, facts: Facts) -> tuple[Entry, ...]:
         """Give the entries for one TEE type for which the Evidence is young enough."""

@@ -116,3 +116,9 @@ def test_folded_text_fits_and_loses_nothing(text: str, width: int, hanging: int)
 
 def test_no_room_to_fold() -> None:
     assert fold("a" * 200, 20, 0) == []
+
+
+def test_lines_for_other_programs_stay_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    """Safe all the same: only tabs and line ends are what they were."""
+    Screen().verbatim("a" * 300 + "\tb\n\x1b[2J\r\n\n# end\n")
+    assert capsys.readouterr().out == "a" * 300 + "\tb\n" + r"\x1b[2J\r" + "\n\n# end\n"

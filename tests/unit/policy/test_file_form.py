@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,18 @@ import pytest
 from rats_tls.core.binding import Binding
 from rats_tls.core.claims import TcbStatus
 from rats_tls.core.errors import ConfigurationError
-from rats_tls.policy import ANY, Identity, NullEntry, Policy, SgxEntry, SnpEntry, SnpMinimumTcb, TdxEntry
+from rats_tls.policy import (
+    ANY,
+    EntryError,
+    Identity,
+    NullEntry,
+    Policy,
+    PolicyFileError,
+    SgxEntry,
+    SnpEntry,
+    SnpMinimumTcb,
+    TdxEntry,
+)
 from support.claims import SGX, SNP, TDX
 from support.policies import pinning_entry
 
@@ -256,3 +268,21 @@ def test_texts_survive_the_file() -> None:
         SGX, name='a "quoted" \\ näme \U0001f512', custom_claims={'k "\\ \U0001f512': {"text": "välue"}}
     )
     assert Policy.from_toml(Policy.of(entry).to_toml()).entries == (entry,)
+
+
+def test_problems_have_their_place() -> None:
+    """And survive being sent to another process."""
+    with pytest.raises(PolicyFileError) as caught:
+        Policy.from_toml('version = 1\n[[entry]]\nname = "a: b"\ntee = "null"\nbindings = 1\n', where="p.toml")
+    error = caught.value
+    assert [(problem.entry, problem.field) for problem in error.problems] == [
+        ("entry 'a: b'", "identity"),
+        ("entry 'a: b'", "bindings"),
+    ]
+    assert error.message == "p.toml: " + "; ".join(map(str, error.problems))
+    again = pickle.loads(pickle.dumps(error))
+    assert (again.where, again.problems, again.message) == (error.where, error.problems, error.message)
+    with pytest.raises(EntryError) as made:
+        NullEntry(name="", bindings="none", identity="machine")
+    assert [problem.partition(":")[0] for problem in made.value.problems] == ["name", "identity"]
+    assert pickle.loads(pickle.dumps(made.value)).problems == made.value.problems

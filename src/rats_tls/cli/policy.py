@@ -1,0 +1,229 @@
+"""`rats-tls policy`: make, check and describe Appraisal Policies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from rats_tls.appraisers import make_appraiser
+from rats_tls.cli.groups import examples, help_without_command
+from rats_tls.cli.options import debug_option, endorsements_file_option, trust_anchors_option
+from rats_tls.cli.render import show_refusal
+from rats_tls.cli.screen import Screen, Styled
+from rats_tls.core.binding import Binding
+from rats_tls.core.claims import TeeClaims
+from rats_tls.core.documents import to_json
+from rats_tls.core.errors import ConfigurationError, NoEvidenceError, RatsTlsError
+from rats_tls.core.evidence import NAMES_BY_TEE
+from rats_tls.core.results import AttestationResult
+from rats_tls.core.text import printable
+from rats_tls.files import (
+    evidence_claims,
+    load_endorsements,
+    load_evidence,
+    load_policy,
+    load_trust_anchors,
+    read_file,
+)
+from rats_tls.policy import ANY, Entry, Policy, PolicyFileError, pinning_entry, policy_schema
+
+_BINDINGS = (Binding.CERTIFICATE, Binding.SESSION, Binding.NONE)
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group(
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
+    epilog=examples(
+        "rats-tls policy from-evidence quote.bin > policy.toml",
+        "rats-tls policy validate-file policy.toml",
+        "rats-tls policy schema > policy.schema.json",
+    ),
+)
+@debug_option
+@click.pass_context
+def policy(ctx: click.Context) -> None:
+    """Make, check and describe Appraisal Policies."""
+    help_without_command(ctx)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pinned:
+    """One file, with the entry that pins what it shows, and the result where it was verified."""
+
+    path: Path
+    claims: TeeClaims
+    entry: Entry
+    result: AttestationResult | None
+
+
+@policy.command(
+    "from-evidence",
+    short_help="Write a policy that pins what Evidence shows.",
+    epilog=examples(
+        "rats-tls policy from-evidence quote.bin > policy.toml",
+        "rats-tls policy from-evidence --verify --name server quote.bin \\",
+        "    --endorsements-file collateral.json > policy.toml",
+    ),
+)
+@click.argument("evidence_files", nargs=-1, required=True, type=_FILE, metavar="FILE...")
+@endorsements_file_option
+@trust_anchors_option
+@click.option("--name", metavar="NAME", help="Name of the entry; the file's name without it.")
+@click.option(
+    "--binding",
+    "bindings",
+    multiple=True,
+    type=click.Choice([binding.value for binding in _BINDINGS]),
+    default=(Binding.CERTIFICATE.value,),
+    show_default=True,
+    help="What may tie a peer's Evidence to it.",
+)
+@click.option("--verify", is_flag=True, help="Verify the Evidence first; write nothing if it is refused.")
+@debug_option
+def from_evidence(
+    evidence_files: tuple[Path, ...],
+    endorsements_files: tuple[Path, ...],
+    trust_anchors: tuple[Path, ...],
+    name: str | None,
+    bindings: tuple[str, ...],
+    verify: bool,
+) -> None:
+    """Write a policy that pins the code in each FILE to standard output.
+
+    FILE is a quote, a report, or a certificate that carries one. Measurements, signer and versions are pinned; what
+    has a strict default keeps it. The platform is any that its vendor calls up to date.
+
+    Without --verify the Evidence is taken at its word.
+    """
+    if (endorsements_files or trust_anchors) and not verify:
+        raise click.UsageError("--endorsements-file and --trust-anchors go with --verify")
+    names = _entry_names(evidence_files, name)
+    made = [
+        _pin(path, entry_name, [*map(Binding, bindings)], endorsements_files, trust_anchors, verify=verify)
+        for path, entry_name in zip(evidence_files, names, strict=True)
+    ]
+    text = Policy.of(*(pinned.entry for pinned in made)).to_toml()
+    Screen().verbatim("".join(f"# {line}".rstrip() + "\n" for line in _header(made)) + text)
+
+
+def _entry_names(paths: tuple[Path, ...], name: str | None) -> list[str]:
+    names = [name if name is not None else printable(path.stem) for path in paths]
+    return [
+        f"{entry} {names[: number + 1].count(entry)}" if names.count(entry) > 1 else entry
+        for number, entry in enumerate(names)
+    ]
+
+
+def _pin(
+    path: Path,
+    name: str,
+    bindings: list[Binding],
+    endorsements_files: tuple[Path, ...],
+    trust_anchors: tuple[Path, ...],
+    *,
+    verify: bool,
+) -> _Pinned:
+    presented = load_evidence(path)
+    claims = evidence_claims(presented)
+    if claims is None:
+        raise NoEvidenceError(f"{path}: the certificate carries no Evidence: there is nothing to pin")
+    result = None
+    if verify:
+        now = datetime.now(UTC)
+        anchors = load_trust_anchors(*trust_anchors, now=now)
+        # Nobody presents this Evidence: it is bound to nothing, and may be of any age.
+        judging = pinning_entry(claims, name=name, bindings=(Binding.NONE, Binding.CERTIFICATE), max_evidence_age=ANY)
+        endorsements = load_endorsements(*endorsements_files)
+        appraiser = make_appraiser(Policy.of(judging), trust_anchors=anchors, endorsements=endorsements)
+        try:
+            if presented.evidence is not None:
+                result = appraiser.appraise_evidence(presented.evidence, now=now)
+            elif presented.certificate is not None:
+                result = appraiser.appraise_certificate(presented.certificate, now=now, possession_proved=False)
+        except ConfigurationError:
+            raise
+        except RatsTlsError as error:
+            screen = Screen(stderr=True)
+            show_refusal(screen, error, title=path.name)
+            screen.traceback(error)
+            raise click.exceptions.Exit(int(error.refusal.exit_code)) from error
+    return _Pinned(path=path, claims=claims, entry=pinning_entry(claims, name=name, bindings=bindings), result=result)
+
+
+def _header(made: list[_Pinned]) -> list[str]:
+    """Say what the policy pins and what that is worth; a line may be as long as a file's name."""
+    lines = ["Pins the code that the Evidence below shows, on any platform that its vendor", "calls up to date."]
+    if all(pinned.result is None for pinned in made):
+        lines += [
+            "The Evidence was NOT VERIFIED: whoever made it may have written anything.",
+            "Compare the values with what you built before you rely on them.",
+        ]
+    lines += ["Fields that are not written keep their strict defaults.", ""]
+    for pinned in made:
+        digest = hashlib.sha256(read_file(pinned.path)).hexdigest()
+        lines.append(f"{pinned.entry.name}: {NAMES_BY_TEE[pinned.claims.tee_type].title}, {pinned.path}")
+        lines.append(f"  SHA-256 {digest}")
+        if pinned.result is not None:
+            anchor = pinned.result.anchor
+            root = f"{anchor.name} ({anchor.kind.value})" if anchor is not None else "no anchor"
+            lines.append(f"  verified {datetime.now(UTC):%Y-%m-%d %H:%M} UTC under {root}")
+        elif getattr(pinned.claims, "debug", False):
+            lines.append("  a DEBUG TEE: this policy refuses it, because `allow_debug` is not written")
+    lines.append("")
+    return [printable(line) for line in lines]
+
+
+@policy.command(
+    "validate-file",
+    short_help="Check a policy file, and name all its problems.",
+    epilog=examples("rats-tls policy validate-file policy.toml"),
+)
+@click.argument("policy_file", type=_FILE, metavar="FILE")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@debug_option
+def validate_file(policy_file: Path, as_json: bool) -> None:
+    """Check that FILE is a policy: exit code 0 if it is, 1 if it is not.
+
+    Of a good one digest and entries are printed, of another all problems, one a line, each with entry and field.
+    """
+    screen = Screen()
+    try:
+        good = load_policy(policy_file)
+    except PolicyFileError as error:
+        if as_json:
+            problems = to_json(error.problems)
+            screen.document({"file": str(policy_file), "valid": False, "problems": problems})
+        else:
+            for problem in error.problems:
+                screen.line(str(problem))
+        screen.traceback(error)
+        raise click.exceptions.Exit(int(error.refusal.exit_code)) from error
+    if as_json:
+        screen.document(
+            {
+                "file": str(policy_file),
+                "valid": True,
+                "digest": good.digest.hex(),
+                "policy": json.loads(good.canonical()),
+            }
+        )
+        return
+    screen.line(Styled(" valid ", "black on green"), " ", Styled(policy_file.name, "bold"))
+    rows = [("digest", good.digest.hex()), *((f"entry {e.name!r}", e.tee.value) for e in good.entries)]
+    screen.columns(rows)
+
+
+@policy.command(
+    short_help="Print the JSON Schema of policy files.",
+    epilog=examples("rats-tls policy schema > policy.schema.json"),
+)
+@debug_option
+def schema() -> None:
+    """Print the JSON Schema (draft 2020-12) of policy files, for editors and checkers of TOML."""
+    Screen().verbatim(json.dumps(policy_schema(), indent=2) + "\n")

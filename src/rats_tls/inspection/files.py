@@ -1,0 +1,142 @@
+"""Tells what a file is by what is in it, and gives its fields."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+from rats_tls.core.documents import Json
+from rats_tls.core.endorsements import Endorsement, EndorsementKind
+from rats_tls.core.errors import DecodeError, RatsTlsError, UnsupportedError
+from rats_tls.endorsements.files import endorsements_from_file
+from rats_tls.files import read_file
+from rats_tls.formats.amd.pem import CERTIFICATE, PemBlock, is_pem, split_pem
+from rats_tls.formats.detect import detect_evidence
+from rats_tls.formats.intel.json_document import JsonObject, split_response
+from rats_tls.formats.x509 import RevocationList
+from rats_tls.inspection.attested import attested_nodes
+from rats_tls.inspection.certificates import revocation_list_nodes
+from rats_tls.inspection.endorsements import endorsement_node
+from rats_tls.inspection.evidence import evidence_nodes, evidence_title
+from rats_tls.inspection.tree import Inspection, Node, group, octets
+from rats_tls.policy import Policy
+
+_SEQUENCE = b"\x30"
+_POLICY_MEMBERS = frozenset({"version", "entry"})
+_RESPONSES = {
+    "tcbInfo": EndorsementKind.INTEL_TCB_INFO,
+    "enclaveIdentity": EndorsementKind.INTEL_QE_IDENTITY,
+}
+"""Members of the responses of Intel's service, each a document with its signature."""
+
+
+def inspect_file(path: Path) -> Inspection:
+    """Give the fields of what a file holds.
+
+    Evidence, a certificate, PEM with certificates and revocation lists, a revocation list, Endorsements (a JSON bundle,
+    a response of Intel's service, AMD's certificate table), a policy.
+
+    Raises:
+        DecodeError: malformed, or empty.
+        UnsupportedError: nothing that is known here.
+        ConfigurationError: a policy that is none, or a file that cannot be read.
+    """
+    data = read_file(path)
+    if not data:
+        raise DecodeError(str(path), "", None, "the file is empty")
+    if _is_policy(data):
+        return Inspection(kind="policy", size=len(data), fields=_policy(data, str(path)))
+    try:
+        kind, fields = _read(data)
+    except DecodeError as error:
+        raise DecodeError(str(path), "", None, error.message) from error
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{path}: {error.message}") from error
+    return Inspection(kind=kind, size=len(data), fields=fields)
+
+
+def _read(data: bytes) -> tuple[str, tuple[Node, ...]]:
+    if data.lstrip()[:1] == b"{":
+        return "Endorsements (JSON)", tuple(endorsement_node(item) for item in _from_json(data))
+    if data[:1] == _SEQUENCE:
+        return _der(data)
+    # Quotes hold a PEM chain too, behind binary.
+    if is_pem(data) and data.partition(b"-----BEGIN ")[0].isascii():
+        blocks = split_pem(data, "Pem")
+        if len(blocks) == 1:
+            return _der(blocks[0].der)
+        return "PEM chain", tuple(_block(number + 1, block) for number, block in enumerate(blocks))
+    try:
+        evidence = detect_evidence(data)
+    except UnsupportedError as unknown:
+        # A certificate table has no mark of its own: what can be read as one is one.
+        try:
+            items = endorsements_from_file(data, where="certificate table")
+        except RatsTlsError:
+            raise unknown from None
+        return "Endorsements (certificate table)", tuple(endorsement_node(item) for item in items)
+    return evidence_title(evidence), evidence_nodes(evidence)
+
+
+def _from_json(data: bytes) -> tuple[Endorsement, ...]:
+    document = JsonObject.from_bytes(data, "Endorsements")
+    for member, kind in _RESPONSES.items():
+        if member in document:
+            inner, signature = split_response(data, member, "Endorsements")
+            return (Endorsement(kind=kind, data=inner, signature=signature),)
+    return endorsements_from_file(data, where="Endorsements")
+
+
+def _is_list(der: bytes) -> bool:
+    try:
+        RevocationList.from_der(der)
+    except DecodeError:
+        return False
+    return True
+
+
+def _der(der: bytes) -> tuple[str, tuple[Node, ...]]:
+    if _is_list(der):
+        return "revocation list", revocation_list_nodes(der)
+    return "certificate", attested_nodes(der)
+
+
+def _block(number: int, block: PemBlock) -> Node:
+    name = f"certificate {number}" if block.label == CERTIFICATE else f"revocation list {number}"
+    try:
+        _, fields = _der(block.der)
+    except RatsTlsError as error:
+        return octets(name, block.der, meaning=error.message)
+    return group(name, fields, size=len(block.der))
+
+
+def _is_policy(data: bytes) -> bool:
+    """Whether it is TOML with a policy's keys; whether the policy is good is another question."""
+    try:
+        document = tomllib.loads(data.decode())
+    except (ValueError, RecursionError):
+        return False
+    return bool(_POLICY_MEMBERS & document.keys())
+
+
+def _policy(data: bytes, where: str) -> tuple[Node, ...]:
+    policy = Policy.from_toml(data, where=where)
+    document = json.loads(policy.canonical())
+    entries = (
+        group(f"entry {number + 1}", [Node(name=name, value=_plain(entry[name])) for name in _named_first(entry)])
+        for number, entry in enumerate(document["entry"])
+    )
+    return (
+        Node(name="version", value=document["version"]),
+        octets("digest", policy.digest, meaning="SHA-256 of the canonical form"),
+        *entries,
+    )
+
+
+def _plain(value: Json) -> str | int | bool:
+    return value if isinstance(value, str | int) else json.dumps(value, ensure_ascii=False)
+
+
+def _named_first(entry: dict[str, Json]) -> list[str]:
+    return ["name", "tee", *(name for name in entry if name not in {"name", "tee"})]

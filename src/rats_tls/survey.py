@@ -1,0 +1,196 @@
+"""Finds out which instances can be used here, and why others cannot. Nothing of third parties is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from rats_tls import registry
+from rats_tls._version import __version__
+from rats_tls.core.algorithms import KeyAlgorithm, SignatureAlgorithm
+from rats_tls.core.documents import Json
+from rats_tls.core.errors import NoInstanceError, RatsTlsError
+from rats_tls.core.evidence import NAMES_BY_TEE, TeeType
+from rats_tls.core.interfaces import Attester, CryptoWrapper, TlsWrapper, Verifier
+
+KINDS = ("attesters", "verifiers", "tls_wrappers", "crypto_wrappers")
+_SIGNATURES = {
+    KeyAlgorithm.EC_P256: SignatureAlgorithm.ECDSA_SHA256,
+    KeyAlgorithm.EC_P384: SignatureAlgorithm.ECDSA_SHA384,
+    KeyAlgorithm.RSA_3072: SignatureAlgorithm.RSA_PKCS1_SHA256,
+}
+"""Keys that wrappers are asked for, each with a signature to try it by."""
+
+
+class Origin(str, Enum):
+    """Where an instance comes from."""
+
+    BUILT_IN = "built in"
+    SIMULATED = "simulated"
+    PACKAGE = "package"
+
+
+class State(str, Enum):
+    """Whether an instance can be used here."""
+
+    USABLE = "usable"
+    NOT_USABLE = "not usable"
+    NOT_LOADED = "not loaded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One instance of one kind.
+
+    Attributes:
+        kind: one of `KINDS`.
+        name: its name.
+        origin: where it comes from.
+        state: whether it can be used here; of other packages' that is not known before somebody names them.
+        note: what it is, or why it cannot be used.
+        version: of the library underneath, or of this package.
+        capabilities: what it can do, by name.
+        proves: whether what goes through it can prove something; `null` and simulated instances prove nothing.
+    """
+
+    kind: str
+    name: str
+    origin: Origin
+    state: State
+    note: str
+    version: str = ""
+    capabilities: dict[str, Json] = field(default_factory=dict)
+    proves: bool = False
+
+
+def survey() -> tuple[Instance, ...]:
+    """Give every instance of every kind, in the order of `KINDS`."""
+    found: list[Instance] = []
+    for kind in KINDS:
+        found += [_built_in(kind, name) for name in registry.BUILT_IN[kind]]
+        if kind == "attesters":
+            found += [_simulated(name) for name in registry.SIMULATED_ATTESTERS]
+        found += _of_packages(kind)
+    return tuple(found)
+
+
+def why_no_tee() -> str | None:
+    """Say why no built-in attester finds a TEE here; None when one does."""
+    try:
+        registry.attester("auto")
+    except NoInstanceError as error:
+        return error.message
+    return None
+
+
+def _built_in(kind: str, name: str) -> Instance:
+    state, version = State.USABLE, ""
+    capabilities: dict[str, Json] = {}
+    try:
+        note, version, capabilities = _PROBES[kind](name)
+    except RatsTlsError as error:
+        state, note = State.NOT_USABLE, error.message
+    except Exception as error:  # noqa: BLE001  # a library that does not load must not hide the other instances
+        state, note = State.NOT_USABLE, f"{type(error).__name__}: {error}"
+    return Instance(
+        kind=kind,
+        name=name,
+        origin=Origin.BUILT_IN,
+        state=state,
+        note=note,
+        version=version,
+        capabilities=capabilities,
+        proves=state is State.USABLE and name != "null",
+    )
+
+
+_Facts = tuple[str, str, dict[str, Json]]
+
+
+def _attester(name: str) -> _Facts:
+    return _attester_facts(registry.attester(name))
+
+
+def _attester_facts(made: Attester) -> _Facts:
+    if made.tee_type is TeeType.NULL:
+        return "collects no Evidence", __version__, {"evidence": None}
+    return f"Evidence of {NAMES_BY_TEE[made.tee_type].title}", __version__, {"evidence": made.tee_type.value}
+
+
+def _verifier(name: str) -> _Facts:
+    made: Verifier = registry.verifier(name)
+    if made.tee_type is TeeType.NULL:
+        return "for peers without Evidence; verifies nothing", __version__, {"evidence": None}
+    return f"Evidence of {NAMES_BY_TEE[made.tee_type].title}", __version__, {"evidence": made.tee_type.value}
+
+
+def _tls_wrapper(name: str) -> _Facts:
+    made: TlsWrapper = registry.tls_wrapper(name)
+    can = made.capabilities
+    capabilities: dict[str, Json] = {
+        "encrypts": can.encrypts,
+        "demands client certificates": can.mutual_server,
+        "exporter with context": can.exporter_with_context,
+        "ALPN": can.alpn,
+        "TLS 1.2 (extended master secret)": can.tls12,
+        "largest certificate": can.largest_certificate,
+        **{f"presents {key.value} keys": key in can.key_algorithms for key in _SIGNATURES},
+    }
+    return ("TLS" if can.encrypts else "no encryption"), made.version, capabilities
+
+
+def _crypto_wrapper(name: str) -> _Facts:
+    made: CryptoWrapper = registry.crypto_wrapper(name)
+    capabilities: dict[str, Json] = {f"{key.value} keys": _makes_and_verifies(made, key) for key in _SIGNATURES}
+    works = any(capabilities.values())
+    return ("keys, signatures, certificates" if works else "hashes only; verifies nothing"), made.version, capabilities
+
+
+def _makes_and_verifies(crypto: CryptoWrapper, algorithm: KeyAlgorithm) -> bool:
+    signature = _SIGNATURES[algorithm]
+    try:
+        key = crypto.generate_key(algorithm)
+        crypto.load_public_key(key.public_key.spki).verify(signature, key.sign(signature, b"survey"), b"survey")
+    except RatsTlsError:
+        return False
+    return True
+
+
+_PROBES: dict[str, Callable[[str], _Facts]] = {
+    "attesters": _attester,
+    "verifiers": _verifier,
+    "tls_wrappers": _tls_wrapper,
+    "crypto_wrappers": _crypto_wrapper,
+}
+
+
+def _simulated(name: str) -> Instance:
+    tee_type = TeeType(name.removeprefix("simulated_"))
+    return Instance(
+        kind="attesters",
+        name=name,
+        origin=Origin.SIMULATED,
+        state=State.USABLE,
+        note=f"{NAMES_BY_TEE[tee_type].title}; with --simulation DIRECTORY; proves nothing",
+        version=__version__,
+        capabilities={"evidence": tee_type.value},
+    )
+
+
+def _of_packages(kind: str) -> list[Instance]:
+    offered = registry.offered(kind)
+    names = [point.name for point in offered]
+    found = []
+    for point in offered:
+        package = f"{point.dist.name} {point.dist.version}" if point.dist is not None else "a package"
+        state, note = State.NOT_LOADED, f"{point.value} of {package}; loaded when it is named"
+        if registry.is_reserved(kind, point.name):
+            state, note = State.NOT_USABLE, f"{point.value} of {package}: the name is built in and may not be taken"
+        elif names.count(point.name) > 1:
+            state, note = State.NOT_USABLE, f"{point.value} of {package}: several packages offer this name"
+        version = point.dist.version if point.dist is not None else ""
+        found.append(
+            Instance(kind=kind, name=point.name, origin=Origin.PACKAGE, state=state, note=note, version=version)
+        )
+    return found

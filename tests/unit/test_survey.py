@@ -1,0 +1,94 @@
+"""Which instances can be used here, and why others cannot."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from rats_tls import registry
+from rats_tls.core.errors import NoInstanceError
+from rats_tls.survey import KINDS, Instance, Origin, State, survey, why_no_tee
+
+
+class Unloadable(EntryPoint):
+    """Of a package that must not be loaded by looking."""
+
+    def load(self) -> object:
+        raise AssertionError("loaded")
+
+
+def found(kind: str, name: str) -> list[Instance]:
+    return [instance for instance in survey() if (instance.kind, instance.name) == (kind, name)]
+
+
+def offer(monkeypatch: pytest.MonkeyPatch, *offered: tuple[str, str]) -> None:
+    def points(*, group: str) -> list[EntryPoint]:
+        return [Unloadable(name, "third.party:Thing", group) for kind, name in offered if group == f"rats_tls.{kind}"]
+
+    monkeypatch.setattr("rats_tls.registry.entry_points", points)
+
+
+def test_every_instance_of_every_kind() -> None:
+    assert tuple(registry.BUILT_IN) == KINDS
+    names = {(instance.kind, instance.name) for instance in survey()}
+    assert {(kind, name) for kind in KINDS for name in registry.BUILT_IN[kind]} <= names
+    assert {("attesters", name) for name in registry.SIMULATED_ATTESTERS} <= names
+
+
+def test_what_proves_nothing_is_told_apart() -> None:
+    proving = {(instance.kind, instance.name) for instance in survey() if instance.proves}
+    assert proving == {
+        *(("verifiers", name) for name in ("sgx_ecdsa", "tdx_ecdsa", "sev_snp")),
+        ("tls_wrappers", "openssl"),
+        ("crypto_wrappers", "openssl"),
+    }
+
+
+def test_capabilities_are_tried() -> None:
+    (openssl,), (null,) = found("crypto_wrappers", "openssl"), found("crypto_wrappers", "null")
+    assert all(openssl.capabilities.values())
+    assert not any(null.capabilities.values())
+    assert openssl.capabilities.keys() == null.capabilities.keys()
+    assert "OpenSSL" in openssl.version
+
+
+@pytest.mark.parametrize("error", [NoInstanceError("no such library"), ImportError("no such library")])
+def test_a_built_in_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fails(name: str) -> object:
+        raise error
+
+    monkeypatch.setattr("rats_tls.registry.tls_wrapper", fails)
+    (openssl,) = found("tls_wrappers", "openssl")
+    assert (openssl.state, openssl.proves) == (State.NOT_USABLE, False)
+    assert openssl.note.endswith("no such library")
+    (crypto,) = found("crypto_wrappers", "openssl")
+    assert crypto.state is State.USABLE
+
+
+def test_other_packages_are_named_and_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    offer(monkeypatch, ("attesters", "third"), ("verifiers", "twice"), ("verifiers", "twice"))
+    (third,) = found("attesters", "third")
+    assert (third.origin, third.state, third.proves) == (Origin.PACKAGE, State.NOT_LOADED, False)
+    assert third.note.startswith("third.party:Thing of ")
+    assert [instance.state for instance in found("verifiers", "twice")] == [State.NOT_USABLE] * 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("attesters", "null"), ("attesters", "simulated_sev_snp"), ("crypto_wrappers", "nullcrypto")]
+)
+def test_names_that_no_package_can_offer(monkeypatch: pytest.MonkeyPatch, kind: str, name: str) -> None:
+    offer(monkeypatch, (kind, name))
+    (theirs,) = [instance for instance in found(kind, name) if instance.origin is Origin.PACKAGE]
+    assert theirs.state is State.NOT_USABLE
+    assert "the name is built in" in theirs.note
+
+
+def test_no_tee_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(name: str) -> object:
+        raise NoInstanceError("no TEE")
+
+    monkeypatch.setattr("rats_tls.registry.attester", none)
+    assert why_no_tee() == "no TEE"
+    monkeypatch.setattr("rats_tls.registry.attester", lambda _: object())
+    assert why_no_tee() is None
