@@ -174,6 +174,11 @@ def _result_rows(result: AttestationResult) -> Rows:
         rows.append(("channel", f"{tls.version} {tls.cipher}{group}".strip()))
     passed = sum(check.verdict is Verdict.PASSED for check in result.checks)
     rows.append(("checks", f"{passed} passed, {len(result.not_checked)} not checked"))
+    rows += [
+        ("waived by policy", (Styled(check.id, "yellow"), f": got {check.got or _note(check)}"))
+        for check in result.checks
+        if check.verdict is Verdict.FAILED
+    ]
     rows += [("not checked", f"{check.id}: {_note(check)}") for check in result.not_checked]
     return rows
 

@@ -1,14 +1,23 @@
-"""Every claim that a policy can pin is shown, for every TEE."""
+"""What is shown to a person: every claim that a policy can pin, for every TEE; checks that failed and were waived."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from rats_tls import registry
-from rats_tls.cli.render import claim_rows
+from rats_tls.cli.render import claim_rows, show_result
+from rats_tls.cli.screen import Screen
+from rats_tls.core.checks import Check, Stage, Verdict
 from rats_tls.core.claims import TeeClaims
 from rats_tls.core.endorsements import Endorsements
+from rats_tls.core.verification import Verification
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
+from support.claims import SGX
+from support.policies import default_policy
+from support.scripted_verifier import ScriptedVerifier, appraiser, evidence
 from support.simulated import NOW, REPORT_DATA, world
 
 # What policies judge and what tells machines apart; `min_...` fields judge the claim of that name.
@@ -66,3 +75,17 @@ def test_forms_of_claims() -> None:
     assert rows["reported_tcb"] == "bootloader 4, tee 0, snp 24, microcode 219"
     assert rows["csp_id"] == "none"
     assert rows["debug"] == "false"
+
+
+class _StaleList(ScriptedVerifier):
+    def verify(self, *arguments: Any, **settings: Any) -> Verification:
+        stale = Check(id="sgx.crl", stage=Stage.REVOCATION, source="a test", verdict=Verdict.FAILED, got="expired 2020")
+        return replace(super().verify(*arguments, **settings), checks=(stale,))
+
+
+def test_an_accepted_result_shows_what_failed_and_was_waived(capsys: pytest.CaptureFixture[str]) -> None:
+    made = appraiser(_StaleList(), default_policy(SGX, revocation="not-checked"))
+    result = made.appraise_evidence(evidence(), now=NOW, expected_report_data=REPORT_DATA)
+    show_result(Screen(), result, title="a peer")
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "waived by policy" in line)
+    assert "sgx.crl: got expired 2020" in line
