@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import bulk, footprint, handshakes, verification
+from bench import bulk, footprint, handshakes, loop, verification
 from bench.measure import Figure
 from rats_tls.simulation.world import SimulatedWorld
 
@@ -31,6 +31,7 @@ def main() -> None:
         "handshakes": lambda: handshakes.figures(world, options.rounds),
         "bulk": lambda: bulk.figures(world, options.rounds),
         "verification": lambda: verification.figures(options.rounds),
+        "loop": lambda: loop.figures(world),
         "footprint": lambda: footprint.figures(world, options.rounds),
     }
     console = Console()

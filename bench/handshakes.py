@@ -77,6 +77,12 @@ def _blocking(ends: Ends) -> Callable[[], None]:
 
 
 def _asyncio(ends: Ends) -> Callable[[], None]:
+    return lambda: asyncio.run(connect_many(ends, connections=_CONNECTIONS, at_once=_AT_ONCE))
+
+
+async def connect_many(ends: Ends, *, connections: int, at_once: int) -> None:
+    """Open and close connections in the running loop, both ends in it, `at_once` at a time."""
+
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(await reader.read(5))
         await reader.read(5)
@@ -92,20 +98,17 @@ def _asyncio(ends: Ends) -> Callable[[], None]:
         writer.close()
         await writer.wait_closed()
 
-    async def main() -> None:
-        if isinstance(ends, Pair):
-            server: Any = await aio.start_server(echo, "127.0.0.1", 0, context=ends.server)
-            port = server.port
-        else:
-            server = await asyncio.start_server(echo, "127.0.0.1", 0, ssl=ends[0])
-            port = server.sockets[0].getsockname()[1]
-        async with server:
-            left = iter(range(_CONNECTIONS))
+    if isinstance(ends, Pair):
+        server: Any = await aio.start_server(echo, "127.0.0.1", 0, context=ends.server)
+        port = server.port
+    else:
+        server = await asyncio.start_server(echo, "127.0.0.1", 0, ssl=ends[0])
+        port = server.sockets[0].getsockname()[1]
+    async with server:
+        left = iter(range(connections))
 
-            async def several() -> None:
-                for _ in left:
-                    await one(port)
+        async def several() -> None:
+            for _ in left:
+                await one(port)
 
-            await asyncio.gather(*(several() for _ in range(_AT_ONCE)))
-
-    return lambda: asyncio.run(main())
+        await asyncio.gather(*(several() for _ in range(at_once)))
