@@ -14,7 +14,7 @@ from rats_tls.capi.handle import Confirmation, Handle, VerificationCallback
 from rats_tls.context import Context
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.endorsements import Endorsements
-from rats_tls.core.errors import UnsupportedError
+from rats_tls.core.errors import ConfigurationError, UnsupportedError
 from rats_tls.core.evidence import TeeType
 from rats_tls.core.interfaces import Attester, Verifier
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
@@ -180,11 +180,11 @@ def _judgement(
     if not name:
         return policy, None
     verifier = registry.verifier(name)
-    entries = policy.entries_for(verifier.tee_type)
-    if not entries:
-        named = ", ".join(sorted(policy.tee_types))
-        raise invalid(f"verifier_type: got {name}, and no entry of the policy is for {verifier.tee_type}: {named}")
+    try:
+        restricted = policy.restricted_to(verifier.tee_type)
+    except ConfigurationError as error:
+        raise invalid(f"verifier_type: got {name}: {error.message}") from error
     if configuration.flags & Flags.VERIFIER_ENFORCED:
-        policy = Policy.of(*entries)
+        policy = restricted
     others = registry.verifiers(policy.tee_types - {verifier.tee_type})
     return policy, {**others, verifier.tee_type: verifier}

@@ -84,7 +84,7 @@ def test_something_else_than_a_policy() -> None:
 # --- verifiers ----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", ["tdx_ecdsa", "sev_snp", "null", "nullverifier"])
 def test_a_verifier_that_no_entry_asks_for(name: str) -> None:
-    with pytest.raises(CoreError, match=rf"verifier_type: got {name.replace('verifier', '')}, and no entry"):
+    with pytest.raises(CoreError, match=rf"verifier_type: got {name.replace('verifier', '')}: policy: no entry for"):
         handle(CLIENT, None, SGX, verifier_type=name)
 
 
