@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING
 
 from rats_tls.core.endorsements import Endorsement, EndorsementKind
 from rats_tls.core.errors import RatsTlsError
@@ -11,6 +12,9 @@ from rats_tls.formats.intel.tcb_info import TcbInfo
 from rats_tls.inspection.certificates import certificate_nodes, revocation_list_nodes
 from rats_tls.inspection.tree import Node, group, octets
 from rats_tls.inspection.words import word
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 _LISTS = frozenset({EndorsementKind.INTEL_ROOT_CRL, EndorsementKind.INTEL_PCK_CRL, EndorsementKind.AMD_CRL})
 _WORDS_OF_128_BITS = frozenset({"attributes", "attributes_mask", "miscselect_mask"})
@@ -42,11 +46,11 @@ def _fields(item: Endorsement) -> tuple[Node, ...]:
     return certificate_nodes(item.data)
 
 
-def _document(structure: object) -> tuple[Node, ...]:
+def _document(structure: DataclassInstance) -> tuple[Node, ...]:
     nodes: list[Node] = []
-    for field in fields(structure):  # type: ignore[arg-type]  # callers pass dataclasses
+    for field in fields(structure):
         value = getattr(structure, field.name)
-        if is_dataclass(value):
+        if is_dataclass(value) and not isinstance(value, type):
             nodes.append(group(field.name, _document(value)))
         elif isinstance(value, tuple) and value and is_dataclass(value[0]):
             nodes.extend(group(f"{field.name} {n + 1}", _document(each)) for n, each in enumerate(value))

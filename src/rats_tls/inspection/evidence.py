@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import TYPE_CHECKING
 
 from rats_tls.core.errors import DecodeError, RatsTlsError, UnsupportedError
 from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE, Evidence, TeeType
@@ -22,6 +23,9 @@ from rats_tls.formats.intel.report import SgxReportBody, TdReportBody
 from rats_tls.inspection.certificates import certificate_nodes
 from rats_tls.inspection.tree import Node, group, octets
 from rats_tls.inspection.words import word
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 _MEANINGS: dict[str, dict[int, str]] = {
     "attestation_key_type": {ECDSA_P256: "ECDSA P-256 with SHA-256"},
@@ -134,9 +138,9 @@ def _tcb_meaning(report: AttestationReport, name: str, value: bytes) -> str:
         return error.message
 
 
-def _dataclass_nodes(structure: object) -> tuple[Node, ...]:
+def _dataclass_nodes(structure: DataclassInstance) -> tuple[Node, ...]:
     nodes = []
-    for field in fields(structure):  # type: ignore[arg-type]  # callers pass dataclasses
+    for field in fields(structure):
         value = getattr(structure, field.name)
         if value is None and isinstance(structure, TdReportBody):
             continue  # body 1.0 has no such field
