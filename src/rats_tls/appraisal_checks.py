@@ -121,13 +121,16 @@ def oldest_use(entry: Entry, issued_at: datetime | None) -> datetime | None:
     return issued_at + timedelta(seconds=entry.max_evidence_age)
 
 
+def _not_checked(name: str, stage: Stage, *, source: str, expected: str, note: str) -> Check:
+    return Check(id=name, stage=stage, source=source, verdict=Verdict.NOT_CHECKED, expected=expected, note=note)
+
+
 def uncovered(size: int) -> Check:
     """Give the check that tells of bytes behind the Evidence."""
-    return Check(
-        id="evidence.trailing_bytes",
-        stage=Stage.DECODE,
+    return _not_checked(
+        "evidence.trailing_bytes",
+        Stage.DECODE,
         source="Intel QVL Quote.cpp: bytes behind the signature data are ignored",
-        verdict=Verdict.NOT_CHECKED,
         expected="nothing behind the Evidence",
         note=f"{size} bytes behind the Evidence are not covered by its signature, and no part of it",
     )
@@ -137,11 +140,10 @@ def unread(sizes: tuple[int, int, int]) -> Check:
     """Give the check that tells of bytes in a certificate that no reader of the format reads."""
     places = ("the Evidence extension's item", "the claims map", "the pubkey-hash item")
     found = ", ".join(f"{size} behind {place}" for size, place in zip(sizes, places, strict=True) if size)
-    return Check(
-        id="certificate.trailing_bytes",
-        stage=Stage.DECODE,
+    return _not_checked(
+        "certificate.trailing_bytes",
+        Stage.DECODE,
         source="C rats-tls writes them; docs/certificate-format.md",
-        verdict=Verdict.NOT_CHECKED,
         expected="nothing behind the items",
         note=f"bytes that mean nothing and were not read: {found}",
     )
@@ -149,11 +151,10 @@ def unread(sizes: tuple[int, int, int]) -> Check:
 
 def not_bound(reason: str) -> Check:
     """Give the check that tells why no key is bound."""
-    return Check(
-        id="binding.key",
-        stage=Stage.KEY_BINDING,
+    return _not_checked(
+        "binding.key",
+        Stage.KEY_BINDING,
         source="RFC 9334 section 10; Interoperable RA-TLS",
-        verdict=Verdict.NOT_CHECKED,
         expected="Evidence bound to the peer's key or to expected report_data",
         note=f"key binding: not checked: {reason}",
     )

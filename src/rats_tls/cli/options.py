@@ -87,15 +87,26 @@ def judging_options(command: _F) -> _F:
     return command
 
 
-def _instances(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
-    """Complete names of instances; nothing is loaded for it."""
+def _instance_option(
+    name: str, short: str, meaning: str, *, kind: str | None = None, default: str | None = None
+) -> Callable[[_F], _F]:
+    """Give the option that names an instance of a kind, which is the option's name in the plural where none is said."""
+    kind = kind or f"{name}s"
 
     def complete(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-        from rats_tls.registry import instance_names  # noqa: PLC0415  # loaded only where a shell asks
+        from rats_tls.registry import instance_names  # noqa: PLC0415  # loaded only where a shell asks; loads no instance
 
-        return [name for name in instance_names(kind) if name.startswith(incomplete)]
+        return [found for found in instance_names(kind) if found.startswith(incomplete)]
 
-    return complete
+    return click.option(
+        f"--{name}",
+        short,
+        default=default,
+        show_default=default is not None,
+        metavar="NAME",
+        shell_complete=complete,
+        help=meaning,
+    )
 
 
 def connection_options(command: _F) -> _F:
@@ -104,40 +115,10 @@ def connection_options(command: _F) -> _F:
         (
             click.option("--ip", "-i", default="127.0.0.1", show_default=True, help="Address."),
             click.option("--port", "-p", type=click.IntRange(0, 65535), default=1234, show_default=True, help="Port."),
-            click.option(
-                "--attester",
-                "-a",
-                default=None,
-                metavar="NAME",
-                shell_complete=_instances("attesters"),
-                help="What collects this side's Evidence.",
-            ),
-            click.option(
-                "--verifier",
-                "-v",
-                default=None,
-                metavar="NAME",
-                shell_complete=_instances("verifiers"),
-                help="Accept Evidence of this type alone; the policy needs an entry for it.",
-            ),
-            click.option(
-                "--tls",
-                "-t",
-                default="openssl",
-                show_default=True,
-                metavar="NAME",
-                shell_complete=_instances("tls_wrappers"),
-                help="TLS wrapper.",
-            ),
-            click.option(
-                "--crypto",
-                "-c",
-                default="openssl",
-                show_default=True,
-                metavar="NAME",
-                shell_complete=_instances("crypto_wrappers"),
-                help="Crypto wrapper.",
-            ),
+            _instance_option("attester", "-a", "What collects this side's Evidence."),
+            _instance_option("verifier", "-v", "Accept Evidence of this type alone; the policy needs an entry for it."),
+            _instance_option("tls", "-t", "TLS wrapper.", kind="tls_wrappers", default="openssl"),
+            _instance_option("crypto", "-c", "Crypto wrapper.", kind="crypto_wrappers", default="openssl"),
             click.option("--mutual", "-m", is_flag=True, help="Both sides attest; it is an error if one cannot."),
             click.option(
                 "--claim",
