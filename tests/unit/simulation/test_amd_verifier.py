@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rats_tls.core.anchors import AnchorKind, TrustAnchor
 from rats_tls.core.claims import SnpClaims, SnpTcb
 from rats_tls.core.endorsements import EndorsementKind as Kind
-from rats_tls.core.endorsements import Endorsements
+from rats_tls.core.endorsements import Endorsements, Origin
 from rats_tls.core.refusals import Refusal
-from rats_tls.core.verification import Verification
+from rats_tls.core.verification import Problem, Verification
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.simulation.amd_report import TCB
 from rats_tls.simulation.states import PRODUCTS, Product
@@ -155,3 +157,25 @@ def test_trailing_bytes_are_no_evidence() -> None:
     collected = world().attester("simulated_sev_snp", trailing=b"\1" * 39).collect(REPORT_DATA)
     assert SevSnpVerifier().decode(collected.evidence).not_covered == 39
     claims(trailing=b"\1" * 39)
+
+
+@pytest.mark.parametrize("kind", [Kind.AMD_VEK, Kind.AMD_SIGNER, Kind.AMD_CRL])
+def test_whose_unreadable_copy_it_is_decides(
+    kind: Kind,
+) -> None:
+    collected = world().attester("simulated_sev_snp").collect(REPORT_DATA)
+    verifier = SevSnpVerifier()
+    decoded = verifier.decode(collected.evidence)
+    found: dict[Origin, Problem] = {}
+    for origin in (Origin.PEER, Origin.LOCAL):
+        items = [
+            replace(item, data=item.data[:-1], origin=origin) if item.kind is kind else item
+            for item in collected.endorsements
+        ]
+        (found[origin],) = verifier.verify(
+            decoded, Endorsements(items), anchors=world().trust_anchors, crypto=CRYPTO, now=NOW
+        ).problems
+    assert found[Origin.PEER].missing is not None
+    assert found[Origin.PEER].missing.kind is kind
+    assert found[Origin.LOCAL].error.refusal is Refusal.CERTIFICATE_CHAIN
+    assert "Endorsement is malformed" in found[Origin.LOCAL].error.message
