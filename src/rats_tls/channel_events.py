@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from rats_tls.core.binding import Binding
 from rats_tls.core.endorsements import Endorsement
 from rats_tls.core.errors import InternalError
-from rats_tls.core.interfaces import TlsFacts
 from rats_tls.core.results import AttestationResult
+from rats_tls.core.tls import TlsFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ from rats_tls.core.binding import Binding
 from rats_tls.core.endorsements import Endorsement
 from rats_tls.core.errors import ConfigurationError, TlsError
 from rats_tls.core.evidence import NAMES_BY_TEE, Evidence, TeeType
-from rats_tls.core.interfaces import Role, TlsConfig, TlsContext, TlsSession, TlsWrapper
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
+from rats_tls.core.tls import Role, TlsConfig, TlsContext, TlsSession, TlsWrapper
 from rats_tls.preamble.evidence import CertificateEvidence
 from rats_tls.preamble.exchange import Offer
 from rats_tls.preamble.hello import PROFILE, Hello
@@ -143,6 +143,11 @@ class ChannelSettings:
             raise ConfigurationError("channel: this side attests, and the credentials hold no Evidence")
         if self.needs_credentials and credentials.certificate is None:
             raise ConfigurationError("channel: this side presents a certificate, and the credentials hold none")
+
+    def require_sockets(self) -> None:
+        """Require that the TLS wrapper can do a connection right over a socket. Raises ConfigurationError."""
+        if not self.tls.capabilities.sockets:
+            raise ConfigurationError(f"TLS wrapper {self.tls.name} takes no socket")
 
     @property
     def needs_credentials(self) -> bool:

@@ -12,9 +12,9 @@ from rats_tls.channel import AppraisalNeeded, Channel, Credentials
 from rats_tls.connection_file import open_file
 from rats_tls.connection_wire import SocketWire
 from rats_tls.core.errors import ConfigurationError, ConnectionFailedError
-from rats_tls.core.interfaces import TlsFacts
 from rats_tls.core.limits import Limits
 from rats_tls.core.results import AttestationResult
+from rats_tls.core.tls import TlsFacts
 
 _KEY_BITS = {"AES_256": 256, "AES_128": 128, "CHACHA20": 256}
 
@@ -26,8 +26,9 @@ class Connection:
 
     Args:
         sock: a connected stream socket; the connection owns and closes it.
-        channel: the protocol.
+        make_channel: makes the protocol over `sock`, which does not block from then on.
         collect: gives this side's credentials; may block.
+        recall: gives the judgement on the same peer that still holds, or None; does not block.
         appraise: judges the peer; may block; raises to refuse.
         limits: times.
 
@@ -38,16 +39,19 @@ class Connection:
     def __init__(
         self,
         sock: socket.socket,
-        channel: Channel,
+        make_channel: Callable[[socket.socket], Channel],
         *,
         collect: Callable[[], Credentials],
+        recall: Callable[[AppraisalNeeded], AttestationResult | None],
         appraise: Callable[[AppraisalNeeded], AttestationResult],
         limits: Limits,
     ) -> None:
         _require_usable(sock)
-        self._wire = SocketWire(sock, channel, limits)
+        self._wire = SocketWire(sock, make_channel, limits)
         self._collect = collect
+        self._recall = recall
         self._appraise = appraise
+        self._peer: AttestationResult | None = None
         self._close_asked = False
         self._files = 0
         self._no_more_reading = False
@@ -63,7 +67,17 @@ class Connection:
                 connection is closed.
         """
         self._wire.require_open()
-        self._wire.handshake(self._collect, self._appraise)
+        self._wire.handshake(self._collect, self._recall, self._appraise)
+
+    def _ready(self, flags: int) -> SocketWire:
+        """Give the wire once data may flow."""
+        if flags:
+            raise ValueError(f"flags: got {flags:#x}, expected 0: they mean nothing over TLS")
+        wire = self._wire
+        wire.require_open()
+        if not wire.accepted:
+            self.handshake()
+        return wire
 
     # --- data ----------------------------------------------------------------------------------------------------
     def recv(self, size: int = 65_536, flags: int = 0) -> bytes:
@@ -74,13 +88,10 @@ class Connection:
             RatsTlsError: the connection failed or was cut off.
             ValueError: a negative size; flags, which mean nothing over TLS.
         """
-        _require_no_flags(flags)
         if size < 0:
             raise ValueError(f"size: got {size}, expected at least 0")
-        self.handshake()
-        if self._no_more_reading:
-            return b""
-        return self._wire.receive(size) if size else b""
+        wire = self._ready(flags)
+        return b"" if self._no_more_reading or not size else wire.receive(size)
 
     def recv_into(self, buffer: bytearray | memoryview, nbytes: int = 0, flags: int = 0) -> int:
         """Receive into `buffer`, at most `nbytes` or its size; gives the number of bytes, 0 after the peer's end.
@@ -95,9 +106,10 @@ class Connection:
             raise ValueError(f"nbytes: got {nbytes}, expected at least 0")
         if view.readonly:
             raise TypeError("recv_into: the buffer cannot be written to")
-        data = self.recv(min(nbytes or len(view), len(view)), flags)
-        view[: len(data)] = data
-        return len(data)
+        if nbytes:
+            view = view[:nbytes]
+        wire = self._ready(flags)
+        return 0 if self._no_more_reading or not view else wire.receive_into(view)
 
     def pending(self) -> int:
         """Bytes that `recv` gives without waiting: after `select`, read until there are none."""
@@ -117,9 +129,7 @@ class Connection:
             RatsTlsError: the connection failed.
             ValueError: flags, which mean nothing over TLS.
         """
-        _require_no_flags(flags)
-        self.handshake()
-        self._wire.send(memoryview(data).cast("B"))
+        self._ready(flags).send(memoryview(data).cast("B"))
 
     @overload
     def makefile(self, mode: Literal["rb", "br"], buffering: Literal[-1] | None = None) -> io.BufferedReader: ...
@@ -244,7 +254,9 @@ class Connection:
         """
         if not self._wire.accepted:
             raise ConnectionFailedError("handshake not done: nothing is known of the peer yet")
-        return self._wire.peer
+        if self._peer is None and self._wire.peer is not None:
+            self._peer = self._wire.peer.with_peer_accepted(self._wire.peer_accepted)
+        return self._peer
 
     def selected_alpn_protocol(self) -> str | None:
         """The application's protocol that both sides agreed on, or None."""
@@ -305,7 +317,7 @@ class Connection:
         """
         if seconds is not None and seconds <= 0:
             raise ValueError(f"timeout: got {seconds}, expected a positive number of seconds or None")
-        self._wire.set_timeout(seconds)
+        self._wire.timeout = seconds
 
     def gettimeout(self) -> float | None:
         """The timeout of reads and writes in seconds, or None."""
@@ -319,8 +331,3 @@ def _require_usable(sock: socket.socket) -> None:
         raise ConfigurationError("socket: it listens; wrap what it accepts, or use Context.listen")
     if sock.gettimeout() == 0:
         raise ConfigurationError("socket: it does not block; give it a timeout, or use asyncio connections")
-
-
-def _require_no_flags(flags: int) -> None:
-    if flags:
-        raise ValueError(f"flags: got {flags:#x}, expected 0: they mean nothing over TLS")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
-import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
+from types import TracebackType
 
 from rats_tls.channel import Accepted, AppraisalNeeded, Channel, Credentials, Event, EvidenceNeeded
+from rats_tls.connection_pumps import CarryingPump, DirectPump, Pump, receive_bytes
 from rats_tls.core.errors import ConnectionFailedError, HandshakeTimeoutError, RatsTlsError
 from rats_tls.core.limits import Limits
 from rats_tls.core.results import AttestationResult
@@ -23,19 +24,25 @@ _LEAVING_SECONDS = 1.0
 """How long a thread may take to leave a call on a socket that was shut down; a signal handler has interrupted it."""
 _LINGER_SECONDS = 1.0
 """How long the peer of a refused connection may take to read why."""
-_RECEIVE_SIZE = 65_536  # above 128 KiB glibc maps fresh pages for every buffer
+_AHEAD_SIZE = 65_536
 _SEND_SIZE = 262_144
 
 
-@contextlib.contextmanager
-def _failing(doing: str) -> Iterator[None]:
+class _failing:  # noqa: N801  # used as a function; a generator would cost more than what it guards
     """Give a failure of the socket as a failure of the connection; a timeout stays one."""
-    try:
-        yield
-    except (RatsTlsError, TimeoutError):
-        raise
-    except OSError as error:
-        raise ConnectionFailedError(f"connection failed while {doing}: {error}") from error
+
+    __slots__ = ("_doing",)
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, OSError) and not isinstance(error, RatsTlsError | TimeoutError):
+            raise ConnectionFailedError(f"connection failed while {self._doing}: {error}") from error
 
 
 class SocketWire:
@@ -43,24 +50,31 @@ class SocketWire:
 
     Args:
         sock: a connected stream socket, blocking or with a timeout.
-        channel: the protocol.
+        make_channel: makes the protocol over the socket, which does not block from then on.
         limits: times.
 
     Attributes:
         socket: the socket; closed with the connection.
         accepted: both sides accepted.
         peer: what was judged about the peer.
+        peer_accepted: whether the peer said that it accepted this side; None when it does not speak the preamble.
         closed: nothing works any more.
         timeout: seconds for each read and write, or None.
     """
 
-    def __init__(self, sock: socket.socket, channel: Channel, limits: Limits) -> None:
+    def __init__(self, sock: socket.socket, make_channel: Callable[[socket.socket], Channel], limits: Limits) -> None:
         self.socket = sock
-        self.channel = channel
         self.accepted = False
         self.peer: AttestationResult | None = None
+        self.peer_accepted: bool | None = None
         self.closed = False
         self.timeout = sock.gettimeout()
+        sock.setblocking(False)
+        try:
+            self.channel = make_channel(sock)
+        except BaseException:
+            sock.settimeout(self.timeout)
+            raise
         self._limits = limits
         self._process = os.getpid()
         self._ahead = b""
@@ -68,6 +82,10 @@ class SocketWire:
         self._send_lock = threading.Lock()
         self._receive_lock = threading.Lock()
         self._handshake_lock = threading.Lock()
+        pump = DirectPump if self.channel.over_socket else CarryingPump
+        self._pump: Pump = pump(sock, self.channel, self.state_lock)
+        self._direct = pump is DirectPump
+        self._likely_empty = False
 
     def require_open(self) -> None:
         """Require that the connection is usable here.
@@ -83,7 +101,10 @@ class SocketWire:
 
     # --- handshake -----------------------------------------------------------------------------------------------
     def handshake(
-        self, collect: Callable[[], Credentials], appraise: Callable[[AppraisalNeeded], AttestationResult]
+        self,
+        collect: Callable[[], Credentials],
+        recall: Callable[[AppraisalNeeded], AttestationResult | None],
+        appraise: Callable[[AppraisalNeeded], AttestationResult],
     ) -> None:
         """Do the TLS handshake, the preamble and the appraisals; does nothing once they are done.
 
@@ -98,7 +119,9 @@ class SocketWire:
                 seconds = min(seconds, self.timeout)
             try:
                 with self._receive_lock:
-                    self._handshake_until(time.monotonic() + seconds, collect, appraise)
+                    self._handshake_until(
+                        time.monotonic() + seconds, collect, partial(self._appraise, recall, appraise)
+                    )
             except RatsTlsError:
                 self.abandon()
                 raise
@@ -115,19 +138,20 @@ class SocketWire:
         self,
         deadline: float,
         collect: Callable[[], Credentials],
-        appraise: Callable[[AppraisalNeeded], AttestationResult],
+        appraise: Callable[[AppraisalNeeded, float], AttestationResult],
     ) -> None:
         while True:
             while (event := self._next_event()) is not None:
-                self._answer(event, collect, appraise)
+                self._answer(event, deadline, collect, appraise)
                 if not self.accepted and time.monotonic() > deadline:
                     raise TimeoutError  # a plug-in is not interrupted, and what it says comes too late
-            self.flush(deadline)
+            if not self._direct or self.channel.unsent:
+                self.flush(deadline)
             if self.channel.error is not None:
                 raise self.channel.error
             if self.accepted:
                 return
-            self._receive_once(deadline)
+            self._pump.receive(deadline)
 
     def _next_event(self) -> Event | None:
         with self.state_lock:
@@ -136,8 +160,9 @@ class SocketWire:
     def _answer(
         self,
         event: Event,
+        deadline: float,
         collect: Callable[[], Credentials],
-        appraise: Callable[[AppraisalNeeded], AttestationResult],
+        appraise: Callable[[AppraisalNeeded, float], AttestationResult],
     ) -> None:
         if isinstance(event, EvidenceNeeded):
             credentials = collect()
@@ -145,7 +170,7 @@ class SocketWire:
                 self.channel.supply_evidence(credentials)
         elif isinstance(event, AppraisalNeeded):
             try:
-                result = appraise(event)
+                result = appraise(event, deadline)
             except RatsTlsError as error:
                 with self.state_lock:
                     self.channel.refuse(error)
@@ -154,9 +179,22 @@ class SocketWire:
                 with self.state_lock:
                     self.channel.supply_result(result)
         elif isinstance(event, Accepted):
-            if self.peer is not None:
-                self.peer = self.peer.with_peer_accepted(event.peer_accepted)
+            self.peer_accepted = event.peer_accepted
             self.accepted = True
+
+    def _appraise(
+        self,
+        recall: Callable[[AppraisalNeeded], AttestationResult | None],
+        appraise: Callable[[AppraisalNeeded], AttestationResult],
+        needed: AppraisalNeeded,
+        deadline: float,
+    ) -> AttestationResult:
+        """Judge the peer. What takes time is done while the peer has what it needs to judge this side."""
+        result = recall(needed)
+        if result is None:
+            self.flush(deadline)
+            result = appraise(needed)
+        return result
 
     def _refuse_late(self, seconds: float) -> None:
         with self.state_lock:
@@ -173,19 +211,51 @@ class SocketWire:
             RatsTlsError: the connection failed or was cut off.
         """
         with self._receive_lock:
+            if self._likely_empty:
+                self._wait_for_more()
             while (data := self._read(size)) is None:
-                with _failing("receiving"):
-                    self._receive_once(None)
-                self.require_open()
-                self._flush_unless_sending()
+                self._wait_for_more()
+            self._likely_empty = self._direct and 0 < len(data) < size
             return data
+
+    def receive_into(self, buffer: memoryview) -> int:
+        """As `receive`, into a writable buffer of at least one byte: the number of bytes, 0 after the peer's end."""
+        with self._receive_lock:
+            if self._ahead:
+                data = self._read(len(buffer)) or b""
+                buffer[: len(data)] = data
+                return len(data)
+            if self._likely_empty:
+                self._wait_for_more()
+            while (count := self._read_into(buffer)) is None:
+                self._wait_for_more()
+            self._likely_empty = self._direct and 0 < count < len(buffer)
+            return count
+
+    def _read_into(self, buffer: memoryview) -> int | None:
+        with self.state_lock:
+            return self.channel.receive_into(buffer)
+
+    def _wait_for_more(self) -> None:
+        # A direct read that gave less than it could has taken all that was here: waiting before the next one
+        # saves a read in vain.
+        self._likely_empty = False
+        with _failing("receiving"):
+            self._pump.receive(self._deadline())
+        self.require_open()
+        if not self._direct:
+            self._flush_unless_sending()
+
+    def _deadline(self) -> float | None:
+        return None if self.timeout is None else time.monotonic() + self.timeout
 
     def pending(self) -> int:
         """Bytes that can be received without waiting for the peer; at least 1 when there are any."""
         if self._receive_lock.acquire(blocking=False):  # else another thread reads, and takes them
             try:
                 if not self._ahead:
-                    self._ahead = self._read(_RECEIVE_SIZE) or b""
+                    self._ahead = self._read(_AHEAD_SIZE) or b""
+                    self._likely_empty = False
             finally:
                 self._receive_lock.release()
         return len(self._ahead)
@@ -207,65 +277,21 @@ class SocketWire:
         for start in range(0, len(data), _SEND_SIZE):
             with self.state_lock:
                 self.channel.send(data[start : start + _SEND_SIZE])
-            self._flush_or_close()
+                unsent = not self._direct or self.channel.unsent
+            if unsent:
+                self._flush_or_close()
+                if self.channel.error is not None:  # found by a thread that receives; what was left is lost
+                    raise self.channel.error
 
     def _flush_or_close(self) -> None:
         """Send what is due. What was not sent in time is lost, and with it the connection."""
         try:
             with _failing("sending"):
-                self.flush()
+                self.flush(self._deadline())
         except TimeoutError:
             self.closed = True
             self._close_socket()
             raise
-
-    def set_timeout(self, seconds: float | None) -> None:
-        """Set the timeout of reads and writes."""
-        self.timeout = seconds
-        self.socket.settimeout(seconds)
-
-    # --- bytes ---------------------------------------------------------------------------------------------------
-    def _receive_once(self, deadline: float | None) -> None:
-        """Receive what the peer sends next and hand it to the channel."""
-        data = self._receive_bytes(deadline)
-        with self.state_lock:
-            if data:
-                self.channel.receive_from_wire(data)
-            else:
-                self.channel.receive_eof()
-
-    def _receive_bytes(self, deadline: float | None) -> bytes:
-        """Receive from the socket; until `deadline` without its own timeout, which another thread may be using."""
-        if deadline is None:
-            return self.socket.recv(_RECEIVE_SIZE)
-        while True:
-            self._wait_for(select.POLLIN, deadline)
-            with contextlib.suppress(BlockingIOError):
-                return self.socket.recv(_RECEIVE_SIZE, socket.MSG_DONTWAIT)
-
-    def _send_bytes(self, data: bytes | bytearray, deadline: float | None) -> None:
-        """Send on the socket, as `_receive_bytes` receives."""
-        if deadline is None:
-            self.socket.sendall(data)
-            return
-        left = memoryview(data)
-        while left:
-            self._wait_for(select.POLLOUT, deadline)
-            with contextlib.suppress(BlockingIOError):
-                left = left[self.socket.send(left, socket.MSG_DONTWAIT) :]
-
-    def _wait_for(self, event: int, deadline: float) -> None:
-        """Wait until the socket is ready. Raises TimeoutError, and OSError when it is closed."""
-        left = deadline - time.monotonic()
-        descriptor = self.socket.fileno()
-        if descriptor < 0:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        if left <= 0:
-            raise TimeoutError
-        poll = select.poll()
-        poll.register(descriptor, event)
-        if not poll.poll(left * 1000):
-            raise TimeoutError
 
     def flush(self, deadline: float | None = None) -> None:
         """Send what is due.
@@ -278,7 +304,7 @@ class SocketWire:
         if not self._send_lock.acquire(timeout=seconds):
             raise TimeoutError("another thread is sending")
         try:
-            self._send_due(deadline)
+            self._pump.send(deadline)
         finally:
             self._send_lock.release()
 
@@ -291,21 +317,13 @@ class SocketWire:
         if self._send_lock.acquire(blocking=False):
             try:
                 with _failing("sending"):
-                    self._send_due(None)
+                    self._pump.send(self._deadline())
             except TimeoutError:
                 self.closed = True  # perhaps a part of a record was sent; both locks are held here
-                self.socket.close()
+                self._detach_and_close()
                 raise
             finally:
                 self._send_lock.release()
-
-    def _send_due(self, deadline: float | None) -> None:
-        while True:
-            with self.state_lock:
-                data = self.channel.data_to_send()
-            if not data:
-                return
-            self._send_bytes(data, deadline)
 
     # --- end -----------------------------------------------------------------------------------------------------
     def end_data(self) -> None:
@@ -327,9 +345,9 @@ class SocketWire:
             raise TimeoutError("another thread is receiving")
         try:
             with _failing("closing"):
-                while (data := self._read(_RECEIVE_SIZE)) != b"":
+                while (data := self._read(_AHEAD_SIZE)) != b"":
                     if data is None:
-                        self._receive_once(deadline)
+                        self._pump.receive(deadline)
         finally:
             self._receive_lock.release()
 
@@ -358,9 +376,9 @@ class SocketWire:
         try:
             self.flush(deadline)
             self.socket.shutdown(socket.SHUT_WR)
-            while self._receive_bytes(deadline):
+            while receive_bytes(self.socket, deadline):
                 pass
-        except OSError:
+        except (OSError, RatsTlsError):
             _log.debug("peer does not take the refusal", exc_info=True)
         self._close_socket()
 
@@ -378,7 +396,12 @@ class SocketWire:
                     if not lock.acquire(timeout=_LEAVING_SECONDS):
                         continue
                 held.append(lock)
-            self.socket.close()
+            self._detach_and_close()
         finally:
             for lock in held:
                 lock.release()
+
+    def _detach_and_close(self) -> None:
+        with self.state_lock:
+            self.channel.detach()
+        self.socket.close()

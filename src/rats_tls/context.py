@@ -29,9 +29,10 @@ from rats_tls.core.errors import (
     RatsTlsError,
 )
 from rats_tls.core.evidence import TeeType
-from rats_tls.core.interfaces import Attester, CryptoWrapper, Role, TlsWrapper, Verifier
+from rats_tls.core.interfaces import Attester, CryptoWrapper, Verifier
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.core.results import AttestationResult, ConnectionFacts
+from rats_tls.core.tls import Role, TlsWrapper
 from rats_tls.credentials import CredentialSource
 from rats_tls.listener import Listener
 from rats_tls.policy import Policy
@@ -151,6 +152,7 @@ class Context:
         self._workers = Workers()
         self._renewing = threading.Event()
         self._settings: dict[Role, ChannelSettings] = {}
+        self._hostnames: frozenset[str | None] = frozenset({None})
 
     def _require_consistent(self, key_algorithm: KeyAlgorithm, max_evidence_age: float) -> None:
         if self._policy is not None and not isinstance(self._policy, Policy):
@@ -187,12 +189,16 @@ class Context:
         Raises:
             RatsTlsError: refused, by either side, or failed.
         """
-        channel = self.channel(server_hostname=server_hostname)
+        make_channel = self._channels(server_side=False, server_hostname=server_hostname)
         if timeout is not None and timeout <= 0:
             raise ConfigurationError(f"timeout: got {timeout}, expected a positive number of seconds or None")
         with _addressing("connect to", address):
             sock = _connected(address, timeout)
-        connection = self._connection(sock, channel)
+        try:
+            connection = self._connection(sock, make_channel)
+        except BaseException:
+            sock.close()
+            raise
         connection.handshake()
         return connection
 
@@ -206,10 +212,26 @@ class Context:
         Raises:
             ConfigurationError: the settings do not fit the role.
         """
-        return self._connection(sock, self.channel(server_side=server_side, server_hostname=server_hostname))
+        return self._connection(sock, self._channels(server_side=server_side, server_hostname=server_hostname))
 
-    def _connection(self, sock: socket.socket, channel: Channel) -> Connection:
-        return Connection(sock, channel, collect=self.collect_credentials, appraise=self.appraise, limits=self._limits)
+    def _channels(self, *, server_side: bool, server_hostname: str | None) -> Callable[[socket.socket], Channel]:
+        """Give what makes the channel over a socket. Raises ConfigurationError, before anything is connected."""
+        settings = self._settings_for("server" if server_side else "client")
+        if server_hostname not in self._hostnames:
+            self.channel(server_side=server_side, server_hostname=server_hostname)  # for its complaints
+            self._hostnames = frozenset(list(self._hostnames)[-_HOSTNAMES:]) | {server_hostname}
+        direct = self._tls.capabilities.sockets
+        return lambda sock: Channel(settings, server_hostname=server_hostname, sock=sock if direct else None)
+
+    def _connection(self, sock: socket.socket, make_channel: Callable[[socket.socket], Channel]) -> Connection:
+        return Connection(
+            sock,
+            make_channel,
+            collect=self.collect_credentials,
+            recall=self.recall,
+            appraise=self.appraise,
+            limits=self._limits,
+        )
 
     def listen(self, address: tuple[str, int] | str, *, backlog: int = 128) -> Listener:
         """Listen on (host, port) or on the path of a Unix socket.
@@ -242,7 +264,7 @@ class Context:
         return self._workers.judge
 
     def channel(self, *, server_side: bool = False, server_hostname: str | None = None) -> Channel:
-        """Make the channel of a new connection. Raises ConfigurationError: the settings do not fit the role."""
+        """Make the channel of a new connection in memory. Raises ConfigurationError: settings do not fit the role."""
         return Channel(self._settings_for("server" if server_side else "client"), server_hostname=server_hostname)
 
     def present_credentials(self) -> Credentials | None:
@@ -352,6 +374,9 @@ def _discard(answer: object) -> None:
     if inspect.iscoroutine(answer):
         answer.close()
 
+
+_HOSTNAMES = 100
+"""Names of servers that are known to be such; others are looked at anew."""
 
 Address = tuple[str, int] | str
 

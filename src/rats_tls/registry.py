@@ -13,7 +13,8 @@ from pathlib import Path
 
 from rats_tls.core.errors import ConfigurationError, NoInstanceError, RatsTlsError
 from rats_tls.core.evidence import TeeType
-from rats_tls.core.interfaces import Attester, CryptoWrapper, TlsWrapper, Verifier
+from rats_tls.core.interfaces import Attester, CryptoWrapper, Verifier
+from rats_tls.core.tls import TlsWrapper
 
 BUILT_IN: dict[str, dict[str, str]] = {
     "attesters": {"null": "rats_tls.attesters.null:NullAttester"},

@@ -12,7 +12,8 @@ from rats_tls.core.algorithms import KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.documents import Json
 from rats_tls.core.errors import NoInstanceError, RatsTlsError
 from rats_tls.core.evidence import NAMES_BY_TEE, TeeType
-from rats_tls.core.interfaces import Attester, CryptoWrapper, TlsWrapper, Verifier
+from rats_tls.core.interfaces import Attester, CryptoWrapper, Verifier
+from rats_tls.core.tls import TlsWrapper
 
 KINDS = ("attesters", "verifiers", "tls_wrappers", "crypto_wrappers")
 _SIGNATURES = {

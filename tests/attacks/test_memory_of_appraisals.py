@@ -21,9 +21,9 @@ from rats_tls.core.errors import (
     RatsTlsError,
     UnsupportedError,
 )
-from rats_tls.core.interfaces import TlsFacts
 from rats_tls.core.limits import Limits
 from rats_tls.core.results import ConnectionFacts
+from rats_tls.core.tls import TlsFacts
 from rats_tls.crypto_wrappers.null import NullCryptoWrapper
 from rats_tls.policy import ANY
 from rats_tls.simulation.vendor_state import SignedItem

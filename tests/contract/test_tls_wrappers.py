@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.core.errors import ConfigurationError, TlsError, UnsupportedError
-from rats_tls.core.interfaces import TlsWrapper
+from rats_tls.core.tls import TlsWrapper
 from rats_tls.registry import BUILT_IN
 from support.channels import at_random, bytewise, certificate, key, whole
 from support.instances import TLS_WRAPPERS

@@ -10,7 +10,9 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
+from rats_tls import connection_pumps
 from rats_tls.connection import Connection
+from rats_tls.connection_pumps import wait
 from rats_tls.core.errors import ConnectionFailedError, HandshakeTimeoutError, RatsTlsError
 from rats_tls.core.limits import Limits
 from support.sides import SGX, connected_pair, context
@@ -56,26 +58,20 @@ def test_a_thread_that_receives_is_woken() -> None:
     server.close()
 
 
-def test_a_descriptor_is_not_closed_under_a_thread_that_receives() -> None:
+def test_a_descriptor_is_not_closed_under_a_thread_that_receives(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its number would be the next connection's, and that one's bytes be read in this one's place."""
     server, client = ends()
     number = client.fileno()
     original = client._wire.socket
     seen: list[int] = []
 
-    class Watched:
-        """The socket, but for what is seen when a call on it returns."""
+    def watched(sock: socket.socket, events: int, deadline: float | None) -> None:
+        try:
+            wait(sock, events, deadline)
+        finally:
+            seen.append(original.fileno())
 
-        def recv(self, size: int) -> bytes:
-            try:
-                return original.recv(size)
-            finally:
-                seen.append(original.fileno())
-
-        def __getattr__(self, name: str) -> object:
-            return getattr(original, name)
-
-    client._wire.socket = Watched()  # type: ignore[assignment]
+    monkeypatch.setattr(connection_pumps, "wait", watched)
     with in_a_thread(client.recv):
         client.close()
     assert seen == [number]
@@ -135,7 +131,7 @@ def test_unwrap_ends_in_time_and_leaves_the_timeout_as_it_was() -> None:
     with pytest.raises(TimeoutError):
         client.unwrap()
     assert time.monotonic() - started < 5
-    assert client._wire.socket.gettimeout() == 7
+    assert client.gettimeout() == 7
     for end in (client, server):
         end.close()
 

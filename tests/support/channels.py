@@ -15,8 +15,9 @@ from rats_tls.core.binding import Binding
 from rats_tls.core.claims import NullClaims
 from rats_tls.core.errors import RatsTlsError
 from rats_tls.core.evidence import Evidence, TeeType
-from rats_tls.core.interfaces import CertificateRequest, PrivateKey, TlsWrapper
+from rats_tls.core.interfaces import CertificateRequest, PrivateKey
 from rats_tls.core.results import _APPRAISAL_SEAL, AttestationResult
+from rats_tls.core.tls import TlsWrapper
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 
 CRYPTO = OpensslCryptoWrapper()

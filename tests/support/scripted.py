@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rats_tls.channel import ALPN, AppraisalNeeded, Channel, Credentials, EvidenceNeeded
 from rats_tls.core.errors import RatsTlsError
-from rats_tls.core.interfaces import TlsSession, TlsWrapper
 from rats_tls.core.limits import DEFAULT_LIMITS
+from rats_tls.core.tls import TlsSession, TlsWrapper
 from rats_tls.preamble.accepted import AcceptedMessage, transcript_digest
 from rats_tls.preamble.evidence import CertificateEvidence
 from rats_tls.preamble.frames import Frame, FrameReader, FrameType
@@ -92,8 +92,8 @@ class ScriptedPeer:
             data = self.session.read(self._reader.wanted)
             if not data:
                 return
-            frame = self._reader.feed(data)
-            if frame is not None:
+            self._reader.feed(data)
+            if (frame := self._reader.next()) is not None:
                 self.seen.append(frame)
 
     @property

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from rats_tls.core.algorithms import KeyAlgorithm
-from rats_tls.core.interfaces import TlsConfig, TlsSession, TlsWrapper
+from rats_tls.core.tls import TlsConfig, TlsSession, TlsWrapper
 from support.channels import Cut, certificate, key, whole
 
 

@@ -12,8 +12,8 @@ from rats_tls.appraisal_memory import AppraisalMemory
 from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.endorsements import Endorsement, EndorsementKind
 from rats_tls.core.errors import FreshnessError
-from rats_tls.core.interfaces import TlsFacts
 from rats_tls.core.results import _APPRAISAL_SEAL, AttestationResult, ConnectionFacts
+from rats_tls.core.tls import TlsFacts
 from support.claims import SGX
 from support.policies import default_policy
 from support.scripted_verifier import ScriptedVerifier, appraiser, certificate

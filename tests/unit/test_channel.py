@@ -25,8 +25,9 @@ from rats_tls.core.limits import Limits
 from rats_tls.core.refusals import Refusal, WireCode
 from rats_tls.formats.amd.certificate_table import endorsements_to_table
 from rats_tls.formats.intel.collateral import endorsements_to_json
+from rats_tls.preamble.accepted import AcceptedMessage
 from rats_tls.preamble.endorsements import EndorsementsMessage
-from rats_tls.preamble.frames import FrameType
+from rats_tls.preamble.frames import Frame, FrameType
 from rats_tls.preamble.hello import Hello
 from rats_tls.tls_wrappers.null import NullTlsWrapper
 from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
@@ -273,6 +274,21 @@ def test_bytes_behind_accepted_before_own_acceptance_are_fatal(tls, role: str) -
         peer.channel.supply_result(result_for(peer.asked))
     with pytest.raises(ProtocolError):
         peer.channel.receive(10)
+
+
+@BOTH
+def test_application_data_in_one_record_with_the_whole_preamble_is_fatal(tls) -> None:
+    """A server that judges nobody accepts at once; its hello can be guessed, so that *accepted* may come unasked."""
+    usual = ScriptedPeer(tls, "client", demands_evidence=False)
+    usual.hello()
+    accepted = Frame(FrameType.ACCEPTED, AcceptedMessage(usual.transcript).to_bytes()).to_bytes()
+    usual.raw(accepted)
+    assert usual.channel.accepted
+    peer = ScriptedPeer(tls, "client", demands_evidence=False)
+    peer.raw(b"".join(usual.own) + accepted + b"early")
+    assert isinstance(peer.error, ProtocolError)
+    assert peer.error.refusal is Refusal.EARLY_DATA
+    assert not peer.channel.accepted
 
 
 @BOTH

@@ -10,11 +10,11 @@ from rats_tls.channel import Accepted, AppraisalNeeded, Channel
 from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.binding import Binding
 from rats_tls.core.errors import AppraisalError, InternalError, PeerRefusedError, ProtocolError, RatsTlsError, TlsError
-from rats_tls.core.interfaces import TlsFacts
 from rats_tls.core.limits import Limits
 from rats_tls.core.refusals import Refusal
-from rats_tls.tls_wrappers.openssl import OpensslTlsSession, OpensslTlsWrapper
-from rats_tls.tls_wrappers.openssl_buffers import PublicBuffers
+from rats_tls.core.tls import TlsFacts
+from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
+from rats_tls.tls_wrappers.openssl_session import OpensslTlsSession
 from support.channels import certificate, credentials, pair, read_all, result_for, run, settings
 from support.tls import StdlibPeer
 
@@ -273,7 +273,8 @@ class _Wrapper(OpensslTlsWrapper):
 
         class Context:
             def session(self, server_hostname=None):
-                return kind(made.session(server_hostname)._connection, PublicBuffers())
+                session = made.session(server_hostname)
+                return kind(session._connection, session._calls)
 
         return Context()
 

@@ -11,7 +11,7 @@ from rats_tls.channel import AppraisalNeeded
 from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.binding import Binding
 from rats_tls.core.errors import AppraisalError, ConfigurationError
-from rats_tls.core.interfaces import TlsFacts
+from rats_tls.core.tls import TlsFacts
 from rats_tls.policy import Policy
 from support.appraisals import claims_of
 from support.judged import collected, presented

@@ -15,7 +15,8 @@ from rats_tls import registry
 from rats_tls.attesters.null import NullAttester
 from rats_tls.core.errors import ConfigurationError, DecodeError, NoInstanceError, RatsTlsError
 from rats_tls.core.evidence import TeeType
-from rats_tls.core.interfaces import Attester, CryptoWrapper, TlsWrapper, Verifier
+from rats_tls.core.interfaces import Attester, CryptoWrapper, Verifier
+from rats_tls.core.tls import TlsWrapper
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
 

@@ -10,7 +10,7 @@ from rats_tls.core.binding import Binding
 from rats_tls.core.checks import Check, time_text
 from rats_tls.core.claims import TeeClaims
 from rats_tls.core.evidence import TeeType
-from rats_tls.core.interfaces import TlsFacts
+from rats_tls.core.tls import TlsFacts
 from rats_tls.core.verification import EndorsementUse
 
 RESULT_SCHEMA = "rats-tls/result/1"

@@ -9,8 +9,8 @@ from contextlib import suppress
 from rats_tls import registry
 from rats_tls.channel_settings import ALPN
 from rats_tls.core.errors import ConnectionFailedError, HandshakeTimeoutError, TlsError
-from rats_tls.core.interfaces import TlsConfig, TlsSession
 from rats_tls.core.limits import DEFAULT_LIMITS
+from rats_tls.core.tls import TlsConfig, TlsSession
 from rats_tls.inspection.attested import attested_nodes
 from rats_tls.inspection.tree import Inspection, Node, group
 

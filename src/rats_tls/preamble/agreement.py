@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rats_tls.core.binding import Binding
 from rats_tls.core.errors import ProtocolError
-from rats_tls.core.interfaces import Role
 from rats_tls.core.refusals import Refusal
+from rats_tls.core.tls import Role
 from rats_tls.preamble.hello import Hello
 
 _BINDINGS_BY_STRENGTH = (Binding.SESSION, Binding.CERTIFICATE, Binding.NONE)
@@ -30,8 +31,9 @@ class Agreement:
     application_protocol: str | None
 
 
+@lru_cache(maxsize=64)
 def agree(own: Hello, peer: Hello, role: Role) -> Agreement:
-    """Find what both sides speak; both compute the same from the same two hellos.
+    """Find what both sides speak; both compute the same from the same two hellos, which seldom change.
 
     Args:
         own: this side's hello.

@@ -17,16 +17,18 @@ from rats_tls.core.errors import (
     ProtocolError,
 )
 from rats_tls.core.evidence import TeeType
-from rats_tls.core.interfaces import Role
 from rats_tls.core.limits import Limits
-from rats_tls.core.refusals import WireCode
+from rats_tls.core.refusals import Refusal, WireCode
+from rats_tls.core.tls import Role
 from rats_tls.preamble.accepted import AcceptedMessage, transcript_digest
 from rats_tls.preamble.agreement import Agreement, agree
 from rats_tls.preamble.endorsements import EndorsementsMessage
 from rats_tls.preamble.evidence import CertificateEvidence
-from rats_tls.preamble.frames import Frame, FrameType
+from rats_tls.preamble.frames import Frame, FrameReader, FrameType
 from rats_tls.preamble.hello import Hello
 from rats_tls.preamble.refused import RefusedMessage
+
+_MOST_READ = 16_384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,7 @@ class Exchange:
         self._offer = offer
         self._hello = offer.hello
         self._limits = limits
+        self._frames = FrameReader(limits)
         self._out: list[bytes] = []
         self._own_frames: list[bytes] = []
         self._peer_frames: list[bytes] = []
@@ -94,6 +97,11 @@ class Exchange:
         if self._role == "client":
             self._send_opening(provide=True)
 
+    @property
+    def due(self) -> bool:
+        """Whether `data_to_send` has anything to give."""
+        return bool(self._out)
+
     def data_to_send(self) -> bytes:
         """Give and forget the bytes for the peer."""
         out, self._out = self._out, []
@@ -102,16 +110,29 @@ class Exchange:
     @property
     def peer_complete(self) -> bool:
         """Whether all that the peer has to say before *accepted* is here."""
-        return self._expected == [FrameType.ACCEPTED]
+        return self._expected in ([FrameType.ACCEPTED], [])
 
-    def receive(self, frame: Frame) -> None:
-        """Take the peer's next frame.
+    @property
+    def readable(self) -> int:
+        """Most bytes to read next: once this side has accepted, application data is behind the peer's *accepted*."""
+        return self._frames.wanted if self.own_accepted else _MOST_READ
+
+    def take(self, data: bytes) -> None:
+        """Take bytes from the peer, at most `readable`.
 
         Raises:
-            ProtocolError: malformed, out of order, or no agreement.
+            ProtocolError: malformed, out of order, no agreement, or bytes behind *accepted*: application data before
+                this side accepted, which the peer cannot have been told.
             NoEvidenceError: the peer does not attest, and this side demands Evidence.
             PeerRefusedError: the peer refused this side.
         """
+        self._frames.feed(data)
+        while not self.peer_accepted and (frame := self._frames.next()) is not None:
+            self._receive(frame)
+        if self.peer_accepted and self._frames.rest:
+            raise ProtocolError("application data before this side accepted", refusal=Refusal.EARLY_DATA)
+
+    def _receive(self, frame: Frame) -> None:
         try:
             if frame.type is FrameType.REFUSED:
                 refused = RefusedMessage.from_bytes(frame.payload, self._limits)
@@ -136,7 +157,7 @@ class Exchange:
             case FrameType.ENDORSEMENTS:
                 self._receive_endorsements(frame.payload)
             case FrameType.ACCEPTED:
-                self._receive_accepted(AcceptedMessage.from_bytes(frame.payload, self._limits))
+                self._receive_accepted(frame.payload)
 
     def _receive_hello(self, hello: Hello) -> None:
         # (2) Agreement on version, profile and binding; disagreement is refused, never made up for.
@@ -162,10 +183,13 @@ class Exchange:
                 raise ProtocolError(f"preamble: endorsements hold {kind[:64]!r}, which hello did not announce")
         self.peer_endorsements = message.items(self._limits)
 
-    def _receive_accepted(self, message: AcceptedMessage) -> None:
+    def _receive_accepted(self, payload: bytes) -> None:
         # (5) Both sides saw the same preamble. Own messages still unsent make the digests differ, as they must.
-        if not hmac.compare_digest(message.transcript, self._transcript()):
-            raise ProtocolError("preamble: accepted carries another transcript than this side saw")
+        expected = AcceptedMessage(self._transcript())
+        if not hmac.compare_digest(payload, expected.to_bytes()):  # else it may hold keys that are unknown here
+            message = AcceptedMessage.from_bytes(payload, self._limits)
+            if not hmac.compare_digest(message.transcript, expected.transcript):
+                raise ProtocolError("preamble: accepted carries another transcript than this side saw")
         self.peer_accepted = True
 
     def accept(self) -> None:

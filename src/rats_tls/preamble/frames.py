@@ -39,7 +39,7 @@ _LARGEST: dict[FrameType, int] = {FrameType.HELLO: 16_384, FrameType.ACCEPTED: _
 
 
 class FrameReader:
-    """Assembles one peer's frames from pieces of any size, never asking for a byte beyond the present frame.
+    """Assembles one peer's frames from pieces of any size.
 
     Args:
         limits: `preamble_message` bounds one payload, `preamble_total` all frames together.
@@ -54,24 +54,32 @@ class FrameReader:
 
     @property
     def wanted(self) -> int:
-        """Bytes to the end of the present header or payload; at least 1."""
+        """Bytes to the end of the present header or payload, once `next` has given all frames; at least 1."""
         return self._size - len(self._buffer)
 
-    def feed(self, data: bytes) -> Frame | None:
-        """Take at most `wanted` bytes. Returns a frame when they complete one.
+    @property
+    def rest(self) -> int:
+        """Bytes behind the frames that `next` gave."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes from the peer."""
+        self._buffer += data
+
+    def next(self) -> Frame | None:
+        """Give the next frame that is complete, or None.
 
         Raises:
             ProtocolError: unknown type, or larger than the limits.
         """
-        self._buffer += data
+        if self._type is None:
+            if len(self._buffer) < HEADER_SIZE:
+                return None
+            self._type = self._header()
         if len(self._buffer) < self._size:
             return None
-        if self._type is None:
-            self._type = self._header()
-            if self._size:
-                return None
-        frame = Frame(self._type, bytes(self._buffer))
-        self._buffer.clear()
+        frame = Frame(self._type, bytes(self._buffer[: self._size]))
+        del self._buffer[: self._size]
         self._type = None
         self._size = HEADER_SIZE
         return frame
@@ -90,6 +98,6 @@ class FrameReader:
             raise ProtocolError(
                 f"preamble: messages of {self._total} bytes together, at most {self._limits.preamble_total}"
             )
-        self._buffer.clear()
+        del self._buffer[:HEADER_SIZE]
         self._size = size
         return frame_type

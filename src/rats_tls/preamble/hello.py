@@ -48,7 +48,7 @@ class Hello:
     accepted_media_types: tuple[str, ...] = ()
     application_protocols: tuple[str, ...] = ()
     endorsements: tuple[str, ...] = ()
-    attester_input: Mapping[str, bytes] = field(default_factory=dict)
+    attester_input: Mapping[str, bytes] = field(default_factory=dict, hash=False)
     batch: int = 1
     framing: int = NO_FRAMING
 

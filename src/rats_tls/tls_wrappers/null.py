@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from rats_tls.core.algorithms import HashAlgorithm, KeyAlgorithm
 from rats_tls.core.errors import TlsError, UnsupportedError
-from rats_tls.core.interfaces import TlsCapabilities, TlsConfig, TlsFacts
 from rats_tls.core.limits import DEFAULT_LIMITS
+from rats_tls.core.tls import TlsCapabilities, TlsConfig, TlsFacts
 
 
 class NullTlsSession:
@@ -46,6 +46,14 @@ class NullTlsSession:
         data = bytes(self._in[:size])
         del self._in[:size]
         return data
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        """As `read`, into `buffer`."""
+        data = self.read(len(buffer))
+        if data is None:
+            return None
+        buffer[: len(data)] = data
+        return len(data)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Pass `data` on. Raises TlsError after `close`."""

@@ -31,14 +31,14 @@ def test_the_client_speaks_first_and_the_server_answers() -> None:
     assert server.data_to_send() == b""
     (hello,) = frames(client.data_to_send())
     assert hello.type is FrameType.HELLO
-    server.receive(hello)
+    server.take(hello.to_bytes())
     assert server.peer_complete
     (answer,) = frames(server.data_to_send())
-    client.receive(answer)
+    client.take(answer.to_bytes())
     for side, other in ((client, server), (server, client)):
         side.accept()
         (accepted,) = frames(side.data_to_send())
-        other.receive(accepted)
+        other.take(accepted.to_bytes())
     assert all((client.own_accepted, client.peer_accepted, server.own_accepted, server.peer_accepted))
 
 
@@ -47,7 +47,7 @@ def test_accepted_is_said_once_and_not_before_the_peer_has_spoken() -> None:
     with pytest.raises(InternalError):
         server.accept()
     client.start()
-    server.receive(frames(client.data_to_send())[0])
+    server.take(frames(client.data_to_send())[0].to_bytes())
     server.accept()
     with pytest.raises(InternalError):
         server.accept()
@@ -56,24 +56,24 @@ def test_accepted_is_said_once_and_not_before_the_peer_has_spoken() -> None:
 def test_nothing_is_due_after_accepted() -> None:
     client, server = exchange("client"), exchange("server")
     client.start()
-    server.receive(frames(client.data_to_send())[0])
-    client.receive(frames(server.data_to_send())[0])
+    server.take(frames(client.data_to_send())[0].to_bytes())
+    client.take(frames(server.data_to_send())[0].to_bytes())
     client.accept()
     (accepted,) = frames(client.data_to_send())
-    server.receive(accepted)
-    with pytest.raises(ProtocolError, match="got accepted, expected nothing"):
-        server.receive(accepted)
+    server.take(accepted.to_bytes())
+    with pytest.raises(ProtocolError, match="before this side accepted"):
+        server.take(accepted.to_bytes())
 
 
 def test_refusing_is_possible_until_the_own_accepted() -> None:
     client, server = exchange("client"), exchange("server")
     client.start()
-    server.receive(frames(client.data_to_send())[0])
+    server.take(frames(client.data_to_send())[0].to_bytes())
     server.data_to_send()
     server.refuse(WireCode.BUSY)
     (refused,) = frames(server.data_to_send())
     with pytest.raises(PeerRefusedError) as caught:
-        client.receive(refused)
+        client.take(refused.to_bytes())
     assert caught.value.wire_code is WireCode.BUSY
     server.accept()
     server.data_to_send()

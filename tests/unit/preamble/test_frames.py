@@ -12,15 +12,28 @@ frames = st.builds(Frame, st.sampled_from(FrameType), st.binary(max_size=256))
 
 
 def read(reader: FrameReader, data: bytes, pieces: list[int]) -> list[Frame]:
-    """Feed `data` as a channel does: never more than is wanted, and often less."""
+    """Feed `data` in pieces, the last one as large as it comes."""
     found = []
     while data:
-        size = min(reader.wanted, pieces.pop() if pieces else reader.wanted)
-        frame = reader.feed(data[:size])
+        size = pieces.pop() if pieces else len(data)
+        reader.feed(data[:size])
         data = data[size:]
-        if frame is not None:
+        while (frame := reader.next()) is not None:
             found.append(frame)
     return found
+
+
+@given(st.lists(frames, max_size=5))
+def test_who_reads_no_more_than_wanted_never_reads_behind_a_frame(sent: list[Frame]) -> None:
+    data, reader, found = b"".join(frame.to_bytes() for frame in sent), FrameReader(DEFAULT_LIMITS), []
+    while data:
+        size = reader.wanted
+        reader.feed(data[:size])
+        data = data[size:]
+        if (frame := reader.next()) is not None:
+            assert reader.rest == 0
+            found.append(frame)
+    assert found == sent
 
 
 @given(st.lists(frames, max_size=5), st.lists(st.integers(1, 20)))

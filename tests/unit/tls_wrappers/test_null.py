@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from rats_tls.core.interfaces import TlsWrapper
+from rats_tls.core.tls import TlsWrapper
 from rats_tls.tls_wrappers.null import NullTlsWrapper
 from support.tls import config
 

@@ -4,8 +4,10 @@ import pytest
 from OpenSSL import SSL
 
 from rats_tls.core.errors import TlsError
-from rats_tls.tls_wrappers.openssl import OpensslTlsSession, OpensslTlsWrapper, _accept_any_certificate
-from rats_tls.tls_wrappers.openssl_buffers import best_buffers
+from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
+from rats_tls.tls_wrappers.openssl_binding import BindingCalls
+from rats_tls.tls_wrappers.openssl_calls import Calls, PublicCalls
+from rats_tls.tls_wrappers.openssl_session import OpensslTlsSession
 from support.tls import StdlibPeer, config, connected, sessions
 
 TLS = OpensslTlsWrapper()
@@ -88,10 +90,11 @@ def test_a_failed_handshake_has_an_alert_for_the_peer() -> None:
         server.handshake()
 
 
-def test_a_resumed_session_shows() -> None:
+@pytest.mark.parametrize("calls", [PublicCalls(), BindingCalls()], ids=["public", "binding"])
+def test_a_resumed_session_shows(calls: Calls) -> None:
     """The contexts of the wrapper cannot resume; one that can is made here to see that `resumed` would tell."""
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-    context.set_verify(SSL.VERIFY_PEER, _accept_any_certificate)
+    calls.accept_any_certificate(context, SSL.VERIFY_PEER)
     server = StdlibPeer(server_side=True)
 
     def connect(peer: StdlibPeer, session: SSL.Session | None) -> tuple[SSL.Connection, OpensslTlsSession]:
@@ -99,7 +102,7 @@ def test_a_resumed_session_shows() -> None:
         connection.set_connect_state()
         if session is not None:
             connection.set_session(session)
-        client = OpensslTlsSession(connection, best_buffers())
+        client = OpensslTlsSession(connection, calls)
         for _ in range(3):
             client.handshake()
             peer.feed(client.data_to_send())

@@ -1,0 +1,204 @@
+"""The wire side of a channel: what comes from and goes to the transport, and how a connection ends by an error."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from enum import Enum, auto
+from types import TracebackType
+from typing import cast
+
+from rats_tls.channel_settings import ChannelSettings, Credentials
+from rats_tls.core.errors import ConnectionFailedError, InternalError, PeerRefusedError, RatsTlsError
+from rats_tls.core.tls import NonBlockingSocket, SocketTlsContext, SocketTlsSession, TlsSession
+from rats_tls.preamble.exchange import Exchange
+
+
+class Phase(Enum):
+    """How far a channel has come."""
+
+    CREDENTIALS = auto()  # waiting for supply_evidence
+    HANDSHAKE = auto()  # TLS handshake
+    PREAMBLE = auto()  # preamble and, within it, the appraisal
+    APPRAISAL = auto()  # appraisal of a peer without the preamble
+    OPEN = auto()  # application data
+
+
+class _Fatal:
+    """Ends a channel by the error that leaves a block. A class: entered for each piece of data, and generators cost."""
+
+    __slots__ = ("_channel",)
+
+    def __init__(self, channel: ChannelTransport) -> None:
+        self._channel = channel
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._channel._end_by(error)  # noqa: SLF001  # part of the channel
+
+
+class ChannelTransport(ABC):
+    """Bytes in and out, and errors.
+
+    Args:
+        settings: this side's settings.
+        server_hostname: client: sent as SNI.
+        sock: for TLS that moves its bytes by itself; None: bytes go in and out of here.
+    """
+
+    def __init__(self, settings: ChannelSettings, server_hostname: str | None, sock: NonBlockingSocket | None) -> None:
+        self._settings = settings
+        self._limits = settings.limits
+        self._server_hostname = server_hostname
+        self._sock = sock
+        self._phase = Phase.CREDENTIALS
+        self._tls: TlsSession | None = None
+        self._over_socket: SocketTlsSession | None = None
+        self._exchange: Exchange | None = None
+        self._held = bytearray()  # wire bytes that came before the credentials
+        self._undelivered = 0  # wire bytes taken since the TLS session last had nothing more to give
+        self._eof = False
+        self.error: RatsTlsError | None = None
+
+    @abstractmethod
+    def _advance(self) -> None:
+        """Go as far as the bytes and answers here allow. Raises `error`."""
+
+    @abstractmethod
+    def _forget(self) -> None:
+        """Drop what was asked and not answered: the connection has ended."""
+
+    def _begin_tls(self, credentials: Credentials) -> None:
+        """Start TLS with `credentials`, and give it what is here."""
+        context = self._settings.tls_context(credentials)
+        if self._sock is None:
+            self._tls = context.session(self._server_hostname)
+        else:
+            self._settings.require_sockets()
+            over_socket = cast("SocketTlsContext", context).socket_session(self._sock, self._server_hostname)
+            self._tls = self._over_socket = over_socket
+        self._phase = Phase.HANDSHAKE
+        if self._held:
+            self._tls.receive_from_wire(bytes(self._held))
+            self._held.clear()
+
+    # --- bytes that the shell carries ----------------------------------------------------------------------------
+    @property
+    def wants_data(self) -> bool:
+        """Whether the shell should go on reading from the transport; False while too much is undelivered."""
+        return self.error is None and not self._eof and self._undelivered < self._limits.undelivered
+
+    def receive_from_wire(self, data: bytes) -> None:
+        """Take bytes from the transport. Raises `error`."""
+        self._raise_error()
+        self._undelivered += len(data)
+        if self._tls is None:
+            self._held += data
+            return
+        with self._fatal():
+            self._tls.receive_from_wire(data)
+        self._advance()
+
+    def receive_eof(self) -> None:
+        """Take note that the peer closed the transport. Raises `error`."""
+        self._raise_error()
+        self._eof = True
+        if self._tls is None:
+            self._fail(ConnectionFailedError("the peer closed the connection before the TLS handshake"))
+            self._raise_error()
+            return
+        with self._fatal():
+            self._tls.receive_eof()
+        self._advance()
+
+    def data_to_send(self) -> bytes | bytearray:
+        """Give and forget the bytes due to the transport. Never raises: what fails here is the next call's `error`."""
+        if self._tls is None:
+            return b""
+        with contextlib.suppress(RatsTlsError), self._fatal():
+            self._say(self._tls)
+        return self._tls.data_to_send()
+
+    # --- a socket that TLS uses by itself ---------------------------------------------------------------------------
+    @property
+    def over_socket(self) -> bool:
+        """Whether TLS uses a socket by itself."""
+        return self._sock is not None
+
+    @property
+    def waits_to_send(self) -> bool:
+        """Whether TLS waits for the socket to take more; else it waits for the peer."""
+        return self._over_socket is not None and self._over_socket.waits_to_send
+
+    @property
+    def unsent(self) -> bool:
+        """Whether anything is left to `flush`."""
+        if self._exchange is not None and self._exchange.due:
+            return True
+        return self._over_socket is not None and self._over_socket.unsent
+
+    def proceed(self) -> None:
+        """Go on after the socket has become ready. Raises `error`."""
+        self._raise_error()
+        self._advance()
+
+    def flush(self) -> bool:
+        """Send what could not be sent before. Returns whether nothing is left.
+
+        Raises:
+            RatsTlsError: it failed just now; an earlier `error` does not keep a refusal from being sent.
+        """
+        if self._over_socket is None:
+            return True
+        with self._fatal():
+            self._say(self._over_socket)
+            return self._over_socket.flush()
+
+    def detach(self) -> None:
+        """Never touch the socket again: it is being closed."""
+        if self._over_socket is not None:
+            self._over_socket.detach()
+
+    def _say(self, tls: TlsSession) -> None:
+        """Hand to TLS what the preamble has for the peer: as late as may be, so that it goes in few records."""
+        if self._exchange is not None and self._exchange.due:
+            tls.write(self._exchange.data_to_send())
+
+    # --- failure -------------------------------------------------------------------------------------------------
+    def _fatal(self) -> _Fatal:
+        """End the connection by whatever error is raised within; one that is not ours comes from a plug-in."""
+        return _Fatal(self)
+
+    def _end_by(self, error: BaseException) -> None:
+        """Take an error that ends the connection. Raises InternalError for one of a plug-in."""
+        if isinstance(error, RatsTlsError):
+            self._fail(error)
+        elif isinstance(error, Exception):
+            raise self._broken(error) from error
+
+    def _broken(self, error: Exception) -> RatsTlsError:
+        """End the connection: the TLS wrapper failed in a way of its own."""
+        wrapped = InternalError(f"TLS wrapper {self._settings.tls.name} failed: {type(error).__name__}: {error}")
+        self._fail(wrapped)
+        return self.error or wrapped
+
+    def _fail(self, error: RatsTlsError) -> None:
+        if self.error is not None:
+            return
+        self.error = error
+        self._forget()
+        if self._tls is None:
+            return
+        with contextlib.suppress(Exception):  # a connection that already broke cannot carry a refusal
+            if self._exchange is not None and not isinstance(error, PeerRefusedError):
+                self._exchange.refuse(error.refusal.wire_code)
+                self._tls.write(self._exchange.data_to_send())
+            self._tls.close()
+
+    def _raise_error(self) -> None:
+        if self.error is not None:
+            raise self.error

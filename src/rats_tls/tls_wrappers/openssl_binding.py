@@ -1,0 +1,177 @@
+"""The calls of `openssl_calls` by OpenSSL's own functions, on buffers that are used again.
+
+pyOpenSSL makes a buffer and a copy for each of its calls, which costs a third of the speed, and a Python callback with
+a dozen calls for each finding about a peer's certificate. What is used here instead is not promised
+(`OpenSSL.SSL._lib`, `Connection._ssl`, ...), so it is taken only with versions that were tried and after it has passed
+a test of itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from typing import Any
+
+import OpenSSL
+from OpenSSL import SSL
+
+from rats_tls.tls_wrappers.openssl_calls import RECORD, SPACE, WRITE, Calls, PublicCalls
+
+_OVERHEAD = 64  # above what a record adds to its plaintext, RFC 8446 5.2: 5 + 1 + at most 16 bytes
+_TRIED = range(25, 27)
+"""Major versions of pyOpenSSL whose inner names were tried."""
+_WANT_READ = SSL.WantReadError()
+"""Made once: it comes often, and nobody reads where it was raised."""
+
+
+class _Space(threading.local):
+    """One buffer for each thread."""
+
+    def __init__(self, ffi: Any) -> None:  # noqa: ANN401  # cffi has no types
+        memory = bytearray(SPACE)
+        self.view = memoryview(memory)
+        self.pointer = ffi.from_buffer(memory)
+
+
+class BindingCalls:
+    """By OpenSSL's calls through pyOpenSSL's binding, on buffers that are used again.
+
+    What `from_buffer` lends is given back within each call: a memoryview lent for longer, and then in a cycle, crashes
+    CPython's garbage collector.
+    """
+
+    def __init__(self) -> None:
+        inner: Any = SSL
+        self._lib = inner._lib  # noqa: SLF001  # see the module's docstring
+        self._ffi = inner._ffi  # noqa: SLF001  # likewise
+        self._want_read = self._lib.SSL_ERROR_WANT_READ
+        self._space = _Space(self._ffi)
+        # Whatever happens in it gives 0, which refuses.
+        self._accept = self._ffi.callback("int(int, X509_STORE_CTX *)", lambda _ok, _chain: 1, error=0)
+
+    def accept_any_certificate(self, context: Any, mode: int) -> None:  # noqa: ANN401  # its inner names
+        """See `Calls`."""
+        self._lib.SSL_CTX_set_verify(context._context, mode, self._accept)  # noqa: SLF001  # see the module's docstring
+
+    def resumed(self, connection: Any) -> bool:  # noqa: ANN401  # likewise
+        """See `Calls`."""
+        return bool(self._lib.SSL_session_reused(connection._ssl))  # noqa: SLF001  # likewise
+
+    def read(self, connection: Any, size: int) -> tuple[bytes, SSL.Error | None]:  # noqa: ANN401  # its inner names
+        """See `Calls`; gives several records at once."""
+        space = self._space
+        count, error = self._read(connection, space.pointer, min(size, SPACE))
+        return bytes(space.view[:count]), error
+
+    def read_into(self, connection: Any, buffer: memoryview) -> tuple[int, SSL.Error | None]:  # noqa: ANN401  # likewise
+        """See `Calls`; gives several records at once."""
+        with self._ffi.from_buffer(buffer) as pointer:
+            return self._read(connection, pointer, len(buffer))
+
+    def _read(self, connection: Any, pointer: Any, size: int) -> tuple[int, SSL.Error | None]:  # noqa: ANN401  # likewise
+        ssl, read, done = connection._ssl, self._lib.SSL_read, 0  # noqa: SLF001  # see the module's docstring
+        while done < size:
+            count = read(ssl, pointer + done, size - done)
+            if count <= 0:
+                return done, self._why(connection, count)
+            done += count
+            if count < RECORD:
+                break  # seldom is another record behind one that is not full
+        return done, None
+
+    def feed(self, connection: Any, data: bytes) -> None:  # noqa: ANN401  # likewise
+        """See `Calls`."""
+        into, write, done = connection._into_ssl, self._lib.BIO_write, 0  # noqa: SLF001  # likewise
+        with self._ffi.from_buffer(data) as source:
+            while done < len(data):
+                count = write(into, source + done, len(data) - done)
+                if count <= 0:
+                    raise MemoryError("OpenSSL takes no more bytes into memory")
+                done += count
+
+    def write(
+        self,
+        connection: Any,  # noqa: ANN401  # likewise
+        data: memoryview,
+        out: list[bytes | bytearray],
+    ) -> tuple[int, SSL.Error | None]:
+        """See `Calls`."""
+        due = connection._from_ssl  # noqa: SLF001  # see the module's docstring
+        size = len(data)
+        records = bytearray(size + (size // RECORD + 2) * _OVERHEAD)
+        done = filled = 0
+        error = None
+        with self._ffi.from_buffer(data) as plain, self._ffi.from_buffer(records) as encrypted:
+            while done < size and error is None:
+                count, error = self._write(connection, plain + done, min(WRITE, size - done))
+                done += count
+                filled += max(self._lib.BIO_read(due, encrypted + filled, len(records) - filled), 0)
+        del records[filled:]
+        out.append(records)
+        self.drain(connection, out)
+        return done, error
+
+    def drain(self, connection: Any, out: list[bytes | bytearray]) -> None:  # noqa: ANN401  # likewise
+        """See `Calls`."""
+        space, due = self._space, connection._from_ssl  # noqa: SLF001  # see the module's docstring
+        while (count := self._lib.BIO_read(due, space.pointer, SPACE)) > 0:
+            out.append(bytes(space.view[:count]))
+            if count < SPACE:
+                return
+
+    def send(self, connection: Any, data: memoryview) -> tuple[int, SSL.Error | None]:  # noqa: ANN401  # likewise
+        """See `Calls`."""
+        with self._ffi.from_buffer(data) as plain:
+            return self._write(connection, plain, len(data))
+
+    def _write(self, connection: Any, pointer: Any, size: int) -> tuple[int, SSL.Error | None]:  # noqa: ANN401  # likewise
+        ssl, write, done = connection._ssl, self._lib.SSL_write, 0  # noqa: SLF001  # likewise
+        while done < size:
+            count = write(ssl, pointer + done, size - done)  # one record a call: partial writes are enabled
+            if count <= 0:
+                return done, self._why(connection, count)
+            done += count
+        return done, None
+
+    def _why(self, connection: Any, count: int) -> SSL.Error:  # noqa: ANN401  # likewise
+        """Give the error behind a call that gave `count`."""
+        ssl = connection._ssl  # noqa: SLF001  # likewise
+        if self._lib.SSL_get_error(ssl, count) == self._want_read:
+            return _WANT_READ
+        try:
+            connection._raise_ssl_error(ssl, count)  # noqa: SLF001  # likewise
+        except SSL.Error as error:
+            return error.with_traceback(None)  # it would keep the caller's buffers
+        return SSL.Error([("SSL routines", "", "nothing was done")])
+
+
+@functools.cache
+def best_calls() -> Calls:
+    """Give `BindingCalls` where they were tried and work, else `PublicCalls`. Decided once for a process."""
+    major = OpenSSL.__version__.partition(".")[0]
+    if major.isdigit() and int(major) in _TRIED:
+        try:
+            made = BindingCalls()
+            require_client_hello(made)
+        except Exception:  # noqa: BLE001  # whatever an inner name has become: the promised calls do it too
+            return PublicCalls()
+        return made
+    return PublicCalls()
+
+
+def require_client_hello(calls: Calls) -> None:
+    """Require that a connection's first bytes and its wish to read come through `calls`.
+
+    Raises:
+        ValueError: they do not.
+    """
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    calls.accept_any_certificate(context, SSL.VERIFY_PEER)
+    connection = SSL.Connection(context, None)
+    connection.set_connect_state()
+    out: list[bytes | bytearray] = []
+    if isinstance(calls.read(connection, 1)[1], SSL.WantReadError):
+        calls.drain(connection, out)
+    hello = b"".join(out)
+    if hello[:1] != b"\x16" or len(hello) != 5 + int.from_bytes(hello[3:5], "big"):
+        raise ValueError("a ClientHello does not come through")

@@ -1,0 +1,132 @@
+"""What a pyOpenSSL connection is asked for, and how its promised calls do it. `openssl_binding` does it faster."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from OpenSSL import SSL, crypto
+
+RECORD = 16_384  # largest plaintext of one record, RFC 8446 5.1
+WRITE = 6 * RECORD  # plaintext encrypted before its records are taken out of the BIO, which grows by copying
+SPACE = 7 * RECORD  # bytes of one buffer; from 128 KiB on, glibc maps fresh pages for every one
+
+
+class Calls(Protocol):
+    """Moves bytes of a connection; errors are returned beside what was done before them, never raised.
+
+    `feed`, `write` and `drain` are for a connection in memory, `send` for one over a socket.
+    """
+
+    def accept_any_certificate(self, context: SSL.Context, mode: int) -> None:
+        """Have a context ask for certificates as `mode` says and accept whatever chain the peer presents.
+
+        Its Evidence is judged later, outside the handshake. Possession of the leaf's key is proved by
+        CertificateVerify, which OpenSSL checks in any case.
+        """
+        ...
+
+    def resumed(self, connection: SSL.Connection) -> bool:
+        """Whether a complete handshake resumed a session and so carried no certificate."""
+        ...
+
+    def read(self, connection: SSL.Connection, size: int) -> tuple[bytes, SSL.Error | None]:
+        """Give up to `size` plain bytes, perhaps fewer than there are, and what kept it from reading more."""
+        ...
+
+    def read_into(self, connection: SSL.Connection, buffer: memoryview) -> tuple[int, SSL.Error | None]:
+        """As `read`, into `buffer`: the number of bytes."""
+        ...
+
+    def feed(self, connection: SSL.Connection, data: bytes) -> None:
+        """Take bytes from the wire."""
+        ...
+
+    def write(
+        self, connection: SSL.Connection, data: memoryview, out: list[bytes | bytearray]
+    ) -> tuple[int, SSL.Error | None]:
+        """Encrypt `data` and append the records to `out`: the number of its bytes that were, and what stopped it."""
+        ...
+
+    def drain(self, connection: SSL.Connection, out: list[bytes | bytearray]) -> None:
+        """Append to `out` what is due to the peer."""
+        ...
+
+    def send(self, connection: SSL.Connection, data: memoryview) -> tuple[int, SSL.Error | None]:
+        """Encrypt and send `data`: the number of its bytes that went out, and what stopped it."""
+        ...
+
+
+class PublicCalls:
+    """By pyOpenSSL's promised calls."""
+
+    def accept_any_certificate(self, context: SSL.Context, mode: int) -> None:
+        """See `Calls`."""
+        context.set_verify(mode, _accept_any_certificate)
+
+    def resumed(self, connection: SSL.Connection) -> bool:
+        """See `Calls`: a certificate is known that the callback did not see."""
+        return connection.get_app_data() is not _SEEN and connection.get_peer_certificate() is not None
+
+    def read(self, connection: SSL.Connection, size: int) -> tuple[bytes, SSL.Error | None]:
+        """See `Calls`."""
+        try:
+            return connection.recv(min(size, RECORD)), None
+        except SSL.Error as error:
+            return b"", error
+
+    def read_into(self, connection: SSL.Connection, buffer: memoryview) -> tuple[int, SSL.Error | None]:
+        """See `Calls`."""
+        try:
+            return connection.recv_into(buffer[:RECORD]), None
+        except SSL.Error as error:
+            return 0, error
+
+    def feed(self, connection: SSL.Connection, data: bytes) -> None:
+        """See `Calls`."""
+        view = memoryview(data)
+        while view:
+            view = view[connection.bio_write(view) :]
+
+    def write(
+        self, connection: SSL.Connection, data: memoryview, out: list[bytes | bytearray]
+    ) -> tuple[int, SSL.Error | None]:
+        """See `Calls`."""
+        done, error = 0, None
+        while done < len(data) and error is None:
+            count, error = self.send(connection, data[done : done + WRITE])
+            done += count
+            self.drain(connection, out)
+        return done, error
+
+    def drain(self, connection: SSL.Connection, out: list[bytes | bytearray]) -> None:
+        """See `Calls`."""
+        while True:
+            try:
+                chunk = connection.bio_read(SPACE)
+            except SSL.WantReadError:
+                return
+            out.append(chunk)
+            if len(chunk) < SPACE:
+                return
+
+    def send(self, connection: SSL.Connection, data: memoryview) -> tuple[int, SSL.Error | None]:
+        """See `Calls`."""
+        done = 0
+        while done < len(data):
+            try:
+                done += connection.send(data[done : done + RECORD])
+            except SSL.Error as error:
+                return done, error
+        return done, None
+
+
+_SEEN = object()
+"""Marks a connection whose handshake carried the peer's certificate."""
+
+
+def _accept_any_certificate(
+    connection: SSL.Connection, _certificate: crypto.X509, _error: int, _depth: int, _ok: int
+) -> bool:
+    """Runs once for each finding about the chain, so at least twice for a self-signed leaf, and must not raise."""
+    connection.set_app_data(_SEEN)
+    return True
