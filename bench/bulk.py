@@ -11,7 +11,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from bench.handshakes import Ends
@@ -185,20 +185,22 @@ def _stdlib_memory(contexts: tuple[ssl.SSLContext, ssl.SSLContext], size: int) -
     block = bytes(size)
 
     def run() -> None:
-        to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-        server = contexts[0].wrap_bio(to_server, to_client, server_side=True)
-        client = contexts[1].wrap_bio(to_client, to_server)
-        done = [False, False]
-        while not all(done):
-            for number, end in enumerate((client, server)):
-                try:
+        ends = []
+        for context, server_side in zip(contexts, (True, False), strict=True):
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            ends.append((context.wrap_bio(incoming, outgoing, server_side=server_side), incoming, outgoing))
+        (server, to_server, _), (client, _, from_client) = ends
+        done: set[int] = set()
+        while len(done) < 2:
+            for number, ((end, _, outgoing), (_, incoming, _)) in enumerate((ends, ends[::-1])):
+                with suppress(ssl.SSLWantReadError):
                     end.do_handshake()
-                    done[number] = True
-                except ssl.SSLWantReadError:
-                    pass
+                    done.add(number)
+                incoming.write(outgoing.read())
         buffer = bytearray(256 << 10)
         for _ in range((_MEGABYTES << 20) // size):
             client.write(block)
+            to_server.write(from_client.read())
             left = size
             while left:
                 left -= server.read(len(buffer), buffer)  # type: ignore[arg-type]
@@ -211,12 +213,13 @@ def _own_memory(pair: Pair, size: int) -> Callable[[], None]:
 
     def run() -> None:
         client, server = _open_channels(pair)
+        buffer = memoryview(bytearray(256 << 10))
         for _ in range((_MEGABYTES << 20) // size):
             client.send(block)
             server.receive_from_wire(client.data_to_send())
             left = size
             while left:
-                left -= len(server.receive(256 << 10) or b"")
+                left -= server.receive_into(buffer) or 0
 
     return run
 

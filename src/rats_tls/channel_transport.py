@@ -94,14 +94,16 @@ class ChannelTransport(ABC):
 
     def receive_from_wire(self, data: bytes) -> None:
         """Take bytes from the transport. Raises `error`."""
-        self._raise_error()
+        if self.error is not None:
+            raise self.error
         self._undelivered += len(data)
         if self._tls is None:
             self._held += data
             return
         with self._fatal():
             self._tls.receive_from_wire(data)
-        self._advance()
+        if self._phase is not Phase.OPEN:
+            self._advance()
 
     def receive_eof(self) -> None:
         """Take note that the peer closed the transport. Raises `error`."""
@@ -119,8 +121,9 @@ class ChannelTransport(ABC):
         """Give and forget the bytes due to the transport. Never raises: what fails here is the next call's `error`."""
         if self._tls is None:
             return b""
-        with contextlib.suppress(RatsTlsError), self._fatal():
-            self._say(self._tls)
+        if self._exchange is not None and self._exchange.due:
+            with contextlib.suppress(RatsTlsError), self._fatal():
+                self._say(self._tls)
         return self._tls.data_to_send()
 
     # --- a socket that TLS uses by itself ---------------------------------------------------------------------------

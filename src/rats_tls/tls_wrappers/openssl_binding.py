@@ -53,6 +53,10 @@ class BindingCalls:
         """See `Calls`."""
         self._lib.SSL_CTX_set_verify(context._context, mode, self._accept)  # noqa: SLF001  # see the module's docstring
 
+    def prepare_for_socket(self, connection: Any) -> None:  # noqa: ANN401  # likewise
+        """See `Calls`: has one call of OpenSSL write all records, not the first one only."""
+        self._lib.SSL_clear_mode(connection._ssl, self._lib.SSL_MODE_ENABLE_PARTIAL_WRITE)  # noqa: SLF001  # likewise
+
     def resumed(self, connection: Any) -> bool:  # noqa: ANN401  # likewise
         """See `Calls`."""
         return bool(self._lib.SSL_session_reused(connection._ssl))  # noqa: SLF001  # likewise
@@ -96,8 +100,10 @@ class BindingCalls:
         out: list[bytes | bytearray],
     ) -> tuple[int, SSL.Error | None]:
         """See `Calls`."""
-        due = connection._from_ssl  # noqa: SLF001  # see the module's docstring
         size = len(data)
+        if size <= RECORD:  # `drain` takes the one record out
+            return self.send(connection, data)
+        due = connection._from_ssl  # noqa: SLF001  # see the module's docstring
         records = bytearray(size + (size // RECORD + 2) * _OVERHEAD)
         done = filled = 0
         error = None
@@ -127,7 +133,7 @@ class BindingCalls:
     def _write(self, connection: Any, pointer: Any, size: int) -> tuple[int, SSL.Error | None]:  # noqa: ANN401  # likewise
         ssl, write, done = connection._ssl, self._lib.SSL_write, 0  # noqa: SLF001  # likewise
         while done < size:
-            count = write(ssl, pointer + done, size - done)  # one record a call: partial writes are enabled
+            count = write(ssl, pointer + done, size - done)  # in memory one record a call
             if count <= 0:
                 return done, self._why(connection, count)
             done += count

@@ -25,6 +25,10 @@ class Calls(Protocol):
         """
         ...
 
+    def prepare_for_socket(self, connection: SSL.Connection) -> None:
+        """Make a new connection over a socket ready for `send`."""
+        ...
+
     def resumed(self, connection: SSL.Connection) -> bool:
         """Whether a complete handshake resumed a session and so carried no certificate."""
         ...
@@ -52,7 +56,10 @@ class Calls(Protocol):
         ...
 
     def send(self, connection: SSL.Connection, data: memoryview) -> tuple[int, SSL.Error | None]:
-        """Encrypt and send `data`: the number of its bytes that went out, and what stopped it."""
+        """Encrypt and send `data`: the number of its bytes that are done with, and what stopped it.
+
+        After WantWriteError the bytes that are not done with must come again, all of them.
+        """
         ...
 
 
@@ -62,6 +69,9 @@ class PublicCalls:
     def accept_any_certificate(self, context: SSL.Context, mode: int) -> None:
         """See `Calls`."""
         context.set_verify(mode, _accept_any_certificate)
+
+    def prepare_for_socket(self, connection: SSL.Connection) -> None:
+        """See `Calls`: nothing to do."""
 
     def resumed(self, connection: SSL.Connection) -> bool:
         """See `Calls`: a certificate is known that the callback did not see."""

@@ -11,11 +11,12 @@ from OpenSSL import SSL, crypto
 from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.errors import ConnectionFailedError, TlsError
 from rats_tls.core.tls import TlsFacts
-from rats_tls.tls_wrappers.openssl_calls import Calls
+from rats_tls.tls_wrappers.openssl_calls import RECORD, Calls
 
 # OpenSSL's reasons for alerts that it received: "tlsv13 alert certificate required", "ssl/tls alert bad certificate",
 # "tls alert bad record mac"; for a few older ones the word is left out.
 _ALERT = re.compile(r"(?:ssl/tls|tls|sslv3|tlsv1|tlsv13) alert (.+)|tlsv1 (unsupported extension|unrecognized name)")
+_WIRE_RECORD = RECORD + 256  # most that a record takes, RFC 8446 5.2
 _UNEXPECTED_EOF = "unexpected eof while reading"
 # What the first bytes of HTTP, SSH, SMTP, ... or of noise look like to OpenSSL.
 _NOT_TLS = frozenset({"wrong version number", "http request", "https proxy request"})
@@ -163,15 +164,37 @@ class _OpensslSession:
 class OpensslTlsSession(_OpensslSession):
     """One connection over memory BIOs."""
 
-    __slots__ = ("_out",)
+    __slots__ = ("_fed", "_out")
 
     def __init__(self, connection: SSL.Connection, calls: Calls) -> None:
         super().__init__(connection, calls)
         self._out: list[bytes | bytearray] = []
+        self._fed = 0  # wire bytes since nothing more could be read, less those of what was read
 
     def receive_from_wire(self, data: bytes) -> None:
         """Take bytes from the peer."""
+        self._fed += len(data)
         self._calls.feed(self._connection, data)
+
+    def read(self, size: int) -> bytes | None:
+        """Read up to `size` plain bytes, perhaps fewer than there are. Raises TlsError."""
+        data = super().read(self._worth_reading(size))
+        self._fed = max(self._fed - len(data or b""), 0)
+        return data
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        """As `read`, into `buffer`; 0 after the peer's close_notify."""
+        worth = self._worth_reading(len(buffer))
+        count = super().read_into(buffer[:worth] if worth < len(buffer) else buffer)
+        self._fed = max(self._fed - (count or 0), 0)
+        return count
+
+    def _worth_reading(self, size: int) -> int:
+        """Give how much to ask for: where there is but one record, looking for another one behind it is in vain."""
+        return size if size <= RECORD or self._fed > _WIRE_RECORD else RECORD
+
+    def _stopped(self, error: SSL.Error) -> None:  # noqa: ARG002  # whatever it was
+        self._fed = 0
 
     def receive_eof(self) -> None:
         """Take note that the transport is closed."""
@@ -211,6 +234,7 @@ class OpensslSocketTlsSession(_OpensslSession):
 
     def __init__(self, connection: SSL.Connection, calls: Calls) -> None:
         super().__init__(connection, calls)
+        calls.prepare_for_socket(connection)
         self._pending: deque[memoryview] = deque()
         self._waits_to_send = False
 
