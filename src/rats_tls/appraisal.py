@@ -294,8 +294,7 @@ class Appraiser:
                 got=f"entry {entry.name!r}",
             )
         )
-        result = self._result(subject, verification, entry, checks, now=now)
-        return replace(result, connection=connection)
+        return self._result(subject, verification, entry, checks, now=now, connection=connection)
 
     def _refusal(
         self, evaluation: Evaluation, revocation: Sequence[Problem], verification: Verification, facts: Facts
@@ -371,6 +370,7 @@ class Appraiser:
         checks: list[Check],
         *,
         now: datetime,
+        connection: ConnectionFacts | None,
     ) -> AttestationResult:
         attested = subject.attested
         return AttestationResult(
@@ -394,6 +394,7 @@ class Appraiser:
             policy_entry=entry.name,
             crypto=self._crypto_text,
             checks=tuple(sorted(checks, key=lambda check: check.stage)),
+            connection=connection,
             profile=PROFILES[subject.preamble],
             seal=_APPRAISAL_SEAL,
         )

@@ -60,7 +60,7 @@ class AppraisalMemory:
         A result without an expiry is not kept. Its time begins with the judgement: what was not yet in date then is not
         asked again.
         """
-        if result.valid_until is None or not result.endorsements:
+        if not self._size or result.valid_until is None or not result.endorsements:
             return
         remembered = _Remembered(replace(result, connection=None), result.judged_at, result.valid_until)
         if not self._lock.acquire(blocking=False):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, IntEnum
+from functools import lru_cache
 
 
 class Stage(IntEnum):
@@ -77,6 +78,7 @@ def shorten(data: bytes, digits: int = 64) -> str:
     return text if len(text) <= digits else f"{text[:digits]}… ({len(data)} bytes)"
 
 
+@lru_cache(maxsize=1024)
 def time_text(time: datetime) -> str:
     """Give a time in UTC (RFC 3339, whole seconds)."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -34,11 +34,12 @@ class Reader:
 
     def take(self, field: str, size: int) -> bytes:
         """Read `size` bytes."""
-        if size > self.remaining:
-            raise self.error(field, f"need {size} bytes, {self.remaining} left")
         start = self._offset
-        self._offset = start + size
-        return self._data[start : self._offset]
+        end = start + size
+        if end > len(self._data):
+            raise self.error(field, f"need {size} bytes, {self.remaining} left")
+        self._offset = end
+        return self._data[start:end]
 
     def _unsigned(self, field: str, size: int) -> int:
         return int.from_bytes(self.take(field, size), "little")

@@ -6,7 +6,7 @@ import hashlib
 import re
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -80,15 +80,25 @@ class Name:
     text: str
 
     @classmethod
-    def of(cls, name: x509.Name) -> Name:
-        """Take over a name that `cryptography` has read."""
+    def of(cls, der: bytes, read: Callable[[], x509.Name]) -> Name:
+        """Give the name of `der`, which `read` decodes. Few names come again and again, so the last ones are kept."""
+        known = _names.get(der)
+        if known is None:
+            known = cls._taken_over(der, read())
+            if len(der) <= _LONGEST_NAME:
+                while len(_names) >= _NAMES:
+                    _names.pop(next(iter(_names), b""), None)
+                _names[der] = known
+        return known
 
+    @classmethod
+    def _taken_over(cls, der: bytes, name: x509.Name) -> Name:
         def first(oid: x509.ObjectIdentifier) -> str:
             found = name.get_attributes_for_oid(oid)
             return str(found[0].value) if found else ""
 
         common_name, organization = first(NameOID.COMMON_NAME), first(NameOID.ORGANIZATION_NAME)
-        return cls.cut(name.public_bytes(), common_name, organization, name.rfc4514_string())
+        return cls.cut(der, common_name, organization, name.rfc4514_string())
 
     @classmethod
     def cut(cls, der: bytes, common_name: str, organization: str, text: str) -> Name:
@@ -97,6 +107,11 @@ class Name:
 
     def __str__(self) -> str:
         return self.text
+
+
+_NAMES = 256
+_names: dict[bytes, Name] = {}
+"""Names by their DER, the first one first. Each step is atomic by itself; what threads do at once costs a reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,16 +176,17 @@ class Certificate:
                         extension.critical, extension.value.public_bytes()
                     )
                 tbs = certificate.tbs_certificate_bytes
+                issuer, subject, spki = _issuer_subject_and_key(tbs)
                 return cls(
                     der=der,
                     tbs=tbs,
                     version=certificate.version.value + 1,
                     serial=certificate.serial_number,
-                    subject=Name.of(certificate.subject),
-                    issuer=Name.of(certificate.issuer),
+                    subject=Name.of(subject, lambda: certificate.subject),
+                    issuer=Name.of(issuer, lambda: certificate.issuer),
                     not_before=certificate.not_valid_before_utc,
                     not_after=certificate.not_valid_after_utc,
-                    spki=_spki_of(tbs),
+                    spki=spki,
                     signature=certificate.signature,
                     signature_algorithm=_signature_algorithm(certificate),
                     extensions=extensions,
@@ -237,10 +253,11 @@ class RevocationList:
                     authority_key_id = True
                 elif extension.critical:
                     unknown.append(extension.oid.dotted_string)
+            tbs = crl.tbs_certlist_bytes
             return cls(
                 der=der,
-                tbs=crl.tbs_certlist_bytes,
-                issuer=Name.of(crl.issuer),
+                tbs=tbs,
+                issuer=Name.of(_issuer_of_list(tbs), lambda: crl.issuer),
                 this_update=crl.last_update_utc,
                 next_update=next_update,
                 signature=crl.signature,
@@ -360,18 +377,29 @@ def _require_bound_signature(der: bytes) -> None:
         raise ValueError("signatureValue is not a whole number of bytes")
 
 
-def _spki_of(tbs: bytes) -> bytes:
-    """Slice SubjectPublicKeyInfo out of a TBSCertificate that `cryptography` has read.
+def _issuer_subject_and_key(tbs: bytes) -> tuple[bytes, bytes, bytes]:
+    """Slice both names and SubjectPublicKeyInfo out of a TBSCertificate that `cryptography` has read.
 
-    A key that is loaded and encoded again need not give the bytes received, and those are what hashes cover.
+    What is loaded and encoded again need not give the bytes received, and those are what hashes and comparisons cover.
     """
     offset, _ = _element(tbs, 0)
     if tbs[offset] == 0xA0:  # version
         _, offset = _element(tbs, offset)
-    for _ in range(5):  # serialNumber, signature, issuer, validity, subject
+    ends = []
+    for _ in range(6):  # serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo
         _, offset = _element(tbs, offset)
-    _, end = _element(tbs, offset)
-    return tbs[offset:end]
+        ends.append(offset)
+    return tbs[ends[1] : ends[2]], tbs[ends[3] : ends[4]], tbs[ends[4] : ends[5]]
+
+
+def _issuer_of_list(tbs: bytes) -> bytes:
+    """Slice the issuer out of a TBSCertList that `cryptography` has read."""
+    offset, _ = _element(tbs, 0)
+    if tbs[offset] != _SEQUENCE:  # version
+        _, offset = _element(tbs, offset)
+    _, start = _element(tbs, offset)  # signature
+    _, end = _element(tbs, start)
+    return tbs[start:end]
 
 
 def require_signature_algorithm(certificate: Certificate | RevocationList) -> SignatureAlgorithm:

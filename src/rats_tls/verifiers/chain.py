@@ -33,6 +33,7 @@ SIMULATED_ORGANIZATION = "rats-tls simulation"
 """Organization of every simulated vendor's certificates: an anchor with it is shown as simulated."""
 
 _T = TypeVar("_T")
+_UNKNOWN = object()
 
 
 class BoundedCache:
@@ -63,9 +64,10 @@ class BoundedCache:
         """Give what was computed for `key`, or compute it now. An exception is not remembered."""
         if self._lock.acquire(blocking=False):
             try:
-                if key in self._items:
+                known = self._items.get(key, _UNKNOWN)
+                if known is not _UNKNOWN:
                     self._items.move_to_end(key)
-                    return self._items[key]  # type: ignore[return-value]  # what `compute` of the same key returned
+                    return known  # type: ignore[return-value]  # what `compute` of the same key returned
             finally:
                 self._lock.release()
         value = compute()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rats_tls.core.checks import Check, Stage, Verdict
 from rats_tls.core.endorsements import MissingEndorsement
@@ -16,9 +17,9 @@ class Stop(Exception):  # noqa: N818  # ends the steps; not an error of its own
     """Verification ends here: a problem that is neither a missing Endorsement nor a revocation list was noted."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """One check that a Verifier does.
+    """One check that a Verifier does; equal only to itself.
 
     Attributes:
         id: stable id.
@@ -49,9 +50,7 @@ class CheckLog:
 
     def passed(self, step: Step, got: str, *, expected: str | None = None) -> None:
         """Note a check that held: what was found, and what was expected where the step cannot say it."""
-        self.checks.append(
-            Check(id=step.id, stage=step.stage, source=step.source, expected=expected or step.expected, got=got)
-        )
+        self.checks.append(_passed(step, got, expected))
 
     def failed(
         self, step: Step, error: RatsTlsError, *, stage: Stage | None = None, waived_by_revocation: bool = False
@@ -107,3 +106,9 @@ class CheckLog:
                 waived_by_revocation=waived_by_revocation,
             )
         )
+
+
+@lru_cache(maxsize=512)
+def _passed(step: Step, got: str, expected: str | None) -> Check:
+    """Make the check; what one connection finds, the next one mostly finds too."""
+    return Check(id=step.id, stage=step.stage, source=step.source, expected=expected or step.expected, got=got)

@@ -99,15 +99,25 @@ class Copies(Generic[T]):
             The copy and None; or, when none is in date, the best one of this side with what is wrong with it; or None
             and the error, if any, of the copies that are not good.
         """
-        own = next((copy for copy in self.good if copy.item.origin is Origin.LOCAL), None)
         for copy in self.good:
-            if copy.item.origin is Origin.PEER and own is not None and copy.newness[0] < own.newness[0]:
+            if (
+                copy.item.origin is Origin.PEER
+                and (own := self._own()) is not None
+                and copy.newness[0] < own.newness[0]
+            ):
                 continue
             if copy.date_error(now, name) is None:
                 return copy, None
-        if own is not None:
+        if (own := self._own()) is not None:
             return own, own.date_error(now, name)
         return None, _of_its_own(self.error)
+
+    def _older_than_own(self, copy: Copy[T]) -> bool:
+        own = self._own()
+        return own is not None and copy.newness[0] < own.newness[0]
+
+    def _own(self) -> Copy[T] | None:
+        return next((copy for copy in self.good if copy.item.origin is Origin.LOCAL), None)
 
     def why_none(self, now: datetime, name: str) -> str:
         """Say why the copies that are there do not count."""

@@ -132,10 +132,13 @@ class JsonObject:
             raise self.error(name, f"got {len(values)} members, expected {count}")
         if not values:
             raise self.error(name, "the list is empty")
-        return tuple(
-            JsonObject(_object(value, self._structure, f"{name}[{index}]"), f"{self._structure}.{name}[{index}]")
-            for index, value in enumerate(values)
-        )
+        prefix = f"{self._structure}.{name}"
+        made = []
+        for index, value in enumerate(values):
+            if not isinstance(value, dict):
+                raise self.error(f"{name}[{index}]", f"got {_kind(value)}, expected an object")
+            made.append(JsonObject(value, f"{prefix}[{index}]"))
+        return tuple(made)
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Read a list of strings; () when it is missing."""
