@@ -1,15 +1,20 @@
 """Mutual handshakes over loopback, blocking and asyncio, against the standard library's with pinned certificates.
 
-Each connection: connect, handshake, five bytes there and back, close.
+Each connection: connect, handshake, five bytes there and back, close. Blocking, the server is a process of its own, as
+peers are. With both ends in threads of one process, which is measured too, what counts is how often a thread has to
+wait for the interpreter's lock. asyncio has both ends in one loop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from bench.measure import Candidate, Figure, interleaved
@@ -19,6 +24,8 @@ from rats_tls.simulation.world import SimulatedWorld
 
 _CONNECTIONS = 60
 _AT_ONCE = 8
+_MOST_CONNECTIONS = 1_000_000
+_SECONDS = 20
 
 
 def figures(world: SimulatedWorld, rounds: int) -> list[Figure]:
@@ -29,13 +36,15 @@ def figures(world: SimulatedWorld, rounds: int) -> list[Figure]:
         anew = attested(world, server, client, remember=False)
         title = f"{server.removeprefix('simulated_')}-{client.removeprefix('simulated_')}"
         contexts = standard(known)
-        for style, run in (("blocking", _blocking), ("asyncio", _asyncio)):
-            found += interleaved(
-                _candidate(f"{style}: stdlib ssl, {title} certificates", run(contexts)),
-                _candidate(f"{style}: {title}, peer unchanged", run(known), ">= 0.9"),
-                _candidate(f"{style}: {title}, full verification", run(anew), wanted),
-                rounds=rounds,
-            )
+        for style, run in (("blocking", _two_processes), ("threads", _two_threads), ("asyncio", _asyncio)):
+            with run(contexts) as standard_run, run(known) as known_run, run(anew) as anew_run:
+                aims = (">= 0.9", wanted) if style != "threads" else ("", "")
+                found += interleaved(
+                    _candidate(f"{style}: stdlib ssl, {title} certificates", standard_run),
+                    _candidate(f"{style}: {title}, peer unchanged", known_run, aims[0]),
+                    _candidate(f"{style}: {title}, full verification", anew_run, aims[1]),
+                    rounds=rounds,
+                )
     return found
 
 
@@ -46,38 +55,61 @@ def _candidate(name: str, run: Callable[[], None], wanted: str = "") -> Candidat
 Ends = Pair | tuple[ssl.SSLContext, ssl.SSLContext]
 
 
-def _blocking(ends: Ends) -> Callable[[], None]:
-    def wrap(sock: socket.socket, *, server_side: bool) -> Any:
-        if isinstance(ends, Pair):
-            context = ends.server if server_side else ends.client
-            return context.wrap_socket(sock, server_side=server_side)
-        return ends[0 if server_side else 1].wrap_socket(sock, server_side=server_side)
+def _wrap(ends: Ends, sock: socket.socket, *, server_side: bool) -> Any:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if isinstance(ends, Pair):
+        context = ends.server if server_side else ends.client
+        return context.wrap_socket(sock, server_side=server_side)
+    return ends[0 if server_side else 1].wrap_socket(sock, server_side=server_side)
 
-    def serve(listening: socket.socket) -> None:
-        for _ in range(_CONNECTIONS):
-            accepted, _ = listening.accept()
-            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with wrap(accepted, server_side=True) as connection:
-                connection.sendall(connection.recv(5))
-                connection.recv(5)
 
+def _serve(ends: Ends, listening: socket.socket, connections: int) -> None:
+    for _ in range(connections):
+        accepted, _ = listening.accept()
+        with _wrap(ends, accepted, server_side=True) as connection:
+            connection.sendall(connection.recv(5))
+            connection.recv(5)
+
+
+def _connect(ends: Ends, address: Any) -> None:
+    for _ in range(_CONNECTIONS):
+        sock = socket.create_connection(address, _SECONDS)
+        sock.settimeout(None)
+        with _wrap(ends, sock, server_side=False) as connection:
+            connection.sendall(b"hello")
+            connection.recv(5)
+
+
+@contextmanager
+def _two_processes(ends: Ends) -> Iterator[Callable[[], None]]:
+    """Serve from a forked process, which is ended by its pid."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        process = multiprocessing.get_context("fork").Process(
+            target=_serve, args=(ends, listening, _MOST_CONNECTIONS), daemon=True
+        )
+        process.start()
+        try:
+            yield partial(_connect, ends, listening.getsockname())
+        finally:
+            process.terminate()
+            process.join(_SECONDS)
+
+
+@contextmanager
+def _two_threads(ends: Ends) -> Iterator[Callable[[], None]]:
     def run() -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            thread = threading.Thread(target=serve, args=(listening,))
-            thread.start()
-            for _ in range(_CONNECTIONS):
-                sock = socket.create_connection(listening.getsockname())
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                with wrap(sock, server_side=False) as connection:
-                    connection.sendall(b"hello")
-                    connection.recv(5)
-            thread.join()
+        thread = threading.Thread(target=_serve, args=(ends, listening, _CONNECTIONS))
+        thread.start()
+        _connect(ends, listening.getsockname())
+        thread.join(_SECONDS)
 
-    return run
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield run
 
 
-def _asyncio(ends: Ends) -> Callable[[], None]:
-    return lambda: asyncio.run(connect_many(ends, connections=_CONNECTIONS, at_once=_AT_ONCE))
+@contextmanager
+def _asyncio(ends: Ends) -> Iterator[Callable[[], None]]:
+    yield lambda: asyncio.run(connect_many(ends, connections=_CONNECTIONS, at_once=_AT_ONCE))
 
 
 async def connect_many(ends: Ends, *, connections: int, at_once: int) -> None:

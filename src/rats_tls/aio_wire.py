@@ -12,6 +12,7 @@ from functools import partial
 from typing import Protocol, TypeVar, cast
 from weakref import WeakKeyDictionary
 
+from rats_tls.aio_pace import pace
 from rats_tls.aio_transport import AttestedTransport
 from rats_tls.channel import Accepted, AppraisalNeeded, Channel, Credentials, EvidenceNeeded
 from rats_tls.core.errors import ConnectionFailedError, InternalError, RatsTlsError
@@ -262,18 +263,20 @@ class Wire(asyncio.BufferedProtocol):
                 if present is not None:
                     self.channel.supply_evidence(present)
                 else:
-                    self._ask(self._side.collector, self._side.collect_credentials, self.channel.supply_evidence)
+                    collected = self._loop.run_in_executor(self._side.collector, self._side.collect_credentials)
+                    self._hand_on(collected, self.channel.supply_evidence)
             elif isinstance(event, AppraisalNeeded):
                 remembered = self._side.recall(event)
                 if remembered is not None:
                     self._accept(remembered)
                 else:
-                    self._ask(self._side.judge, partial(self._side.appraise, event), self._accept)
+                    judged = pace().run(self._side.judge, partial(self._side.appraise, event))
+                    self._hand_on(judged, self._accept)
             elif isinstance(event, Accepted):
                 self._open(event)
 
-    def _ask(self, executor: Executor, question: Callable[[], _T], answer: Callable[[_T], None]) -> None:
-        """Do `question` in a thread and hand its value to `answer`; its exception refuses the peer."""
+    def _hand_on(self, asked: asyncio.Future[_T], answer: Callable[[_T], None]) -> None:
+        """Hand the value of what was asked of a thread to `answer`; its exception refuses the peer."""
 
         def answered(future: asyncio.Future[_T]) -> None:
             if future.cancelled():
@@ -286,7 +289,7 @@ class Wire(asyncio.BufferedProtocol):
             else:
                 self._step(self.channel.refuse, InternalError(f"{type(error).__name__}: {error}"))
 
-        self._loop.run_in_executor(executor, question).add_done_callback(answered)
+        asked.add_done_callback(answered)
 
     def _accept(self, result: AttestationResult) -> None:
         self.peer = result

@@ -92,7 +92,7 @@ class ChannelTransport(ABC):
         """Whether the shell should go on reading from the transport; False while too much is undelivered."""
         return self.error is None and not self._eof and self._undelivered < self._limits.undelivered
 
-    def receive_from_wire(self, data: bytes) -> None:
+    def receive_from_wire(self, data: bytes | bytearray) -> None:
         """Take bytes from the transport. Raises `error`."""
         if self.error is not None:
             raise self.error

@@ -89,7 +89,7 @@ class TlsSession(Protocol):
         """
         ...
 
-    def receive_from_wire(self, data: bytes) -> None:
+    def receive_from_wire(self, data: bytes | bytearray) -> None:
         """Take bytes from the peer. Bounded only by the caller."""
         ...
 

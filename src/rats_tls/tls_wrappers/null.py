@@ -26,7 +26,7 @@ class NullTlsSession:
         """There is none: always complete."""
         return True
 
-    def receive_from_wire(self, data: bytes) -> None:
+    def receive_from_wire(self, data: bytes | bytearray) -> None:
         """Take bytes from the peer."""
         self._in += data
 

@@ -83,7 +83,7 @@ class BindingCalls:
                 break  # seldom is another record behind one that is not full
         return done, None
 
-    def feed(self, connection: Any, data: bytes) -> None:  # noqa: ANN401  # likewise
+    def feed(self, connection: Any, data: bytes | bytearray) -> None:  # noqa: ANN401  # likewise
         """See `Calls`."""
         into, write, done = connection._into_ssl, self._lib.BIO_write, 0  # noqa: SLF001  # likewise
         with self._ffi.from_buffer(data) as source:

@@ -41,7 +41,7 @@ class Calls(Protocol):
         """As `read`, into `buffer`: the number of bytes."""
         ...
 
-    def feed(self, connection: SSL.Connection, data: bytes) -> None:
+    def feed(self, connection: SSL.Connection, data: bytes | bytearray) -> None:
         """Take bytes from the wire."""
         ...
 
@@ -91,7 +91,7 @@ class PublicCalls:
         except SSL.Error as error:
             return 0, error
 
-    def feed(self, connection: SSL.Connection, data: bytes) -> None:
+    def feed(self, connection: SSL.Connection, data: bytes | bytearray) -> None:
         """See `Calls`."""
         view = memoryview(data)
         while view:

@@ -171,7 +171,7 @@ class OpensslTlsSession(_OpensslSession):
         self._out: list[bytes | bytearray] = []
         self._fed = 0  # wire bytes since nothing more could be read, less those of what was read
 
-    def receive_from_wire(self, data: bytes) -> None:
+    def receive_from_wire(self, data: bytes | bytearray) -> None:
         """Take bytes from the peer."""
         self._fed += len(data)
         self._calls.feed(self._connection, data)
@@ -243,7 +243,7 @@ class OpensslSocketTlsSession(_OpensslSession):
         """Whether the last call stopped because the socket takes no more."""
         return self._waits_to_send
 
-    def receive_from_wire(self, data: bytes) -> None:
+    def receive_from_wire(self, data: bytes | bytearray) -> None:
         """Raise TlsError: bytes come from the socket."""
         raise TlsError(f"TLS over a socket: {len(data)} bytes were fed, they come from the socket")
 
