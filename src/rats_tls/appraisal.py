@@ -27,29 +27,26 @@ from rats_tls.appraisal_checks import (
     unread,
 )
 from rats_tls.appraisal_memory import AppraisalMemory
+from rats_tls.appraisal_verifiers import choose_verifier, tee_type_of, verify_with
 from rats_tls.certificates.binding import verify_certificate_key_binding, verify_peer_certificate
 from rats_tls.certificates.registry import read_attested_certificate
 from rats_tls.core.anchors import TrustAnchor, anchors_digest
 from rats_tls.core.binding import REPORT_DATA_SIZE, Binding, equal_report_data
-from rats_tls.core.checks import Check, Mismatch, Stage, shorten
-from rats_tls.core.claims import NullClaims
+from rats_tls.core.checks import Check, Stage, shorten
 from rats_tls.core.endorsements import Endorsement, Endorsements
 from rats_tls.core.errors import (
     BindingError,
     ConfigurationError,
-    DecodeError,
     InternalError,
-    NoEvidenceError,
     RatsTlsError,
-    UnsupportedError,
 )
-from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE, Evidence, TeeType
+from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.core.interfaces import CryptoWrapper, Verifier
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.core.refusals import Refusal
 from rats_tls.core.results import _APPRAISAL_SEAL, AttestationResult, ConnectionFacts
 from rats_tls.core.verification import DecodedEvidence, Problem, Verification
-from rats_tls.policy import JUDGED_TEE_TYPES, Entry, Evaluation, Facts, Policy
+from rats_tls.policy import Entry, Evaluation, Facts, Policy
 
 
 class Appraiser:
@@ -236,9 +233,17 @@ class Appraiser:
         checks: list[Check],
     ) -> AttestationResult:
         # (1) Decode.
-        tee_type = _tee_type(subject.evidence)
-        verifier = self._verifier_for(tee_type, subject.evidence)
-        decoded, verification = self._verify(verifier, subject.evidence, endorsements, now)
+        tee_type = tee_type_of(subject.evidence)
+        verifier = choose_verifier(self._policy, self._verifiers, tee_type, subject.evidence)
+        decoded, verification = verify_with(
+            verifier,
+            subject.evidence,
+            endorsements,
+            anchors=self._anchors,
+            crypto=self._crypto,
+            now=now,
+            limits=self._limits,
+        )
         if verification.claims.tee_type is not tee_type:
             raise InternalError(
                 f"Verifier {verifier.name}: got claims of {verification.claims.tee_type}, expected {tee_type}",
@@ -306,36 +311,6 @@ class Appraiser:
         stale = next((problem.error for problem in revocation if problem.missing is None), None)
         return stale or missing_error(self._policy, revocation, verification, facts)
 
-    def _verifier_for(self, tee_type: TeeType, evidence: Evidence | None) -> Verifier:
-        """Choose the Verifier by the type of the Evidence, among those that the policy names. Never replaced."""
-        if evidence is None and TeeType.NULL not in self._policy.tee_types:
-            raise NoEvidenceError("peer certificate carries no Evidence: got none, expected an Evidence extension")
-        if tee_type not in self._policy.tee_types:
-            if tee_type not in JUDGED_TEE_TYPES:
-                raise UnsupportedError(f"no Verifier for Evidence of type {tee_type}")
-            named = " or ".join(sorted(str(tee) for tee in self._policy.tee_types))
-            mismatch = Mismatch(entry="policy", field="tee", got=str(tee_type), expected=named)
-            raise policy_error((mismatch,), authenticated=False)
-        return self._verifiers[tee_type]
-
-    def _verify(
-        self, verifier: Verifier, evidence: Evidence | None, endorsements: Endorsements, now: datetime
-    ) -> tuple[DecodedEvidence | None, Verification]:
-        if evidence is not None and len(evidence.data) > self._limits.evidence:
-            raise DecodeError(
-                "Evidence", "", None, f"got {len(evidence.data)} bytes, at most {self._limits.evidence} are read"
-            )
-        decoded = _decode(verifier, evidence)
-        try:
-            verification = verifier.verify(decoded, endorsements, anchors=self._anchors, crypto=self._crypto, now=now)
-        except RatsTlsError:
-            raise
-        except Exception as error:
-            raise InternalError(
-                f"Verifier {verifier.name} failed: {type(error).__name__}: {error}", refusal=Refusal.VERIFIER_FAILED
-            ) from error
-        return (decoded if evidence is not None else None), verification
-
     def _verify_binding(self, subject: Subject, decoded: DecodedEvidence | None, now: datetime) -> tuple[Check, ...]:
         attested = subject.attested
         if attested is not None:
@@ -398,29 +373,6 @@ class Appraiser:
             profile=PROFILES[subject.preamble],
             seal=_APPRAISAL_SEAL,
         )
-
-
-def _tee_type(evidence: Evidence | None) -> TeeType:
-    if evidence is None:
-        return TeeType.NULL
-    names = NAMES_BY_MEDIA_TYPE.get(evidence.media_type)
-    if names is None:
-        raise UnsupportedError(f"Evidence media type {evidence.media_type!r} is not known")
-    return names.tee_type
-
-
-def _decode(verifier: Verifier, evidence: Evidence | None) -> DecodedEvidence:
-    if evidence is None:
-        return DecodedEvidence(claims=NullClaims(), report_data=b"", structure=None)
-    try:
-        return verifier.decode(evidence)
-    except RatsTlsError:
-        raise
-    except Exception as error:
-        raise InternalError(
-            f"Verifier {verifier.name} failed to decode: {type(error).__name__}: {error}",
-            refusal=Refusal.VERIFIER_FAILED,
-        ) from error
 
 
 def _raise_first(hard: Sequence[Problem], last: Stage) -> None:

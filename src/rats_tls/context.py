@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
 from rats_tls import registry
+from rats_tls.addresses import addressing, connected, listening
 from rats_tls.appraisers import make_appraiser
 from rats_tls.channel import AppraisalNeeded, Channel, ChannelSettings, Credentials
 from rats_tls.connection import Connection
@@ -23,7 +23,6 @@ from rats_tls.core.binding import Binding
 from rats_tls.core.endorsements import Endorsements
 from rats_tls.core.errors import (
     ConfigurationError,
-    ConnectionFailedError,
     InternalError,
     NotConfirmedError,
     RatsTlsError,
@@ -192,8 +191,8 @@ class Context:
         make_channel = self._channels(server_side=False, server_hostname=server_hostname)
         if timeout is not None and timeout <= 0:
             raise ConfigurationError(f"timeout: got {timeout}, expected a positive number of seconds or None")
-        with _addressing("connect to", address):
-            sock = _connected(address, timeout)
+        with addressing("connect to", address):
+            sock = connected(address, timeout)
         try:
             connection = self._connection(sock, make_channel)
         except BaseException:
@@ -243,8 +242,8 @@ class Context:
         """
         self._settings_for("server")
         self._credentials.current()
-        with _addressing("listen on", address):
-            sock = _listening(address, backlog)
+        with addressing("listen on", address):
+            sock = listening(address, backlog)
         return Listener(sock, partial(self.wrap_socket, server_side=True))
 
     # --- what shells over the channel ask ------------------------------------------------------------------------
@@ -377,48 +376,3 @@ def _discard(answer: object) -> None:
 
 _HOSTNAMES = 100
 """Names of servers that are known to be such; others are looked at anew."""
-
-Address = tuple[str, int] | str
-
-
-def _connected(address: Address, timeout: float | None) -> socket.socket:
-    if not isinstance(address, str):
-        sock = socket.create_connection(address, timeout)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return sock
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.settimeout(timeout)
-        sock.connect(address)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _listening(address: Address, backlog: int) -> socket.socket:
-    if isinstance(address, str):
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    else:
-        sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        if not isinstance(address, str):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-        sock.listen(backlog)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-@contextlib.contextmanager
-def _addressing(doing: str, address: Address) -> Iterator[None]:
-    """Give whatever an address or the network raises as one error that names the address."""
-    text = address if isinstance(address, str) else f"{address[0]}:{address[1]}"
-    try:
-        yield
-    except OSError as error:
-        raise ConnectionFailedError(f"{doing} {text}: {error}") from error
-    except (UnicodeError, OverflowError, ValueError, TypeError) as error:
-        raise ConfigurationError(f"{doing} {text}: not an address: {error}") from error

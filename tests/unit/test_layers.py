@@ -40,9 +40,9 @@ class Layer:
 
 
 CHANNEL = ("channel", "channel_events", "channel_exporter", "channel_settings", "channel_transport", "preamble")
-APPRAISAL = ("appraisal", "appraisal_checks", "appraisal_memory")
+APPRAISAL = ("appraisal", "appraisal_checks", "appraisal_memory", "appraisal_verifiers")
 SHELLS = (
-    *("aio", "aio_pace", "aio_transport", "aio_wire", "appraisers", "connection", "connection_file"),
+    *("addresses", "aio", "aio_pace", "aio_transport", "aio_wire", "appraisers", "connection", "connection_file"),
     *("connection_pumps", "connection_wire", "context", "credentials", "files", "listener", "survey", "workers"),
 )
 # The public modules, as docs/architecture.md lists them.
