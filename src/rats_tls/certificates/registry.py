@@ -22,6 +22,14 @@ UNSUPPORTED_FORMATS: tuple[tuple[str, str], ...] = (
 """OIDs of formats that are known by name and not read."""
 
 
+def read_certificate(der: bytes) -> Certificate:
+    """Read a peer's certificate, one that `cryptography` refuses though it is sound too. Raises DecodeError."""
+    try:
+        return Certificate.from_der(der)
+    except DecodeError as refusal:
+        return read_tolerantly(der, refusal)
+
+
 def read_attested_certificate(der: bytes, *, limits: Limits = DEFAULT_LIMITS) -> AttestedCertificate:
     """Read a peer's certificate and the Evidence in it.
 
@@ -38,10 +46,7 @@ def read_attested_certificate(der: bytes, *, limits: Limits = DEFAULT_LIMITS) ->
     """
     if len(der) > limits.certificate_read:
         raise DecodeError("Certificate", "", None, f"got {len(der)} bytes, at most {limits.certificate_read} are read")
-    try:
-        certificate = Certificate.from_der(der)
-    except DecodeError as refusal:
-        certificate = read_tolerantly(der, refusal)
+    certificate = read_certificate(der)
     if EVIDENCE_OID in certificate.extensions:
         return read_interoperable(certificate, limits=limits)
     for oid in certificate.extensions:

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import fields
 
 from rats_tls import registry
+from rats_tls.certificates.registry import read_certificate
 from rats_tls.core.claims import IntelPlatform
 from rats_tls.core.errors import RatsTlsError
 from rats_tls.formats.amd.tcb import tcb_text
@@ -45,7 +46,7 @@ _SGX_TYPES = {0: "standard", 1: "scalable", 2: "scalable with integrity"}
 
 def certificate_nodes(der: bytes) -> tuple[Node, ...]:
     """Give the fields of a certificate. Raises DecodeError: not one."""
-    return nodes_of_certificate(Certificate.from_der(der))
+    return nodes_of_certificate(read_certificate(der))
 
 
 def nodes_of_certificate(certificate: Certificate) -> tuple[Node, ...]:

@@ -17,10 +17,12 @@ from rats_tls.formats.intel.collateral import endorsements_to_json
 from rats_tls.formats.intel.qe_identity import QeIdentity
 from rats_tls.formats.intel.report import SgxReportBody, TdReportBody
 from rats_tls.formats.intel.tcb_info import TcbInfo, TcbLevel
+from rats_tls.formats.x509 import Certificate
 from rats_tls.inspection.evidence import evidence_nodes
 from rats_tls.inspection.files import inspect_file
 from rats_tls.inspection.tree import LARGEST_VALUE, Node, octets
 from rats_tls.inspection.words import flags, word
+from support.odd_certificates import WITHOUT_PARAMETERS, rebuilt, with_null_parameters
 from support.simulated import REPORT_DATA, world
 
 
@@ -173,3 +175,18 @@ def test_any_file_gives_fields_or_our_error(tmp_path_factory: pytest.TempPathFac
     path.write_bytes(data)
     with pytest.raises(RatsTlsError):
         inspect_file(path)
+
+
+def test_a_certificate_that_only_the_tolerant_reader_takes_is_shown_whole(tmp_path: Path) -> None:
+    odd = with_null_parameters()
+    with pytest.raises(DecodeError):
+        Certificate.from_der(odd)
+    path = tmp_path / "odd.der"
+    path.write_bytes(odd)
+    shown = inspect_file(path)
+    assert shown.kind == "certificate"
+    usual = tmp_path / "usual.der"
+    usual.write_bytes(rebuilt(odd, algorithm=WITHOUT_PARAMETERS))
+    names = [node.name for node in shown.fields]
+    assert names == [node.name for node in inspect_file(usual).fields]
+    assert "serial" in names
