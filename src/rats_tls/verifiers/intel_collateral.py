@@ -100,11 +100,7 @@ class Copies(Generic[T]):
             and the error, if any, of the copies that are not good.
         """
         for copy in self.good:
-            if (
-                copy.item.origin is Origin.PEER
-                and (own := self._own()) is not None
-                and copy.newness[0] < own.newness[0]
-            ):
+            if copy.item.origin is Origin.PEER and self._older_than_own(copy):
                 continue
             if copy.date_error(now, name) is None:
                 return copy, None
