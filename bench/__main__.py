@@ -17,12 +17,14 @@ from bench import bulk, footprint, handshakes, loop, verification
 from bench.measure import Figure
 from rats_tls.simulation.world import SimulatedWorld
 
+_PARTS = ("handshakes", "bulk", "verification", "loop", "footprint")
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--only", default="", help="measurements whose name holds this word")
-    parser.add_argument("--json", type=Path, default=Path("build/bench.json"))
+    parser.add_argument("--rounds", type=int, default=7, help="times that candidates run in turn (7)")
+    parser.add_argument("--only", choices=_PARTS, help="one part of the measurements")
+    parser.add_argument("--json", type=Path, default=Path("build/bench.json"), help="where the figures go")
     options = parser.parse_args()
     logging.getLogger("rats_tls.simulation").setLevel(logging.ERROR)
     world = SimulatedWorld()
@@ -37,7 +39,7 @@ def main() -> None:
     console = Console()
     found: list[Figure] = []
     for name, part in parts.items():
-        if options.only in name:
+        if options.only in {None, name}:
             with console.status(f"measuring {name}"):
                 figures = part()
             found += figures

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from rats_tls.core.errors import ConfigurationError, ConnectionFailedError
 
 Address = tuple[str, int] | str
+_HIGHEST_PORT = 65_535
 
 
 def connected(address: Address, timeout: float | None) -> socket.socket:
@@ -47,10 +48,27 @@ def listening(address: Address, backlog: int) -> socket.socket:
 @contextlib.contextmanager
 def addressing(doing: str, address: Address) -> Iterator[None]:
     """Give whatever an address or the network raises as one error that names the address."""
-    text = address if isinstance(address, str) else f"{address[0]}:{address[1]}"
+    text = _text(doing, address)
     try:
         yield
     except OSError as error:
         raise ConnectionFailedError(f"{doing} {text}: {error}") from error
     except (UnicodeError, OverflowError, ValueError, TypeError) as error:
         raise ConfigurationError(f"{doing} {text}: not an address: {error}") from error
+
+
+def _text(doing: str, address: object) -> str:
+    """Give an address as text. Raises ConfigurationError: it is none."""
+    if isinstance(address, str):
+        return address
+    if (
+        not isinstance(address, tuple)
+        or len(address) != 2
+        or not isinstance(address[0], str)
+        or not isinstance(address[1], int)
+    ):
+        raise ConfigurationError(f"{doing}: got {address!r}, expected (host, port) or the path of a Unix socket")
+    host, port = address
+    if not 0 <= port <= _HIGHEST_PORT:
+        raise ConfigurationError(f"{doing} {host}:{port}: expected a port from 0 to {_HIGHEST_PORT}")
+    return f"{host}:{port}"

@@ -92,12 +92,21 @@ async def create_connection(
             _, wire = await loop.create_connection(factory, host, port)
     except OSError as error:
         raise ConnectionFailedError(f"connect to {path or f'{host}:{port}'}: {error}") from error
+    except asyncio.CancelledError:
+        _forget(done)
+        raise
     try:
         protocol = await done
     except asyncio.CancelledError:
         wire.abort()
         raise
     return wire.transport, protocol
+
+
+def _forget(done: asyncio.Future[_P]) -> None:
+    """Nobody waits for it any more, whatever comes of the connection."""
+    if not done.cancel() and not done.cancelled():
+        done.exception()
 
 
 def _tcp(host: str | None, port: int | None) -> tuple[str, int]:

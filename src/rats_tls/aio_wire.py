@@ -147,7 +147,7 @@ class Wire(asyncio.BufferedProtocol):
         self._over = self.closing = True
         self._stop_timer()
         error = self._error or exc
-        if not self.accepted and not isinstance(error, RatsTlsError):
+        if not self.accepted and self._error is None and not isinstance(error, RatsTlsError):
             error = ConnectionFailedError(f"connection lost before acceptance: {error or 'it was closed'}")
         self._ended(self, error)
         if self.accepted:
@@ -237,13 +237,16 @@ class Wire(asyncio.BufferedProtocol):
 
     def _send_due(self) -> None:
         data = self.channel.data_to_send()
-        if data and not self._write_ended:
+        if data and not self._write_ended and not self.raw.is_closing():
             self.raw.write(data)
 
     def _end_raw(self) -> None:
         """End the raw transport's direction too: over `null` TLS that is all that the peer sees."""
         if not self._write_ended and not self.raw.is_closing() and self.raw.can_write_eof():
-            self.raw.write_eof()
+            try:
+                self.raw.write_eof()
+            except OSError:  # the peer has reset the connection, and the loop has not told so yet
+                self.raw.abort()
         self._write_ended = True
 
     def _match_reading(self) -> None:
@@ -299,8 +302,8 @@ class Wire(asyncio.BufferedProtocol):
         self._stop_timer()
         if self.peer is not None:
             self.peer = self.peer.with_peer_accepted(event.peer_accepted)
-        self.accepted = True
         self.application = self._make_application()
+        self.accepted = True
         self.transport = AttestedTransport(self)
         self.application.connection_made(self.transport)
         self._opened(self)

@@ -28,7 +28,7 @@ from rats_tls.core.errors import (
 from rats_tls.core.refusals import Refusal
 from rats_tls.core.results import AttestationResult
 from rats_tls.core.tls import NonBlockingSocket, TlsFacts, TlsSession
-from rats_tls.preamble.exchange import Exchange
+from rats_tls.preamble.exchange import Exchange, early_data
 
 __all__ = [
     "ALPN",
@@ -40,6 +40,9 @@ __all__ = [
     "Event",
     "EvidenceNeeded",
 ]
+
+
+_NO_CERTIFICATE = "certificate_required"  # RFC 8446 6.2
 
 
 class Channel(ChannelTransport):
@@ -76,8 +79,12 @@ class Channel(ChannelTransport):
         self._ended = False
         self._delivered = False
         self._application_protocol: str | None = None
+        self._given: Credentials | None = None  # what to begin with at the first `proceed`
         if credentials is not None or not settings.needs_credentials:
-            self._begin(credentials or NO_CREDENTIALS)
+            if sock is None:
+                self._begin(credentials or NO_CREDENTIALS)
+            else:
+                self._given = credentials or NO_CREDENTIALS
         else:
             self._events.append(EvidenceNeeded(binding=settings.usable_bindings[0]))
 
@@ -112,6 +119,7 @@ class Channel(ChannelTransport):
         with self._fatal():
             self._needed.require_answer(result)
             self._needed = None
+            self._require_nothing_early()
             self._accept()
         self._advance()
 
@@ -269,6 +277,10 @@ class Channel(ChannelTransport):
 
     def _advance(self) -> None:
         """Go as far as the bytes and answers here allow. Raises `error`."""
+        if self._given is not None:
+            given, self._given = self._given, None
+            self._begin(given)
+            return
         if self._tls is None or self._phase is Phase.OPEN:
             return
         with self._fatal():
@@ -330,7 +342,8 @@ class Channel(ChannelTransport):
             data = tls.read(size)
         except TlsError as error:
             if error.peer_alert is not None:
-                raise PeerRefusedError(f"the peer refused this side: {error.message}") from error
+                wants = ": it demands that this side attests" if error.peer_alert == _NO_CERTIFICATE else ""
+                raise PeerRefusedError(f"the peer refused this side{wants}: {error.message}") from error
             if not error.truncated:
                 raise
             data = b""
@@ -362,6 +375,14 @@ class Channel(ChannelTransport):
             facts=tls.facts(),
         )
         self._events.append(self._needed)
+
+    def _require_nothing_early(self) -> None:
+        """Require that the peer, which has accepted, waits: what is here now, it sent before this side accepted."""
+        exchange, tls = self._exchange, self._tls
+        if exchange is None or tls is None or not exchange.peer_accepted:
+            return
+        if self._read_before_acceptance(tls, 1) is not None:
+            raise early_data()
 
     def _accept(self) -> None:
         """This side has nothing against the peer."""

@@ -144,10 +144,25 @@ class ChannelTransport(ABC):
             return True
         return self._over_socket is not None and self._over_socket.unsent
 
+    @property
+    def shaking_hands(self) -> bool:
+        """Whether TLS is in its handshake, which reads nothing while it waits to send."""
+        return self._phase is Phase.HANDSHAKE
+
+    @property
+    def drained(self) -> bool:
+        """Whether the last read took all data that was here, and not the end."""
+        return self._over_socket is not None and self._over_socket.drained
+
     def proceed(self) -> None:
-        """Go on after the socket has become ready. Raises `error`."""
+        """Begin, or go on after the socket has become ready. Raises `error`."""
         self._raise_error()
         self._advance()
+
+    def own_unsent(self) -> None:
+        """Keep a copy of what is not sent yet, whose buffer goes back to whoever wrote it."""
+        if self._over_socket is not None:
+            self._over_socket.own_unsent()
 
     def flush(self) -> bool:
         """Send what could not be sent before. Returns whether nothing is left.

@@ -26,7 +26,7 @@ class Connection:
 
     Args:
         sock: a connected stream socket; the connection owns and closes it.
-        make_channel: makes the protocol over `sock`, which does not block from then on.
+        make_channel: makes the protocol over `sock`.
         collect: gives this side's credentials; may block.
         recall: gives the judgement on the same peer that still holds, or None; does not block.
         appraise: judges the peer; may block; raises to refuse.

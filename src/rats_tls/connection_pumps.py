@@ -1,6 +1,6 @@
 """How a blocking connection moves its channel's bytes: TLS uses the socket by itself, or bytes are carried to and fro.
 
-The socket never blocks; whoever waits does so here, in `poll`, without holding the channel.
+No call on the socket blocks; whoever waits does so here, in `poll`, without holding the channel.
 """
 
 from __future__ import annotations
@@ -39,6 +39,20 @@ class Pump(Protocol):
         """Send all that the channel has for the peer. Raises as `receive`."""
         ...
 
+    def send_or_receive(self, deadline: float | None) -> bool:
+        """Send what the channel has; where the socket does not take all, take what the peer sends meanwhile.
+
+        So two ends that both have much to say do not wait for each other.
+
+        Returns:
+            Whether all is sent. Else something has moved, and there may be events to answer.
+
+        Raises:
+            OSError: as `receive`.
+            RatsTlsError: likewise.
+        """
+        ...
+
 
 class DirectPump:
     """TLS uses the socket by itself; only waiting is left to do here.
@@ -56,13 +70,16 @@ class DirectPump:
 
     def receive(self, deadline: float | None) -> None:
         """See `Pump`."""
-        events = select.POLLIN
-        if self._channel.waits_to_send:
-            events |= select.POLLOUT  # besides: another thread's sending may have said so
-        wait(self._socket, events, deadline)
+        wait(self._socket, self._events(), deadline)
         if not self._channel.accepted:
             with self._state_lock:
                 self._channel.proceed()
+
+    def _events(self) -> int:
+        if not self._channel.waits_to_send:
+            return select.POLLIN
+        # A handshake that waits to send reads nothing, so that bytes from the peer are no reason to go on.
+        return select.POLLOUT if self._channel.shaking_hands else select.POLLIN | select.POLLOUT
 
     def send(self, deadline: float | None) -> None:
         """See `Pump`."""
@@ -72,18 +89,34 @@ class DirectPump:
                     return
             wait(self._socket, select.POLLOUT, deadline)
 
+    def send_or_receive(self, deadline: float | None) -> bool:
+        """See `Pump`."""
+        with self._state_lock:
+            if self._channel.flush():
+                return True
+        wait(self._socket, select.POLLIN | select.POLLOUT, deadline)
+        with self._state_lock:
+            self._channel.proceed()
+        return False
+
 
 class CarryingPump:
-    """Bytes are carried between the socket and TLS in memory. Arguments as of `DirectPump`."""
+    """Bytes are carried between the socket and TLS in memory. Arguments as of `DirectPump`.
+
+    The socket may block or not: its flags, which it may share with other descriptors, are left alone.
+    """
 
     def __init__(self, sock: socket.socket, channel: Channel, state_lock: threading.RLock) -> None:
         self._socket = sock
         self._channel = channel
         self._state_lock = state_lock
+        self._left = memoryview(b"")
 
     def receive(self, deadline: float | None) -> None:
         """See `Pump`."""
-        data = receive_bytes(self._socket, deadline)
+        self._hand_over(receive_bytes(self._socket, deadline))
+
+    def _hand_over(self, data: bytes) -> None:
         with self._state_lock:
             if data:
                 self._channel.receive_from_wire(data)
@@ -92,25 +125,45 @@ class CarryingPump:
 
     def send(self, deadline: float | None) -> None:
         """See `Pump`."""
+        while not self._send_some():
+            wait(self._socket, select.POLLOUT, deadline)
+
+    def send_or_receive(self, deadline: float | None) -> bool:
+        """See `Pump`."""
+        if self._send_some():
+            return True
+        wait(self._socket, select.POLLIN | select.POLLOUT, deadline)
+        with contextlib.suppress(BlockingIOError):
+            self._hand_over(self._socket.recv(_RECEIVE_SIZE, socket.MSG_DONTWAIT))
+        return False
+
+    def _send_some(self) -> bool:
+        """Send until the socket takes no more. Returns whether all is sent."""
         while True:
-            with self._state_lock:
-                data = self._channel.data_to_send()
-            if not data:
-                return
-            left = memoryview(data)
-            while left:
-                try:
-                    left = left[self._socket.send(left) :]
-                except BlockingIOError:
-                    wait(self._socket, select.POLLOUT, deadline)
+            if not self._left:
+                with self._state_lock:
+                    self._left = memoryview(self._channel.data_to_send())
+                if not self._left:
+                    return True
+            try:
+                self._left = self._left[self._socket.send(self._left, socket.MSG_DONTWAIT) :]
+            except BlockingIOError:
+                return False
 
 
 def receive_bytes(sock: socket.socket, deadline: float | None) -> bytes:
     """Give what the peer sends next, b"" at the end of the transport. Raises TimeoutError, OSError."""
     while True:
+        require_time(deadline)
         with contextlib.suppress(BlockingIOError):
-            return sock.recv(_RECEIVE_SIZE)
+            return sock.recv(_RECEIVE_SIZE, socket.MSG_DONTWAIT)
         wait(sock, select.POLLIN, deadline)
+
+
+def require_time(deadline: float | None) -> None:
+    """Require that the deadline is not over. Raises TimeoutError."""
+    if deadline is not None and time.monotonic() > deadline:
+        raise TimeoutError("timed out")
 
 
 def wait(sock: socket.socket, events: int, deadline: float | None) -> None:
@@ -125,4 +178,4 @@ def wait(sock: socket.socket, events: int, deadline: float | None) -> None:
         return
     left = deadline - time.monotonic()
     if left <= 0 or not poll.poll(left * 1000):
-        raise TimeoutError
+        raise TimeoutError("timed out")

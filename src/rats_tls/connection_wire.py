@@ -13,7 +13,7 @@ from functools import partial
 from types import TracebackType
 
 from rats_tls.channel import Accepted, AppraisalNeeded, Channel, Credentials, Event, EvidenceNeeded
-from rats_tls.connection_pumps import CarryingPump, DirectPump, Pump, receive_bytes
+from rats_tls.connection_pumps import CarryingPump, DirectPump, Pump, receive_bytes, require_time
 from rats_tls.core.errors import ConnectionFailedError, HandshakeTimeoutError, RatsTlsError
 from rats_tls.core.limits import Limits
 from rats_tls.core.results import AttestationResult
@@ -24,6 +24,8 @@ _LEAVING_SECONDS = 1.0
 """How long a thread may take to leave a call on a socket that was shut down; a signal handler has interrupted it."""
 _LINGER_SECONDS = 1.0
 """How long the peer of a refused connection may take to read why."""
+_LATE_SECONDS = 0.05
+"""The same where the time for the handshake is over: the caller was promised an answer."""
 _AHEAD_SIZE = 65_536
 _SEND_SIZE = 262_144
 
@@ -50,7 +52,7 @@ class SocketWire:
 
     Args:
         sock: a connected stream socket, blocking or with a timeout.
-        make_channel: makes the protocol over the socket, which does not block from then on.
+        make_channel: makes the protocol over the socket, which does not block from then on if TLS uses it by itself.
         limits: times.
 
     Attributes:
@@ -69,12 +71,7 @@ class SocketWire:
         self.peer_accepted: bool | None = None
         self.closed = False
         self.timeout = sock.gettimeout()
-        sock.setblocking(False)
-        try:
-            self.channel = make_channel(sock)
-        except BaseException:
-            sock.settimeout(self.timeout)
-            raise
+        self.channel = make_channel(sock)
         self._limits = limits
         self._process = os.getpid()
         self._ahead = b""
@@ -85,6 +82,9 @@ class SocketWire:
         pump = DirectPump if self.channel.over_socket else CarryingPump
         self._pump: Pump = pump(sock, self.channel, self.state_lock)
         self._direct = pump is DirectPump
+        # The descriptor of a socket with a timeout does not block either; that of another one is left as it is.
+        if self._direct or self.timeout is not None:
+            sock.setblocking(False)
         self._likely_empty = False
 
     def require_open(self) -> None:
@@ -140,18 +140,25 @@ class SocketWire:
         collect: Callable[[], Credentials],
         appraise: Callable[[AppraisalNeeded, float], AttestationResult],
     ) -> None:
+        with self.state_lock:
+            self.channel.proceed()
         while True:
             while (event := self._next_event()) is not None:
                 self._answer(event, deadline, collect, appraise)
                 if not self.accepted and time.monotonic() > deadline:
                     raise TimeoutError  # a plug-in is not interrupted, and what it says comes too late
-            if not self._direct or self.channel.unsent:
-                self.flush(deadline)
             if self.channel.error is not None:
-                raise self.channel.error
-            if self.accepted:
-                return
-            self._pump.receive(deadline)
+                raise self.channel.error  # what is due to the peer is sent when the connection is given up
+            if self._all_sent(deadline):
+                if self.accepted:
+                    return
+                self._pump.receive(deadline)
+
+    def _all_sent(self, deadline: float) -> bool:
+        if self._direct and not self.channel.unsent:
+            return True
+        with self._send_lock:
+            return self._pump.send_or_receive(deadline)
 
     def _next_event(self) -> Event | None:
         with self.state_lock:
@@ -199,7 +206,7 @@ class SocketWire:
     def _refuse_late(self, seconds: float) -> None:
         with self.state_lock:
             self.channel.time_out()
-        self.abandon()
+        self.abandon(_LATE_SECONDS)
         raise self.channel.error or HandshakeTimeoutError(f"handshake: not complete after {seconds:g} s")
 
     # --- data ----------------------------------------------------------------------------------------------------
@@ -211,11 +218,12 @@ class SocketWire:
             RatsTlsError: the connection failed or was cut off.
         """
         with self._receive_lock:
+            deadline = self._deadline()
             if self._likely_empty:
-                self._wait_for_more()
+                self._wait_for_more(deadline)
             while (data := self._read(size)) is None:
-                self._wait_for_more()
-            self._likely_empty = self._direct and 0 < len(data) < size
+                self._wait_for_more(deadline)
+            self._likely_empty = self._direct and not self._ahead and self.channel.drained
             return data
 
     def receive_into(self, buffer: memoryview) -> int:
@@ -225,23 +233,23 @@ class SocketWire:
                 data = self._read(len(buffer)) or b""
                 buffer[: len(data)] = data
                 return len(data)
+            deadline = self._deadline()
             if self._likely_empty:
-                self._wait_for_more()
+                self._wait_for_more(deadline)
             while (count := self._read_into(buffer)) is None:
-                self._wait_for_more()
-            self._likely_empty = self._direct and 0 < count < len(buffer)
+                self._wait_for_more(deadline)
+            self._likely_empty = self._direct and self.channel.drained
             return count
 
     def _read_into(self, buffer: memoryview) -> int | None:
         with self.state_lock:
             return self.channel.receive_into(buffer)
 
-    def _wait_for_more(self) -> None:
-        # A direct read that gave less than it could has taken all that was here: waiting before the next one
-        # saves a read in vain.
+    def _wait_for_more(self, deadline: float | None) -> None:
+        # A direct read that took all that was here: waiting before the next one saves a read in vain.
         self._likely_empty = False
         with _failing("receiving"):
-            self._pump.receive(self._deadline())
+            self._pump.receive(deadline)
         self.require_open()
         if not self._direct:
             self._flush_unless_sending()
@@ -291,6 +299,10 @@ class SocketWire:
         except TimeoutError:
             self.closed = True
             self._close_socket()
+            raise
+        except BaseException:
+            with self.state_lock:
+                self.channel.own_unsent()
             raise
 
     def flush(self, deadline: float | None = None) -> None:
@@ -346,6 +358,7 @@ class SocketWire:
         try:
             with _failing("closing"):
                 while (data := self._read(_AHEAD_SIZE)) != b"":
+                    require_time(deadline)
                     if data is None:
                         self._pump.receive(deadline)
         finally:
@@ -366,15 +379,16 @@ class SocketWire:
         finally:
             self._close_socket()
 
-    def abandon(self) -> None:
-        """Send what is due, an alert or a refusal, give the peer a moment to read it, and close the socket.
+    def abandon(self, seconds: float = _LINGER_SECONDS) -> None:
+        """Send what is due, an alert or a refusal, give the peer `seconds` to read it, and close the socket.
 
         A socket that is closed over unread bytes resets the connection, and the peer loses what was sent last.
         """
         self.closed = True
-        deadline = time.monotonic() + _LINGER_SECONDS
-        try:
+        deadline = time.monotonic() + seconds
+        with contextlib.suppress(OSError, RatsTlsError):  # what cannot be sent is no reason to reset the connection
             self.flush(deadline)
+        try:
             self.socket.shutdown(socket.SHUT_WR)
             while receive_bytes(self.socket, deadline):
                 pass

@@ -17,6 +17,7 @@ from rats_tls.addresses import addressing, connected, listening
 from rats_tls.appraisers import make_appraiser
 from rats_tls.channel import AppraisalNeeded, Channel, ChannelSettings, Credentials
 from rats_tls.connection import Connection
+from rats_tls.context_checks import require_kinds
 from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.binding import Binding
@@ -59,8 +60,9 @@ class Context:
             client's Evidence, a server without one judges nobody and `Connection.peer` is None.
         attester: instance or name of what collects this side's Evidence; None for a client that does not attest.
             A server must name one; "null" serves a certificate without Evidence.
-        mutual: True requires that both sides attest: it is then an error to lack policy or attester. False forbids a
-            server to hold a policy. None leaves it to what is given.
+        mutual: True requires policy and attester of this side; a server then demands that its clients attest. Whether a
+            server judges its client is the server's affair: a client cannot demand it. False forbids a server to hold
+            a policy. None leaves it to what is given.
         verifiers: by TEE type; the built-in ones that the policy names by default.
         tls: TLS wrapper, instance or name.
         crypto: crypto wrapper, instance or name.
@@ -118,11 +120,19 @@ class Context:
         self._crypto = registry.crypto_wrapper(crypto) if isinstance(crypto, str) else crypto
         self._confirm = confirm
         self._provide_endorsements = provide_endorsements
-        self._application_protocols = tuple(application_protocols)
         self._serves_without_preamble = serves_without_preamble
         self._allow_tls12 = allow_tls12
         self._limits = limits
         self._clock = clock
+        require_kinds(
+            policy=policy,
+            attester=self._attester,
+            mutual=mutual,
+            confirm=confirm,
+            application_protocols=application_protocols,
+            custom_claims=custom_claims,
+        )
+        self._application_protocols = tuple(application_protocols)
         self._require_consistent(key_algorithm, max_evidence_age)
         self._appraiser = (
             make_appraiser(
@@ -154,9 +164,6 @@ class Context:
         self._hostnames: frozenset[str | None] = frozenset({None})
 
     def _require_consistent(self, key_algorithm: KeyAlgorithm, max_evidence_age: float) -> None:
-        if self._policy is not None and not isinstance(self._policy, Policy):
-            got = type(self._policy).__name__
-            raise ConfigurationError(f"policy: got {got}, expected a Policy; Policy.from_file reads one")
         if self._confirm is not None and self._policy is None:
             raise ConfigurationError("confirm: nobody is judged without a policy, so nobody could be refused")
         if self._mutual is True and self._policy is None:
@@ -202,24 +209,35 @@ class Context:
         return connection
 
     def wrap_socket(
-        self, sock: socket.socket, *, server_side: bool = False, server_hostname: str | None = None
+        self,
+        sock: socket.socket,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        shared: bool = False,
     ) -> Connection:
         """Make a connection over a connected stream socket, which it then owns.
+
+        With `shared`, other descriptors of the same socket are in use elsewhere: its flags are then left as they
+        are, at some cost in speed.
 
         The handshake is done by `Connection.handshake` or by the first read or write.
 
         Raises:
             ConfigurationError: the settings do not fit the role.
         """
-        return self._connection(sock, self._channels(server_side=server_side, server_hostname=server_hostname))
+        make_channel = self._channels(server_side=server_side, server_hostname=server_hostname, shared=shared)
+        return self._connection(sock, make_channel)
 
-    def _channels(self, *, server_side: bool, server_hostname: str | None) -> Callable[[socket.socket], Channel]:
+    def _channels(
+        self, *, server_side: bool, server_hostname: str | None, shared: bool = False
+    ) -> Callable[[socket.socket], Channel]:
         """Give what makes the channel over a socket. Raises ConfigurationError, before anything is connected."""
         settings = self._settings_for("server" if server_side else "client")
         if server_hostname not in self._hostnames:
             self.channel(server_side=server_side, server_hostname=server_hostname)  # for its complaints
             self._hostnames = frozenset(list(self._hostnames)[-_HOSTNAMES:]) | {server_hostname}
-        direct = self._tls.capabilities.sockets
+        direct = self._tls.capabilities.sockets and not shared
         return lambda sock: Channel(settings, server_hostname=server_hostname, sock=sock if direct else None)
 
     def _connection(self, sock: socket.socket, make_channel: Callable[[socket.socket], Channel]) -> Connection:

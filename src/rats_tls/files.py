@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rats_tls import registry
-from rats_tls.certificates.registry import read_attested_certificate
+from rats_tls.certificates.registry import read_attested_certificate, read_certificate
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.claims import TeeClaims
 from rats_tls.core.endorsements import Endorsement, Endorsements
 from rats_tls.core.errors import ConfigurationError, DecodeError, RatsTlsError, UnsupportedError
 from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE, Evidence
 from rats_tls.endorsements.files import endorsements_from_file
+from rats_tls.formats.amd.pem import split_pem
 from rats_tls.formats.detect import detect_evidence
-from rats_tls.formats.x509 import certificates_from_pem
 from rats_tls.policy import Policy
 from rats_tls.verifiers.chain import anchors_from_pem
 
 MAX_FILE = 4 * 1024 * 1024
+_SHORTEST_HEX = 64
+_HEX = re.compile(rb"(?:0[xX])?[0-9A-Fa-f]+")
 _BEGIN_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 
 
@@ -119,11 +122,19 @@ def load_evidence(path: Path | str) -> Presented:
         certificate = _certificate(data)
         if certificate is not None:
             return Presented(certificate=certificate)
-        return Presented(evidence=detect_evidence(data))
+        return Presented(evidence=detect_evidence(require_binary(data)))
     except DecodeError as error:
         raise DecodeError(str(path), "", None, error.message) from error
     except UnsupportedError as error:
         raise UnsupportedError(f"{path}: {error.message}") from error
+
+
+def require_binary(data: bytes) -> bytes:
+    """Give `data` where it is not the text of hexadecimal digits. Raises UnsupportedError, which says what to do."""
+    text = data.strip()
+    if len(text) >= _SHORTEST_HEX and len(text) % 2 == 0 and _HEX.fullmatch(text):
+        raise UnsupportedError("the file holds hexadecimal digits: turn them into bytes first (xxd -r -p)")
+    return data
 
 
 def evidence_claims(presented: Presented) -> TeeClaims | None:
@@ -163,5 +174,7 @@ def _certificate(data: bytes) -> bytes | None:
         return data
     before, found, _ = data.partition(_BEGIN_CERTIFICATE)
     if found and before.isascii() and "".join(before.decode().split()).isprintable():
-        return certificates_from_pem(data, "certificate file")[0]
+        der = split_pem(data, "certificate file")[0].der
+        read_certificate(der)
+        return der
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable
 from types import TracebackType
@@ -64,7 +65,9 @@ class Listener:
         self._socket.settimeout(seconds)
 
     def close(self) -> None:
-        """Stop listening; connections go on."""
+        """Stop listening, and wake threads that wait in `accept`; connections go on."""
+        with contextlib.suppress(OSError):  # closed before
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
     def __enter__(self) -> Self:

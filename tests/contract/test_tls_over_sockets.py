@@ -42,6 +42,14 @@ def shake_hands(client: SocketTlsSession, server: SocketTlsSession) -> None:
     raise AssertionError("handshake does not complete")
 
 
+def heard(session: SocketTlsSession) -> bytes | None:
+    """What is read behind records without data: each of them ends a read."""
+    for _ in range(10):
+        if (data := session.read(100)) is not None:
+            return data
+    return None
+
+
 def drained(session: SocketTlsSession) -> bytes:
     out = bytearray()
     while data := session.read(65_536):
@@ -129,7 +137,7 @@ def test_close_notify_follows_what_was_written(tls: TlsWrapper) -> None:
         with pytest.raises(TlsError, match="close_notify"):
             client.write(b"late")
         server.write(b"the other direction is still open")
-        assert client.read(100) == b"the other direction is still open"
+        assert heard(client) == b"the other direction is still open"
 
 
 @over
@@ -137,7 +145,8 @@ def test_the_end_of_the_socket_is_truncation(tls: TlsWrapper) -> None:
     with both(tls) as (client, server, left, _):
         shake_hands(client, server)
         client.write(b"last")
-        assert client.read(1) is None  # else the socket closes over unread bytes, which resets it
+        for _ in range(4):
+            assert client.read(1) is None  # tickets: a socket that closes over unread bytes resets the connection
         left.close()
         assert server.read(10) == b"last"
         for _ in range(2):

@@ -218,7 +218,10 @@ class TestArguments:
         "address", [("a" * 70 + ".com", 1), ("localhost", 99999), ("h\0", 1), ("localhost", -1)], ids=repr
     )
     def test_what_is_no_address_is_our_error(self, address: tuple[str, int]) -> None:
-        with pytest.raises((ConfigurationError, ConnectionFailedError), match="connect to"):
+        with pytest.raises(
+            (ConfigurationError, ConnectionFailedError),
+            match=r"connect to|address localhost:(99999|-1): expected a port",
+        ):
             context(None, SGX).connect(address, timeout=5)
         with pytest.raises((ConfigurationError, ConnectionFailedError), match="listen on"):
             context(SGX).listen(address)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import socket
 import threading
 import time
@@ -16,22 +15,23 @@ from rats_tls.core.limits import Limits
 from rats_tls.core.tls import TlsWrapper
 from rats_tls.tls_wrappers.null import NullTlsWrapper
 from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
+from rats_tls.tls_wrappers.openssl_binding import BindingCalls
 from rats_tls.tls_wrappers.openssl_calls import PublicCalls
 from support.sides import SGX, connected_pair, context, policy_for
 
 MEGABYTES = bytes(range(256)) * (4 * 4096)
 
 
-class Carried(OpensslTlsWrapper):
-    """OpenSSL as if it could not use sockets."""
+class NoSockets(BindingCalls):
+    """The fast calls as if they could not use sockets."""
 
-    capabilities = dataclasses.replace(OpensslTlsWrapper.capabilities, sockets=False)
+    sockets = False
 
 
 WAYS = {
     "direct": OpensslTlsWrapper(),
-    "direct by public calls": OpensslTlsWrapper(PublicCalls()),
-    "carried": Carried(),
+    "carried by public calls": OpensslTlsWrapper(PublicCalls()),
+    "carried": OpensslTlsWrapper(NoSockets()),
     "no TLS": NullTlsWrapper(),
 }
 over = pytest.mark.parametrize("tls", WAYS.values(), ids=WAYS)

@@ -11,8 +11,8 @@ from rats_tls.policy import MEASUREMENT_ONLY, Entry, NullEntry, Policy
 
 
 def pinning_entry(claims: TeeClaims, **changes: Any) -> Entry:
-    """Make an entry that pins the measurements in `claims`; `changes` are written besides."""
-    common = {"name": "pinned", "bindings": (Binding.NONE, Binding.CERTIFICATE)}
+    """Make an entry that pins the measurements in `claims`, at any TCB; `changes` are written besides."""
+    common = {"name": "pinned", "bindings": (Binding.NONE, Binding.CERTIFICATE), "min_tcb": "any"}
     return policy.pinning_entry(claims, **{**common, **changes})
 
 

@@ -64,7 +64,7 @@ def test_evidence_that_is_none(tmp_path: Path) -> None:
     ):
         load_evidence(path)
     path.write_bytes(PEM % b"AAAA")
-    with pytest.raises(DecodeError, match="file: certificate file: not a PEM"):
+    with pytest.raises(DecodeError, match=r"file: Certificate: not an X\.509 certificate"):
         load_evidence(path)
 
 

@@ -43,7 +43,17 @@ CHANNEL = ("channel", "channel_events", "channel_exporter", "channel_settings", 
 APPRAISAL = ("appraisal", "appraisal_checks", "appraisal_memory", "appraisal_verifiers")
 SHELLS = (
     *("addresses", "aio", "aio_pace", "aio_transport", "aio_wire", "appraisers", "connection", "connection_file"),
-    *("connection_pumps", "connection_wire", "context", "credentials", "files", "listener", "survey", "workers"),
+    *(
+        "connection_pumps",
+        "connection_wire",
+        "context",
+        "context_checks",
+        "credentials",
+        "files",
+        "listener",
+        "survey",
+        "workers",
+    ),
 )
 # The public modules, as docs/architecture.md lists them.
 PUBLIC = ("", "aio", "appraisal", "appraisers", "connection", "context", "files", "listener", "policy", "survey")
@@ -73,7 +83,7 @@ LAYERS = (
         imports=(
             *(*CHANNEL, "appraisal", "certificates", "endorsements", "policy", "registry"),
             # Anchors, and what a file that the user names holds.
-            *("verifiers.chain", "verifiers.vendor_roots", "formats.detect", "formats.x509"),
+            *("verifiers.chain", "verifiers.vendor_roots", "formats.amd.pem", "formats.detect", "formats.x509"),
         ),
     ),
     Layer(

@@ -109,7 +109,7 @@ class Handle:
     def _wrap(self, fd: int | socket.socket) -> Connection:
         sock = _duplicate(fd)
         try:
-            return self._context.wrap_socket(sock, server_side=self._server)
+            return self._context.wrap_socket(sock, server_side=self._server, shared=True)
         except BaseException:
             sock.close()
             raise

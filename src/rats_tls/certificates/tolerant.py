@@ -39,7 +39,7 @@ def read_tolerantly(der: bytes, refusal: DecodeError) -> Certificate:
     try:
         module = importlib.import_module("asn1crypto.x509")
     except ImportError as error:
-        hint = "it may be readable with the extra 'asn1crypto'"
+        hint = "pip install 'rats-tls[asn1crypto]' reads more of them"
         raise DecodeError(structure, "", None, f"{why}; {hint}") from error
     try:
         return _read(module, der, structure)

@@ -43,7 +43,8 @@ def cli(ctx: click.Context) -> None:
     """Attested TLS: both ends prove what they are before a byte moves.
 
     Exit codes: 0 ok, 1 usage, 2 malformed, 3 not authentic, 4 Endorsements missing or expired, 5 policy, 6 no usable
-    instance, 7 connection or TLS failure, 8 refused by the peer, 70 internal error, 130 interrupted.
+    instance, 7 connection or TLS failure, 8 refused by the peer, 70 internal error, 130 interrupted,
+    143 terminated.
     """
     help_without_command(ctx)
 

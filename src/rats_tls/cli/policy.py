@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from rats_tls.appraisers import make_appraiser
 from rats_tls.cli.groups import examples, help_without_command
-from rats_tls.cli.options import debug_option, endorsements_file_option, trust_anchors_option
+from rats_tls.cli.options import debug_option, endorsements_file_option, parse_time, trust_anchors_option
 from rats_tls.cli.render import show_refusal
 from rats_tls.cli.screen import Screen, Styled
 from rats_tls.core.binding import Binding
@@ -85,6 +85,7 @@ class _Pinned:
     help="What may tie a peer's Evidence to it.",
 )
 @click.option("--verify", is_flag=True, help="Verify the Evidence first; write nothing if it is refused.")
+@click.option("--at", "at_time", metavar="TIME", help="Verify as of this time (RFC 3339) instead of now.")
 @debug_option
 def from_evidence(
     evidence_files: tuple[Path, ...],
@@ -93,19 +94,22 @@ def from_evidence(
     name: str | None,
     bindings: tuple[str, ...],
     verify: bool,
+    at_time: str | None,
 ) -> None:
     """Write a policy that pins the code in each FILE to standard output.
 
     FILE is a quote, a report, or a certificate that carries one. Measurements, signer and versions are pinned; what
-    has a strict default keeps it. The platform is any that its vendor calls up to date.
+    has a strict default keeps it. Platforms are those that Intel calls up to date; of AMD, which publishes no such
+    list, those whose TCB is not below the one shown.
 
     Without --verify the Evidence is taken at its word.
     """
-    if (endorsements_files or trust_anchors) and not verify:
-        raise click.UsageError("--endorsements-file and --trust-anchors go with --verify")
+    if (endorsements_files or trust_anchors or at_time) and not verify:
+        raise click.UsageError("--endorsements-file, --trust-anchors and --at go with --verify")
+    now = parse_time(at_time)
     names = _entry_names(evidence_files, name)
     made = [
-        _pin(path, entry_name, [*map(Binding, bindings)], endorsements_files, trust_anchors, verify=verify)
+        _pin(path, entry_name, [*map(Binding, bindings)], endorsements_files, trust_anchors, verify=verify, now=now)
         for path, entry_name in zip(evidence_files, names, strict=True)
     ]
     text = Policy.of(*(pinned.entry for pinned in made)).to_toml()
@@ -128,6 +132,7 @@ def _pin(
     trust_anchors: tuple[Path, ...],
     *,
     verify: bool,
+    now: datetime,
 ) -> _Pinned:
     presented = load_evidence(path)
     claims = evidence_claims(presented)
@@ -135,7 +140,6 @@ def _pin(
         raise NoEvidenceError(f"{path}: the certificate carries no Evidence: there is nothing to pin")
     result = None
     if verify:
-        now = datetime.now(UTC)
         anchors = load_trust_anchors(*trust_anchors, now=now)
         # Nobody presents this Evidence: it is bound to nothing, and may be of any age.
         judging = pinning_entry(claims, name=name, bindings=(Binding.NONE, Binding.CERTIFICATE), max_evidence_age=ANY)
@@ -158,7 +162,10 @@ def _pin(
 
 def _header(made: list[_Pinned]) -> list[str]:
     """Say what the policy pins and what that is worth; a line may be as long as a file's name."""
-    lines = ["Pins the code that the Evidence below shows, on any platform that its vendor", "calls up to date."]
+    lines = [
+        "Pins the code that the Evidence below shows. Platforms: those that Intel calls up",
+        "to date; of AMD, which publishes no such list, those at least at this TCB.",
+    ]
     if all(pinned.result is None for pinned in made):
         lines += [
             "The Evidence was NOT VERIFIED: whoever made it may have written anything.",
@@ -172,7 +179,7 @@ def _header(made: list[_Pinned]) -> list[str]:
         if pinned.result is not None:
             anchor = pinned.result.anchor
             root = f"{anchor.name} ({anchor.kind.value})" if anchor is not None else "no anchor"
-            lines.append(f"  verified {datetime.now(UTC):%Y-%m-%d %H:%M} UTC under {root}")
+            lines.append(f"  verified as of {pinned.result.judged_at:%Y-%m-%d %H:%M} UTC under {root}")
         elif getattr(pinned.claims, "debug", False):
             lines.append("  a DEBUG TEE: this policy refuses it, because `allow_debug` is not written")
     lines.append("")

@@ -87,11 +87,12 @@ def make_context(options: SideOptions, *, default_attester: str | None) -> Conte
 def _make_attester(options: SideOptions, default: str | None) -> Attester | None:
     name = options.attester or default
     if name not in SIMULATED_ATTESTERS:
+        made = attester(name) if name is not None else None
         if options.states or options.simulation:
             raise click.UsageError(
                 "--simulation and --simulate go with a simulated attester (--attester simulated_...)"
             )
-        return attester(name) if name is not None else None
+        return made
     if options.simulation is None:
         raise click.UsageError(f"--attester {name} needs --simulation DIRECTORY")
     return simulated_attester(name, options.simulation, parse_states(options.states))
@@ -139,7 +140,7 @@ class Reporter:
         with self._telling():
             if self._as_json:
                 peer = result_document(result) if result is not None else None
-                self._screen.document({"event": "accepted", "peer": peer})
+                self._screen.document({"event": "accepted", "address": address_of(title), "peer": peer})
             elif result is None:
                 self._screen.line(f"{title}: this side judges nobody")
             else:
@@ -150,7 +151,10 @@ class Reporter:
         failed = error.refusal in _FAILURES
         with self._telling():
             if self._as_json:
-                self._screen.document({"event": "failed" if failed else "refused", **refusal_document(error)})
+                document = {"event": "refused", "address": address_of(title), **refusal_document(error)}
+                if failed:
+                    document |= {"event": "failed", "verdict": "failed"}
+                self._screen.document(document)
             elif not failed:
                 show_refusal(self._screen, error, title=title)
             elif self.serving:
@@ -176,3 +180,8 @@ def address_text(address: object) -> str:
         return str(address)
     host, port = address[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def address_of(title: str) -> str:
+    """Give the address in a title such as "client 127.0.0.1:1234"."""
+    return title.partition(" ")[2]

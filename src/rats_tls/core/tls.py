@@ -170,11 +170,20 @@ class SocketTlsSession(TlsSession, Protocol):
         """Whether a part of earlier writes is left to `flush`."""
         ...
 
+    @property
+    def drained(self) -> bool:
+        """Whether the last read took all data that was here and not the end: waiting then saves a read in vain."""
+        ...
+
+    def own_unsent(self) -> None:
+        """Keep a copy of what is left of earlier writes, whose buffer goes back to whoever wrote it."""
+        ...
+
     def flush(self) -> bool:
-        """Send what earlier writes could not. Returns whether nothing is left, as after any failure.
+        """Send what earlier writes could not. Returns whether nothing is left.
 
         Raises:
-            ConnectionFailedError: the connection failed just now.
+            ConnectionFailedError: the connection has failed, and a part of what was written is lost.
         """
         ...
 

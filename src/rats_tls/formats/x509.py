@@ -87,7 +87,7 @@ class Name:
             known = cls._taken_over(der, read())
             if len(der) <= _LONGEST_NAME:
                 while len(_names) >= _NAMES:
-                    _names.pop(next(iter(_names), b""), None)
+                    _names.pop(next(iter(list(_names)), b""), None)
                 _names[der] = known
         return known
 

@@ -10,7 +10,7 @@ from rats_tls.core.claims import SgxClaims, SnpClaims, TdxClaims, TeeClaims
 from rats_tls.core.errors import ConfigurationError
 from rats_tls.policy.entry import MEASUREMENT_ONLY, Entry, Identity
 from rats_tls.policy.intel_entry import SgxEntry, TdxEntry
-from rats_tls.policy.snp_entry import SnpEntry
+from rats_tls.policy.snp_entry import SnpEntry, SnpMinimumTcb
 from rats_tls.policy.values import ANY
 
 # Of each TEE the fields that must be written, with the claim that each pins.
@@ -48,10 +48,12 @@ def pinning_entry(
     identity: str | Identity = MEASUREMENT_ONLY,
     **written: object,
 ) -> Entry:
-    """Make an entry that accepts the code in `claims`, on any platform that the vendor calls up to date.
+    """Make an entry that accepts the code in `claims`, on any up-to-date platform.
 
-    Every field that must be written is pinned to its claim, but the minimum TCB, which is "any". Fields with a default
-    keep it, so that the entry need not accept the very Evidence that the claims are of.
+    Every field that must be written is pinned to its claim. The minimum TCB is "any" where the vendor says what is up
+    to date (Intel), and where the product of an SNP report is not known; else, since AMD says no such thing, it is
+    the reported TCB. Fields with a default keep it, so that the entry need not accept the very Evidence that the
+    claims are of.
 
     Args:
         claims: what to pin.
@@ -67,6 +69,13 @@ def pinning_entry(
         raise ConfigurationError(f"no entry pins claims of {claims.tee_type}")
     entry, pinned = _PINNED[type(claims)]
     values = {field: getattr(claims, claim) for field, claim in pinned.items()}
-    common = {"name": name, "min_tcb": ANY, "bindings": bindings, "identity": identity}
+    common = {"name": name, "min_tcb": _minimum_tcb(claims), "bindings": bindings, "identity": identity}
     made: Entry = entry(**{**values, **common, **written})
     return made
+
+
+def _minimum_tcb(claims: TeeClaims) -> Anything:
+    if not isinstance(claims, SnpClaims) or claims.reported_tcb is None:
+        return ANY
+    tcb = claims.reported_tcb
+    return SnpMinimumTcb(fmc=tcb.fmc, bootloader=tcb.bootloader, tee=tcb.tee, snp=tcb.snp, microcode=tcb.microcode)

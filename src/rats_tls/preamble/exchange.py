@@ -66,6 +66,11 @@ class Offer:
         return self._openings[provide]
 
 
+def early_data() -> ProtocolError:
+    """Give the refusal of a peer that sends application data before it can know that this side accepted."""
+    return ProtocolError("application data before this side accepted", refusal=Refusal.EARLY_DATA)
+
+
 class Exchange:
     """The preamble of one connection.
 
@@ -130,7 +135,7 @@ class Exchange:
         while not self.peer_accepted and (frame := self._frames.next()) is not None:
             self._receive(frame)
         if self.peer_accepted and self._frames.rest:
-            raise ProtocolError("application data before this side accepted", refusal=Refusal.EARLY_DATA)
+            raise early_data()
 
     def _receive(self, frame: Frame) -> None:
         try:

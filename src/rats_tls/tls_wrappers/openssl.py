@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from dataclasses import replace
 from typing import cast
 
 from cryptography import x509
@@ -80,13 +81,13 @@ class OpensslTlsWrapper:
         exporter_with_context=True,
         alpn=True,
         tls12=False,
-        sockets=True,
         largest_certificate=DEFAULT_LIMITS.certificate_made,
         key_algorithms=frozenset({KeyAlgorithm.EC_P256, KeyAlgorithm.EC_P384, KeyAlgorithm.RSA_3072}),
     )
 
     def __init__(self, calls: Calls | None = None) -> None:
         self._calls = calls or best_calls()
+        self.capabilities = replace(type(self).capabilities, sockets=self._calls.sockets)
 
     @property
     def version(self) -> str:

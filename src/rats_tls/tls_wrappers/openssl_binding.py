@@ -18,7 +18,7 @@ from OpenSSL import SSL
 from rats_tls.tls_wrappers.openssl_calls import RECORD, SPACE, WRITE, Calls, PublicCalls
 
 _OVERHEAD = 64  # above what a record adds to its plaintext, RFC 8446 5.2: 5 + 1 + at most 16 bytes
-_TRIED = range(25, 27)
+_TRIED = range(26, 27)
 """Major versions of pyOpenSSL whose inner names were tried."""
 _WANT_READ = SSL.WantReadError()
 """Made once: it comes often, and nobody reads where it was raised."""
@@ -40,6 +40,8 @@ class BindingCalls:
     CPython's garbage collector.
     """
 
+    sockets = True
+
     def __init__(self) -> None:
         inner: Any = SSL
         self._lib = inner._lib  # noqa: SLF001  # see the module's docstring
@@ -54,8 +56,13 @@ class BindingCalls:
         self._lib.SSL_CTX_set_verify(context._context, mode, self._accept)  # noqa: SLF001  # see the module's docstring
 
     def prepare_for_socket(self, connection: Any) -> None:  # noqa: ANN401  # likewise
-        """See `Calls`: has one call of OpenSSL write all records, not the first one only."""
-        self._lib.SSL_clear_mode(connection._ssl, self._lib.SSL_MODE_ENABLE_PARTIAL_WRITE)  # noqa: SLF001  # likewise
+        """See `Calls`.
+
+        One call writes all records, not the first one only. One call reads no record behind one without data: a peer
+        that sends tickets or key updates without end would else keep it, and the channel, for as long as it likes.
+        """
+        modes = self._lib.SSL_MODE_ENABLE_PARTIAL_WRITE | self._lib.SSL_MODE_AUTO_RETRY
+        self._lib.SSL_clear_mode(connection._ssl, modes)  # noqa: SLF001  # likewise
 
     def resumed(self, connection: Any) -> bool:  # noqa: ANN401  # likewise
         """See `Calls`."""
@@ -139,6 +146,10 @@ class BindingCalls:
             done += count
         return done, None
 
+    def forget_errors(self) -> None:
+        """See `Calls`: pyOpenSSL leaves there what a call of the system failed with."""
+        self._lib.ERR_clear_error()
+
     def _why(self, connection: Any, count: int) -> SSL.Error:  # noqa: ANN401  # likewise
         """Give the error behind a call that gave `count`."""
         ssl = connection._ssl  # noqa: SLF001  # likewise
@@ -147,6 +158,7 @@ class BindingCalls:
         try:
             connection._raise_ssl_error(ssl, count)  # noqa: SLF001  # likewise
         except SSL.Error as error:
+            self.forget_errors()
             return error.with_traceback(None)  # it would keep the caller's buffers
         return SSL.Error([("SSL routines", "", "nothing was done")])
 

@@ -15,7 +15,13 @@ class Calls(Protocol):
     """Moves bytes of a connection; errors are returned beside what was done before them, never raised.
 
     `feed`, `write` and `drain` are for a connection in memory, `send` for one over a socket.
+
+    Attributes:
+        sockets: whether connections over a socket can be had: one that reads no more than one record a call, whatever
+            the peer sends, so that deadlines hold.
     """
+
+    sockets: bool
 
     def accept_any_certificate(self, context: SSL.Context, mode: int) -> None:
         """Have a context ask for certificates as `mode` says and accept whatever chain the peer presents.
@@ -55,6 +61,10 @@ class Calls(Protocol):
         """Append to `out` what is due to the peer."""
         ...
 
+    def forget_errors(self) -> None:
+        """Clear the thread's queue of errors: what one connection left there must not count for another."""
+        ...
+
     def send(self, connection: SSL.Connection, data: memoryview) -> tuple[int, SSL.Error | None]:
         """Encrypt and send `data`: the number of its bytes that are done with, and what stopped it.
 
@@ -64,7 +74,9 @@ class Calls(Protocol):
 
 
 class PublicCalls:
-    """By pyOpenSSL's promised calls."""
+    """By pyOpenSSL's promised calls. They cannot switch SSL_MODE_AUTO_RETRY off, without which no socket is safe."""
+
+    sockets = False
 
     def accept_any_certificate(self, context: SSL.Context, mode: int) -> None:
         """See `Calls`."""
@@ -128,6 +140,9 @@ class PublicCalls:
             except SSL.Error as error:
                 return done, error
         return done, None
+
+    def forget_errors(self) -> None:
+        """See `Calls`: in memory no call of the system fails."""
 
 
 _SEEN = object()

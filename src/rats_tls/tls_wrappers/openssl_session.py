@@ -11,7 +11,7 @@ from OpenSSL import SSL, crypto
 from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.errors import ConnectionFailedError, TlsError
 from rats_tls.core.tls import TlsFacts
-from rats_tls.tls_wrappers.openssl_calls import RECORD, Calls
+from rats_tls.tls_wrappers.openssl_calls import RECORD, SPACE, Calls
 
 # OpenSSL's reasons for alerts that it received: "tlsv13 alert certificate required", "ssl/tls alert bad certificate",
 # "tls alert bad record mac"; for a few older ones the word is left out.
@@ -38,13 +38,14 @@ class _OpensslSession:
         calls: how it is used.
     """
 
-    __slots__ = ("_calls", "_closed", "_complete", "_connection", "_error", "_facts")
+    __slots__ = ("_behind", "_calls", "_closed", "_complete", "_connection", "_error", "_facts")
 
     def __init__(self, connection: SSL.Connection, calls: Calls) -> None:
         self._connection = connection
         self._calls = calls
         self._complete = False
         self._closed = False
+        self._behind = False  # the end or a failure came behind the last bytes read
         self._error: ConnectionFailedError | None = None
         self._facts: TlsFacts | None = None
 
@@ -79,6 +80,7 @@ class _OpensslSession:
 
     def _goes_on(self, error: SSL.Error, count: int) -> bool:
         """Take what came behind `count` plain bytes: False where more may come. Raises a failure behind none."""
+        self._behind = not isinstance(error, SSL.WantReadError | SSL.WantWriteError)
         if isinstance(error, SSL.WantReadError | SSL.WantWriteError):
             self._stopped(error)
             return False
@@ -146,6 +148,7 @@ class _OpensslSession:
             raise TlsError("TLS write: this side has sent close_notify")
 
     def _failed(self, doing: str, error: SSL.Error) -> ConnectionFailedError:
+        self._calls.forget_errors()
         said = reason(error)
         if isinstance(error, SSL.SysCallError) and isinstance(number := error.args[0], int) and number > 0:
             self._error = ConnectionFailedError(f"TLS {doing}: the connection failed: {os.strerror(number)}")
@@ -230,18 +233,41 @@ class OpensslTlsSession(_OpensslSession):
 class OpensslSocketTlsSession(_OpensslSession):
     """One connection right over a non-blocking socket."""
 
-    __slots__ = ("_pending", "_waits_to_send")
+    __slots__ = ("_drained", "_notified", "_pending", "_waits_to_send")
 
     def __init__(self, connection: SSL.Connection, calls: Calls) -> None:
         super().__init__(connection, calls)
         calls.prepare_for_socket(connection)
         self._pending: deque[memoryview] = deque()
         self._waits_to_send = False
+        self._notified = False
+        self._drained = False
 
     @property
     def waits_to_send(self) -> bool:
         """Whether the last call stopped because the socket takes no more."""
         return self._waits_to_send
+
+    @property
+    def drained(self) -> bool:
+        """Whether the last read took all that was here."""
+        return self._drained
+
+    def read(self, size: int) -> bytes | None:
+        """Read up to `size` plain bytes, perhaps fewer than there are. Raises TlsError, ConnectionFailedError."""
+        self._drained = False
+        data = super().read(size)
+        if data and len(data) < min(size, SPACE) and not self._behind:
+            self._drained = True
+        return data
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        """As `read`, into `buffer`; 0 after the peer's close_notify."""
+        self._drained = False
+        count = super().read_into(buffer)
+        if count and count < len(buffer) and not self._behind:
+            self._drained = True
+        return count
 
     def receive_from_wire(self, data: bytes | bytearray) -> None:
         """Raise TlsError: bytes come from the socket."""
@@ -277,9 +303,16 @@ class OpensslSocketTlsSession(_OpensslSession):
         """Whether a part of earlier writes is left to `flush`."""
         return bool(self._pending)
 
+    def own_unsent(self) -> None:
+        """Keep a copy of what is left of earlier writes: whoever wrote it has his buffer back."""
+        self._pending = deque(memoryview(bytes(view)) for view in self._pending)
+
     def flush(self) -> bool:
-        """Go on with what earlier writes and `close` could not send; after a failure nothing is left."""
+        """Go on with what earlier writes and `close` could not send. Raises as `write` where some of it is lost."""
         if self._error is not None:
+            if self._pending:
+                self._pending.clear()
+                raise self._error
             return True
         while self._pending:
             # What OpenSSL stopped at must come again, so it stays first here until it is sent.
@@ -289,12 +322,14 @@ class OpensslSocketTlsSession(_OpensslSession):
                 self._stopped_sending(error)
                 return False
             self._pending.popleft()
-        if self._closed and not self._connection.get_shutdown() & SSL.SENT_SHUTDOWN:
+        if self._closed and not self._notified:
             try:
                 self._connection.shutdown()
             except SSL.Error as error:
+                # OpenSSL counts the alert as sent when it was made; whether it went out is told by this call alone.
                 self._stopped_sending(error)
                 return False
+            self._notified = True
         self._waits_to_send = False
         return True
 
@@ -319,3 +354,4 @@ class OpensslSocketTlsSession(_OpensslSession):
 
     def _stopped(self, error: SSL.Error) -> None:
         self._waits_to_send = isinstance(error, SSL.WantWriteError)
+        self._drained = not self._waits_to_send
