@@ -170,13 +170,10 @@ class Fetcher:
                 if not authenticated:
                     self._budget.spend(source.name, item)
                 found = self._fetch(source, item)
-            except FetchError as failed:
-                failures.append(FetchFailure(item=item, source=source.name, error=failed))
-            except Exception as defect:  # noqa: BLE001  # a source's defect is its failure, not this side's
-                text = f"{source.name}: failed: {type(defect).__name__}: {defect}"
-                failed = FetchError(text, problem=FetchProblem.UNAVAILABLE)
-                failed.__cause__ = defect
-                failures.append(FetchFailure(item=item, source=source.name, error=failed))
+            except FetchError as error:
+                failures.append(FetchFailure(item=item, source=source.name, error=error))
+            except Exception as error:  # noqa: BLE001  # a source's defect is its failure, not this side's
+                failures.append(FetchFailure(item=item, source=source.name, error=_defect(source, error)))
             else:
                 return _Answer(found, tuple(failures))
         if not failures:
@@ -197,3 +194,9 @@ class Fetcher:
 
 def _failed(item: MissingEndorsement, source: str, error: FetchError) -> _Answer:
     return _Answer((), (FetchFailure(item=item, source=source, error=error),))
+
+
+def _defect(source: EndorsementSource, error: Exception) -> FetchError:
+    failed = FetchError(f"{source.name}: failed: {type(error).__name__}: {error}", problem=FetchProblem.UNAVAILABLE)
+    failed.__cause__ = error
+    return failed

@@ -93,7 +93,7 @@ class HttpsClient:
             ConfigurationError: the URL is not one that may be asked.
         """
         host, port, target = self._parts(url)
-        where = f"{what}: https://{host}{target.partition('?')[0]}"[:_LONGEST_PLACE]
+        where = f"{what}: {url.partition('?')[0][:_LONGEST_PLACE]}"
         headers = {"Accept": accept, "Accept-Encoding": "identity", "User-Agent": f"rats-tls/{__version__}"}
         deadline = time.monotonic() + self.limits.total_seconds
         pause = self.limits.first_wait_seconds

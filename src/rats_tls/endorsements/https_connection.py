@@ -88,6 +88,7 @@ class _BoundedConnection(urllib3.connection.HTTPSConnection):
         self._deadline = deadline
         self._allowance = allowance
         self._limits = limits
+        self._tls: _BoundedSocket | None = None
 
     def _new_conn(self) -> socket.socket:
         failed: OSError | None = None
@@ -112,9 +113,16 @@ class _BoundedConnection(urllib3.connection.HTTPSConnection):
         sock = self.sock
         if not isinstance(sock, _BoundedSocket):
             raise OSError(f"the connection is over {type(sock).__name__}, which has no deadline")
+        self._tls = sock
         sock.deadline = self._deadline
         sock.allowance = self._allowance
         sock.settimeout(_left(self._deadline))
+
+    def end(self) -> None:
+        """Close the connection, also where a response that could not be read still holds the socket."""
+        self.close()
+        if self._tls is not None and self._tls.fileno() >= 0:
+            socket.close(self._tls.detach())
 
 
 def tls_context() -> ssl.SSLContext:
@@ -162,11 +170,11 @@ def exchange(
         try:
             connection.request("GET", target, headers=headers, preload_content=False, decode_content=False)
             response = connection.getresponse()
-            found = {name.lower(): value for name, value in response.headers.items()}
+            found = {name.lower(): response.headers[name] for name in response.headers}
             body = _body(response, found, most_bytes) if response.status == _OK else b""
             return HttpAnswer(status=response.status, headers=found, body=body)
         finally:
-            connection.close()
+            connection.end()
     except ExchangeError:
         raise
     except (OSError, ValueError, http.client.HTTPException, urllib3.exceptions.HTTPError) as error:
