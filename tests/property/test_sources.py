@@ -37,6 +37,9 @@ class AnsweringClient(HttpsClient):
         self.answer = HttpAnswer(status=200, headers=headers or {}, body=body)
         self.urls: list[str] = []
 
+    def require_allowed(self, *urls: str) -> None:
+        pass
+
     def get(self, url: str, *, what: str, accept: str, most_bytes: int) -> HttpAnswer:
         self.urls.append(url)
         return self.answer

@@ -52,7 +52,7 @@ class AmdKds:
 
     Raises:
         UnsupportedError: the extra `fetch` is not installed.
-        ConfigurationError: a URL or `ca` of another form.
+        ConfigurationError: a URL or `ca` of another form, or a client that does not allow the host.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class AmdKds:
     ) -> None:
         self._base = require_base_url(base_url)
         self._client = client or HttpsClient((host_of(self._base),), ca=ca)
+        self._client.require_allowed(self._base)
         self._limits = self._client.limits
 
     @property

@@ -76,6 +76,15 @@ class HttpsClient:
         self._wait = wait
         self._now = now
 
+    def require_allowed(self, *urls: str) -> None:
+        """Require that each URL may be asked.
+
+        Raises:
+            ConfigurationError: one may not.
+        """
+        for url in urls:
+            self._parts(url)
+
     def get(self, url: str, *, what: str, accept: str, most_bytes: int) -> HttpAnswer:
         """Get the document at `url`.
 

@@ -57,6 +57,7 @@ class _IntelService:
         self._name = name
         self._base = base_url
         self._root_crl_url = root_crl_url
+        client.require_allowed(base_url, root_crl_url)
         self._client = client
         self._limits = client.limits
         try:
@@ -187,7 +188,7 @@ class IntelPcs(_IntelService):
 
     Raises:
         UnsupportedError: the extra `fetch` is not installed.
-        ConfigurationError: a URL, channel or `ca` of another form.
+        ConfigurationError: a URL, channel or `ca` of another form, or a client that does not allow a host.
     """
 
     def __init__(
@@ -217,7 +218,7 @@ class Pccs(_IntelService):
 
     Raises:
         UnsupportedError: the extra `fetch` is not installed.
-        ConfigurationError: a URL, channel or `ca` of another form.
+        ConfigurationError: a URL, channel or `ca` of another form, or a client that does not allow a host.
     """
 
     def __init__(

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
+from rats_tls.core.errors import ConfigurationError
 from rats_tls.endorsements.amd_kds import AmdKds
+from rats_tls.endorsements.http import HttpsClient
 from rats_tls.endorsements.source import FetchError, FetchProblem
 from rats_tls.formats.amd.vek import VekCertificate
 from rats_tls.formats.x509 import Certificate
@@ -188,3 +190,8 @@ def test_other_items_are_never_asked_for(server: VendorServer, item: MissingEndo
     assert not source.serves(item)
     assert refused(source, item).problem is P.NOT_FOUND
     assert server.asked == []
+
+
+def test_a_client_that_does_not_allow_the_host() -> None:
+    with pytest.raises(ConfigurationError, match=r"kdsintf\.amd\.com: not an https URL of a host that may be asked"):
+        AmdKds(client=HttpsClient(("localhost",)))

@@ -314,6 +314,11 @@ def test_defaults() -> None:
     assert source.name == "intel-pcs"
     assert source.serves(missing(K.INTEL_QE_IDENTITY, id="QE"))
     assert UpdateChannel("early") is UpdateChannel.EARLY
-    client = HttpsClient(("another",))
-    with pytest.raises(ConfigurationError, match=r"api\.trustedservices\.intel\.com.*another"):
-        IntelPcs(client=client).fetch(missing(K.INTEL_QE_IDENTITY, id="QE"))
+
+
+def test_a_client_that_does_not_allow_the_hosts() -> None:
+    for hosts in (("another",), ("api.trustedservices.intel.com",)):
+        with pytest.raises(ConfigurationError, match="not an https URL of a host that may be asked"):
+            IntelPcs(client=HttpsClient(hosts))
+    with pytest.raises(ConfigurationError, match=r"URL https://localhost:8081: .*asked: localhost$"):
+        Pccs("https://localhost:8081", client=HttpsClient(("localhost",)))
