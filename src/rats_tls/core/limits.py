@@ -49,3 +49,38 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchLimits:
+    """Limits on what a source of Endorsements may send and how long it may take.
+
+    Attributes:
+        json_document: largest answer with TCB info or a QE identity.
+        revocation_list: largest revocation list, in whatever encoding it comes.
+        certificate: largest answer with certificates.
+        headers: most bytes of an answer besides its body: status, headers, framing.
+        connect_seconds: TCP connection and TLS handshake, for each address of a host.
+        total_seconds: one document, from the first connection on, with all attempts and the waits between them.
+        attempts: most requests for one document.
+        first_wait_seconds: wait before the second attempt; twice as long before each further one.
+        longest_wait_seconds: longest Retry-After that is waited for; a longer one is handed on.
+        retry_after_seconds: longest Retry-After that is believed.
+        shared_wait_seconds: how long a thread waits for what another one is fetching, and after which no further
+            request of one look-up is started.
+    """
+
+    json_document: int = 262_144
+    revocation_list: int = 1_048_576
+    certificate: int = 65_536
+    headers: int = 65_536
+    connect_seconds: float = 5.0
+    total_seconds: float = 10.0
+    attempts: int = 3
+    first_wait_seconds: float = 0.5
+    longest_wait_seconds: float = 5.0
+    retry_after_seconds: float = 86_400.0
+    shared_wait_seconds: float = 20.0
+
+
+DEFAULT_FETCH_LIMITS = FetchLimits()

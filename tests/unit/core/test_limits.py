@@ -6,11 +6,11 @@ from dataclasses import FrozenInstanceError, asdict
 
 import pytest
 
-from rats_tls.core.limits import DEFAULT_LIMITS, Limits
+from rats_tls.core.limits import DEFAULT_FETCH_LIMITS, DEFAULT_LIMITS, Limits
 
 
 def test_every_limit_is_positive_and_finite() -> None:
-    for name, value in asdict(DEFAULT_LIMITS).items():
+    for name, value in (asdict(DEFAULT_LIMITS) | asdict(DEFAULT_FETCH_LIMITS)).items():
         assert 0 < value < 2**24, name
 
 
@@ -25,6 +25,14 @@ def test_what_is_made_can_be_read_and_sent() -> None:
     assert DEFAULT_LIMITS.certificate_made <= DEFAULT_LIMITS.certificate_read
     assert DEFAULT_LIMITS.preamble_message <= DEFAULT_LIMITS.preamble_total < DEFAULT_LIMITS.undelivered
     assert DEFAULT_LIMITS.preamble_message < 2**24  # a frame's length has 24 bits
+
+
+def test_what_is_fetched_can_be_kept_and_takes_less_than_a_handshake() -> None:
+    assert DEFAULT_FETCH_LIMITS.json_document <= DEFAULT_LIMITS.endorsement_document
+    assert DEFAULT_FETCH_LIMITS.revocation_list <= DEFAULT_LIMITS.endorsement_document
+    assert DEFAULT_FETCH_LIMITS.connect_seconds <= DEFAULT_FETCH_LIMITS.total_seconds
+    assert DEFAULT_FETCH_LIMITS.longest_wait_seconds < DEFAULT_FETCH_LIMITS.total_seconds
+    assert DEFAULT_FETCH_LIMITS.shared_wait_seconds < DEFAULT_LIMITS.handshake_seconds
 
 
 def test_limits_do_not_change_under_a_connection() -> None:

@@ -1,0 +1,202 @@
+"""Fetching what is missing: sources in order, one request in flight for an item, failures remembered."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from rats_tls.core.endorsements import Endorsement, MissingEndorsement
+from rats_tls.core.limits import DEFAULT_FETCH_LIMITS, FetchLimits
+from rats_tls.endorsements.budget import FetchBudget
+from rats_tls.endorsements.failures import RecentFailures
+from rats_tls.endorsements.forking import renew_in_children
+from rats_tls.endorsements.source import EndorsementSource, FetchError, FetchProblem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchFailure:
+    """Why a source did not give an item.
+
+    Attributes:
+        item: what was wanted.
+        source: the source's name; "" where no source was asked.
+        error: why.
+    """
+
+    item: MissingEndorsement
+    source: str
+    error: FetchError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchOutcome:
+    """What a look-up gave.
+
+    Attributes:
+        found: Endorsements, each once, untrusted.
+        missing: items that no source gave.
+        failures: in order of asking; also those of an item that another source then gave.
+    """
+
+    found: tuple[Endorsement, ...] = ()
+    missing: tuple[MissingEndorsement, ...] = ()
+    failures: tuple[FetchFailure, ...] = ()
+
+    def __str__(self) -> str:
+        return "; ".join(failure.error.message for failure in self.failures if failure.item in self.missing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    found: tuple[Endorsement, ...]
+    failures: tuple[FetchFailure, ...]
+    out_of_time: bool = False
+
+    def holds_for_another(self, *, authenticated: bool) -> bool:
+        """Whether a thread that waited would have got the same: its time is its own, and so may be its budget."""
+        refused = not self.found and any(failure.error.problem is FetchProblem.BUDGET for failure in self.failures)
+        return not self.out_of_time and not (authenticated and refused)
+
+
+class _Flight:
+    """What one thread is fetching and others may wait for."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.answer: _Answer | None = None
+
+
+class Fetcher:
+    """Asks sources for missing items. Blocks; thread-safe; safe to use in a forked child.
+
+    Args:
+        sources: asked in this order, until one gives the item.
+        budget: what may be fetched for Evidence that nobody has authenticated; made with defaults when left out.
+        failures: what is remembered of sources' failures; made with defaults when left out.
+        limits: how long a thread waits for another, and how long requests are started for one look-up.
+        clock: seconds of a monotonic clock.
+    """
+
+    def __init__(
+        self,
+        sources: Iterable[EndorsementSource],
+        *,
+        budget: FetchBudget | None = None,
+        failures: RecentFailures | None = None,
+        limits: FetchLimits = DEFAULT_FETCH_LIMITS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sources = tuple(sources)
+        self._budget = budget if budget is not None else FetchBudget(clock=clock)
+        self._failures = failures if failures is not None else RecentFailures(clock=clock)
+        self._seconds = limits.shared_wait_seconds
+        self._clock = clock
+        self.renew_in_child()
+        renew_in_children(self)
+
+    def renew_in_child(self) -> None:
+        """Forget requests in flight: those who make them are not in the child."""
+        self._lock = threading.Lock()
+        self._flights: dict[MissingEndorsement, _Flight] = {}
+
+    def fetch(self, items: Iterable[MissingEndorsement], *, authenticated: bool) -> FetchOutcome:
+        """Fetch `items`, one after the other.
+
+        Args:
+            items: what is missing; one that is there twice is fetched once.
+            authenticated: whether the Evidence that they are for, or the user, stands behind them. If not, the budget
+                decides how many requests are made.
+
+        Returns:
+            What was found, and what was not and why. A source's failure is never raised.
+        """
+        end = self._clock() + self._seconds
+        found: dict[Endorsement, None] = {}
+        missing: list[MissingEndorsement] = []
+        failures: list[FetchFailure] = []
+        for item in dict.fromkeys(items):
+            answer = self._shared(item, authenticated=authenticated, end=end)
+            found.update(dict.fromkeys(answer.found))
+            failures.extend(answer.failures)
+            if not answer.found:
+                missing.append(item)
+            elif authenticated:
+                self._budget.learn(item)
+        return FetchOutcome(found=tuple(found), missing=tuple(missing), failures=tuple(failures))
+
+    def _shared(self, item: MissingEndorsement, *, authenticated: bool, end: float) -> _Answer:
+        """Fetch `item`, or wait for the thread that is fetching it."""
+        while (left := end - self._clock()) > 0:
+            with self._lock:
+                flight = self._flights.get(item)
+                leads = flight is None
+                if flight is None:
+                    flight = self._flights[item] = _Flight()
+            if leads:
+                return self._lead(item, flight, authenticated=authenticated, end=end)
+            if not flight.done.wait(left):
+                break
+            answer = flight.answer
+            if answer is not None and answer.holds_for_another(authenticated=authenticated):
+                return answer
+        text = f"{item}: not at hand after {self._seconds:.0f} seconds"
+        return _failed(item, "", FetchError(text, problem=FetchProblem.UNAVAILABLE))
+
+    def _lead(self, item: MissingEndorsement, flight: _Flight, *, authenticated: bool, end: float) -> _Answer:
+        try:
+            flight.answer = self._ask(item, authenticated=authenticated, end=end)
+            return flight.answer
+        finally:  # also when this thread is interrupted: one of those who wait takes over
+            with self._lock:
+                if self._flights.get(item) is flight:
+                    del self._flights[item]
+            flight.done.set()
+
+    def _ask(self, item: MissingEndorsement, *, authenticated: bool, end: float) -> _Answer:
+        failures: list[FetchFailure] = []
+        for source in self._sources:
+            if self._clock() >= end:
+                text = f"{source.name}: not asked for {item}, the time for fetching is over"
+                error = FetchError(text, problem=FetchProblem.UNAVAILABLE)
+                return _Answer(
+                    (), (*failures, FetchFailure(item=item, source=source.name, error=error)), out_of_time=True
+                )
+            try:
+                if not source.serves(item):
+                    continue
+                self._failures.require_worth_asking(source.name, item)
+                if not authenticated:
+                    self._budget.spend(source.name, item)
+                found = self._fetch(source, item)
+            except FetchError as error:
+                failures.append(FetchFailure(item=item, source=source.name, error=error))
+            except Exception as error:  # noqa: BLE001  # a source's defect is its failure, not this side's
+                failures.append(FetchFailure(item=item, source=source.name, error=_defect(source, error)))
+            else:
+                return _Answer(found, tuple(failures))
+        if not failures:
+            text = f"{item}: no source serves it"
+            return _failed(item, "", FetchError(text, problem=FetchProblem.NOT_FOUND))
+        return _Answer((), tuple(failures))
+
+    def _fetch(self, source: EndorsementSource, item: MissingEndorsement) -> tuple[Endorsement, ...]:
+        try:
+            found = tuple(source.fetch(item))
+        except FetchError as error:
+            self._failures.note(source.name, item, error)
+            raise
+        if not any(endorsement.kind is item.kind for endorsement in found):
+            raise FetchError(f"{source.name}: gave nothing of the kind of {item}", problem=FetchProblem.MALFORMED)
+        return found
+
+
+def _failed(item: MissingEndorsement, source: str, error: FetchError) -> _Answer:
+    return _Answer((), (FetchFailure(item=item, source=source, error=error),))
+
+
+def _defect(source: EndorsementSource, error: Exception) -> FetchError:
+    failed = FetchError(f"{source.name}: failed: {type(error).__name__}: {error}", problem=FetchProblem.UNAVAILABLE)
+    failed.__cause__ = error
+    return failed
