@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import platform
 from collections.abc import Callable
 from dataclasses import asdict
@@ -15,7 +16,9 @@ from rich.table import Table
 
 from bench import bulk, footprint, handshakes, loop, verification
 from bench.measure import Figure
+from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.simulation.world import SimulatedWorld
+from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
 
 _PARTS = ("handshakes", "bulk", "verification", "loop", "footprint")
 
@@ -45,7 +48,13 @@ def main() -> None:
             found += figures
             _show(console, name, figures)
     options.json.parent.mkdir(parents=True, exist_ok=True)
-    machine = {"python": platform.python_version(), "machine": platform.machine()}
+    machine = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "tls": OpensslTlsWrapper().version,
+        "crypto": OpensslCryptoWrapper().version,
+    }
     options.json.write_text(json.dumps({**machine, "figures": [asdict(figure) for figure in found]}, indent=1))
     console.print(f"written to {options.json}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from bench.measure import Candidate, Figure, interleaved
 from bench.sides import SGX, TDX, attested
+from rats_tls import aio
 from rats_tls.connection import Connection
 from rats_tls.simulation.world import SimulatedWorld
 
@@ -20,7 +22,7 @@ _HELD = 100
 
 def figures(world: SimulatedWorld, rounds: int) -> list[Figure]:
     """Measure both."""
-    return [*_imports(rounds), _idle(world)]
+    return [*_imports(rounds), _idle(world), _idle_asyncio(world)]
 
 
 def _imports(rounds: int) -> list[Figure]:
@@ -69,6 +71,37 @@ def _idle(world: SimulatedWorld) -> Figure:
     for connection in held:
         connection.close()
     return Figure(name="an idle connection, one end", rate=grown / 1024, unit="KB", wanted="<= 60 KB")
+
+
+def _idle_asyncio(world: SimulatedWorld) -> Figure:
+    """The same with streams in one event loop."""
+    pair = attested(world, SGX, TDX, remember=True)
+
+    async def main() -> float:
+        async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            writer.close()
+
+        async with await aio.start_server(hold, "127.0.0.1", 0, context=pair.server) as server:
+
+            async def open_some(count: int) -> list[asyncio.StreamWriter]:
+                opened = [
+                    await aio.open_connection("127.0.0.1", server.port, context=pair.client) for _ in range(count)
+                ]
+                gc.collect()
+                return [writer for _, writer in opened]
+
+            held = await open_some(10)
+            before = _resident()
+            held += await open_some(_HELD)
+            grown = (_resident() - before) / (2 * _HELD)
+            for writer in held:
+                writer.close()
+            return grown
+
+    return Figure(
+        name="an idle asyncio connection, one end", rate=asyncio.run(main()) / 1024, unit="KB", wanted="<= 60 KB"
+    )
 
 
 def _resident() -> int:

@@ -18,12 +18,16 @@ import dcap_qvl
 
 from bench.measure import Candidate, Figure, interleaved
 from rats_tls.core.algorithms import KeyAlgorithm, SignatureAlgorithm
-from rats_tls.core.endorsements import Endorsements
-from rats_tls.core.evidence import Evidence
+from rats_tls.core.endorsements import EndorsementKind, Endorsements
+from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
+from rats_tls.endorsements.files import endorsements_from_file
+from rats_tls.formats.amd.report import AttestationReport
 from rats_tls.formats.intel.collateral import endorsements_from_json
 from rats_tls.formats.intel.quote import Quote
+from rats_tls.formats.x509 import Certificate
+from rats_tls.verifiers.sev_snp import SevSnpVerifier
 from rats_tls.verifiers.sgx_ecdsa import SgxEcdsaVerifier
 from rats_tls.verifiers.tdx_ecdsa import TdxEcdsaVerifier
 from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
@@ -47,9 +51,48 @@ _CASES = (
 )
 
 
+_SNP = "sev_snp/trustee-genoa-e2e-json"
+_SNP_AT = "2025-09-01T00:00:00Z"
+
+
 def figures(rounds: int) -> list[Figure]:
     """Measure each case; none where the vectors are not at hand."""
-    return [figure for case in _CASES if VECTORS.is_dir() for figure in _compare(case, rounds)]
+    if not VECTORS.is_dir():
+        return []
+    return [*(figure for case in _CASES for figure in _compare(case, rounds)), *_snp(rounds)]
+
+
+def _snp(rounds: int) -> list[Figure]:
+    """Measure a report of SEV-SNP, for which no revocation list is stored: a policy would have to waive it."""
+    crypto, now = OpensslCryptoWrapper(), datetime.fromisoformat(_SNP_AT)
+    files = (f"{_SNP}/vcek.der", "trust/amd/ask_ark_genoa.pem")
+    pool = Endorsements(
+        tuple(item for name in files for item in endorsements_from_file((VECTORS / name).read_bytes(), where=name))
+    )
+    report = (VECTORS / _SNP / "report.bin").read_bytes()
+    evidence = Evidence.of(TeeType.SEV_SNP, report)
+    known = SevSnpVerifier()
+
+    def verify(verifier: SevSnpVerifier) -> None:
+        result = verifier.verify(verifier.decode(evidence), pool, anchors=VENDOR_ROOTS, crypto=crypto, now=now)
+        if any(not problem.waived_by_revocation for problem in result.problems):
+            raise SystemExit(f"{_SNP}: {result.problems[0].error}")
+
+    (vek,) = pool.of_kind(EndorsementKind.AMD_VEK)
+    key = crypto.load_public_key(Certificate.from_der(vek.data).spki)
+    decoded = AttestationReport.from_bytes(report)
+    r, s = decoded.r, decoded.s
+    bare = partial(key.verify_ecdsa, SignatureAlgorithm.ECDSA_SHA384, r, s, decoded.signed)
+
+    def candidate(name: str, run: Callable[[], object]) -> Candidate:
+        return Candidate(f"sev_snp: {name}", partial(_repeat, run), _TIMES, "verifications/s")
+
+    return interleaved(
+        candidate("the report's signature alone", bare),
+        candidate("rats-tls, warm", lambda: verify(known)),
+        candidate("rats-tls, cold", lambda: verify(SevSnpVerifier())),
+        rounds=rounds,
+    )
 
 
 def _compare(case: _Case, rounds: int) -> list[Figure]:
