@@ -40,8 +40,8 @@ class IntelPlatformState:
         dynamic_platform: flag of the PCK certificate; the three flags exist under the Platform CA only.
         cached_keys: flag of the PCK certificate.
         smt_enabled: flag of the PCK certificate.
-        certification_data_type: 5 carries the PCK chain in the quote; 1 carries the PPID, and the chain is an
-            Endorsement.
+        certification_data_type: 5 carries the PCK chain in the quote; 1 carries the PPID and 3 its encrypted form (384
+            bytes), and the chain is an Endorsement.
         trailing: bytes behind the quote, as vendor buffers have them.
     """
 
@@ -62,7 +62,7 @@ class IntelPlatformState:
     dynamic_platform: bool = True
     cached_keys: bool = False
     smt_enabled: bool = True
-    certification_data_type: Literal[1, 5] = 5
+    certification_data_type: Literal[1, 3, 5] = 5
     trailing: bytes = b""
 
 
