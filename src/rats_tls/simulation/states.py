@@ -11,6 +11,8 @@ from rats_tls.simulation.intel_levels import PCE_SVN
 
 FMSPC = b"SIM\0\0\0"
 """Of simulated Intel platforms: no genuine platform has it, so no genuine document is ever taken for theirs."""
+FMSPCS = tuple(FMSPC[:5] + bytes((number,)) for number in range(4))
+"""FMSPCs for which simulated services have TCB info; `FMSPC` is the first."""
 
 
 def simulated_measurement(what: str, size: int) -> bytes:
