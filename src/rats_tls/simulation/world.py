@@ -35,6 +35,7 @@ from rats_tls.simulation.vendor_state import AmdVendorState, IntelVendorState
 
 ANCHORS_FILE = "trust-anchors.pem"
 _KEY_FILE = "simulated-{name}.key.pem"
+_LONGEST_NUMBER = 9
 _SECRET_FILE = "simulated-machine.secret"  # noqa: S105  # the name of a file
 _INTEL_KEYS = ("root", "processor", "platform", "tcb_signing")
 _WARNING = (
@@ -135,11 +136,19 @@ class SimulatedWorld:
         return self._amd[product]
 
     def amd_chip(self, product: Product, machine: int = 0) -> SimulatedAmdChip:
-        """Give chip number `machine` of `product`."""
+        """Give chip number `machine` of `product`.
+
+        Raises:
+            ConfigurationError: no such number or product.
+        """
         return SimulatedAmdChip(self.amd(product), self._derive(_of_machine(f"amd chip {product}", machine)))
 
     def intel_machine(self, machine: int) -> SimulatedIntelPlatform:
-        """Give Intel platform number `machine`; number 0 is `intel_platform`."""
+        """Give Intel platform number `machine`; number 0 is `intel_platform`.
+
+        Raises:
+            ConfigurationError: no such number.
+        """
         return SimulatedIntelPlatform(self.intel, self._derive(_of_machine("intel platform", machine)))
 
     def now(self) -> datetime:
@@ -161,7 +170,7 @@ class SimulatedWorld:
                 (`IntelVendorState`, `AmdVendorState`).
 
         Raises:
-            ConfigurationError: no such attester or setting, or a value that does not fit its format.
+            ConfigurationError: no such attester, machine or setting, or a value that does not fit its format.
         """
         state_class, vendor_state_class = _classes_of(name)
         own, published = split_settings(name, settings, state_class, vendor_state_class)
@@ -239,13 +248,15 @@ class SimulatedWorld:
 
 
 def _of_machine(what: str, machine: int) -> bytes:
+    if machine < 0:
+        raise ConfigurationError(f"machine: got {machine}, expected the number of a platform or chip, from 0")
     # Number 0 has no number, so that worlds keep the machine that they were made with.
     return (f"{what} {machine}" if machine else what).encode()
 
 
 def _machine_number(value: object) -> int:
     text = str(value)
-    if isinstance(value, bool) or not (text.isascii() and text.isdigit()):
+    if isinstance(value, bool) or not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER):
         raise ConfigurationError(f"machine: got {value!r}, expected the number of a platform or chip, from 0")
     return int(text)
 

@@ -226,6 +226,9 @@ def test_attesters_run_on_the_machine_that_is_named() -> None:
     for named in (1, "1"):
         attester = world.attester_from_texts("simulated_sgx_ecdsa", {"machine": named, "certification_data_type": "3"})
         assert world.intel_machine(1).encrypted_ppid in attester.collect(REPORT_DATA).evidence.data
-    for wrong in ("-1", "one", True):
+    for number in (-1, -2):
+        with pytest.raises(ConfigurationError, match="machine: got -"):
+            world.attester("simulated_sgx_ecdsa", machine=number)
+    for wrong in ("-1", "one", True, "9" * 5000):
         with pytest.raises(ConfigurationError, match="machine: got"):
             world.attester_from_texts("simulated_sgx_ecdsa", {"machine": wrong})
