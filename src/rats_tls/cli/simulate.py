@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 
 import click
 
 from rats_tls.cli.groups import examples, help_without_command
+from rats_tls.cli.main import Tidily
 from rats_tls.cli.options import debug_option
 from rats_tls.cli.screen import Screen
 from rats_tls.core.errors import ConfigurationError
-from rats_tls.policy import Policy
 
 
 @click.group(
     invoke_without_command=True,
     subcommand_metavar="COMMAND [ARGS]...",
-    epilog=examples("rats-tls simulate world world/"),
+    epilog=examples("rats-tls simulate world world/", "rats-tls simulate services world/"),
 )
 @debug_option
 @click.pass_context
@@ -57,13 +58,85 @@ def world(directory: Path, products: tuple[str, ...]) -> None:
         made = SimulatedWorld.create(directory, products=products)  # type: ignore[arg-type]  # one of the choices
     files = {directory / f"{name}-policy.toml": policy_for(made, name) for name in ATTESTERS}
     for path, policy in files.items():
-        _write(path, policy)
+        _write(path, policy.to_toml())
     for path in (made.trust_anchors_file, *files):
         screen.line(str(path))
 
 
-def _write(path: Path, policy: Policy) -> None:
+@simulate.command(
+    short_help="Run the simulated vendors' web services: Intel PCS and PCCS, AMD KDS.",
+    epilog=examples(
+        "rats-tls simulate services world/",
+        "rats-tls simulate services world/ --fault amd-kds:throttle=4/600",
+        "rats-tls simulate services world/ --fault intel-pcs:stall=30 \\",
+        "    --fault intel-pcs:only=/pckcrl",
+    ),
+)
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_533),
+    default=0,
+    metavar="PORT",
+    help="Port of PCS; PCCS and KDS have the next two.  [default: any free ones]",
+)
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="[SERVICE:]FAULT",
+    help="What is wrong with the services, or with one of them; more than once for more. See docs/simulation.md.",
+)
+@click.option(
+    "--machines",
+    type=click.IntRange(1, 1024),
+    default=4,
+    show_default=True,
+    metavar="N",
+    help="How many platforms, and chips of each product, they know.",
+)
+@click.option("--http", is_flag=True, help="Plain HTTP in place of HTTPS.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON documents, one a line.")
+@debug_option
+def services(directory: Path, port: int, faults: tuple[str, ...], machines: int, http: bool, as_json: bool) -> None:
+    """Run the web services of the simulated vendors in DIRECTORY, on 127.0.0.1.
+
+    They speak as Intel's PCS and PCCS (version 4) and AMD's KDS do, and give out what judges the world's simulated
+    TEEs. For HTTPS, the certificate of their CA is DIRECTORY/services-ca.pem, a new one each time. Ctrl-C (exit code
+    130) and SIGTERM (143) end them.
+    """
+    from rats_tls.simulation.services.faults import faults_by_service  # noqa: PLC0415  # loaded only where asked for
+    from rats_tls.simulation.services.vendors import SERVICES, SimulatedServices  # noqa: PLC0415  # likewise
+    from rats_tls.simulation.world import SimulatedWorld  # noqa: PLC0415  # likewise
+
+    screen = Screen()
+    wrong = faults_by_service(faults, SERVICES)
+    with Tidily():
+        with screen.status("making keys and certificates"):
+            world = SimulatedWorld.load(directory)
+            running = SimulatedServices(world, machines=machines, tls=not http, port=port)
+        for service in running.all:
+            service.faults = wrong[service.name]
+        with running:
+            authority = None if http else directory / "services-ca.pem"
+            if authority is not None:
+                _write(authority, running.certificate_authority.decode())
+            _tell(screen, {service.name: service.url for service in running.all}, authority, as_json=as_json)
+            threading.Event().wait()
+
+
+def _tell(screen: Screen, urls: dict[str, str], authority: Path | None, *, as_json: bool) -> None:
+    if as_json:
+        ca = None if authority is None else str(authority)
+        screen.document({"event": "serving", "services": dict(urls), "ca_certificate": ca})
+        return
+    rows = [*urls.items(), *([] if authority is None else [("CA certificate", str(authority))])]
+    screen.columns(rows, indent=0)
+    screen.line("serving until Ctrl-C")
+
+
+def _write(path: Path, text: str) -> None:
     try:
-        path.write_text(policy.to_toml(), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror or error}") from error

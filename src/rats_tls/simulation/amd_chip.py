@@ -30,9 +30,9 @@ class SimulatedAmdChip:
         self._vendor = vendor
         self._secret = os.urandom(32) if secret is None else secret
         identity = hashlib.sha512(self._secret + b"chip id " + vendor.product.encode()).digest()
-        self._hwid = identity[:8] if vendor.product == "Turin" else identity
+        self.hwid = identity[:8] if vendor.product == "Turin" else identity
         self.product = vendor.product
-        self.chip_id = self._hwid.ljust(64, b"\0")
+        self.chip_id = self.hwid.ljust(64, b"\0")
 
     def report(self, state: SnpState, report_data: bytes) -> bytes:
         """Make the report of a guest in `state` that carries `report_data` (64 bytes).
@@ -52,16 +52,23 @@ class SimulatedAmdChip:
 
     def endorsements(self, state: SnpState, now: datetime, vendor_state: AmdVendorState = AMD_HEALTHY) -> Endorsements:
         """Have the vendor issue all Endorsements that judge a report of a guest in `state`."""
+        return self._vendor.endorsements(self.vek_subject(state), now, vendor_state)
+
+    def vek_subject(self, state: SnpState) -> VekSubject:
+        """Give what the vendor certifies of this chip for a guest in `state`.
+
+        Raises:
+            ValueError: `state` is of another product.
+        """
         self._require_product(state)
-        hwid = self._hwid if state.vek_hwid is None else state.vek_hwid
-        subject = VekSubject(
+        hwid = self.hwid if state.vek_hwid is None else state.vek_hwid
+        return VekSubject(
             key_type=state.key_type,
             public_key=self._vek(state).public_key(),
             tcb=self._vek_tcb(state),
             hwid=der.octet_string(hwid) if state.hwid_is_der else hwid,
             csp_id=state.csp_id,
         )
-        return self._vendor.endorsements(subject, now, vendor_state)
 
     def _require_product(self, state: SnpState) -> None:
         if state.product != self._vendor.product:

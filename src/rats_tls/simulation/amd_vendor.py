@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -66,6 +67,7 @@ class SimulatedAmdVendor:
         self.product: Product = product
         self._key_for = key_for
         self._authorities: dict[AmdKeyName, pki.Authority] = {}
+        self._lock = threading.Lock()
         self._names: dict[AmdKeyName, x509.Name] = {
             "ark": _name(f"ARK-{product}"),
             "ask": _name(f"SEV-{product}"),
@@ -84,9 +86,10 @@ class SimulatedAmdVendor:
         )
 
     def _authority(self, name: AmdKeyName) -> pki.Authority:
-        if name not in self._authorities:
-            self._authorities[name] = pki.Authority(self._names[name], self._key_for(name))
-        return self._authorities[name]
+        with self._lock:
+            if name not in self._authorities:
+                self._authorities[name] = pki.Authority(self._names[name], self._key_for(name))
+            return self._authorities[name]
 
     @property
     def trust_anchor(self) -> TrustAnchor:
@@ -103,14 +106,15 @@ class SimulatedAmdVendor:
     def endorsements(self, subject: VekSubject, now: datetime, state: AmdVendorState = AMD_HEALTHY) -> Endorsements:
         """Issue VEK, signer and root certificates and the revocation list that judge a report."""
         items = (
-            Endorsement(kind=EndorsementKind.AMD_VEK, data=self._vek(subject, now, state)),
-            Endorsement(kind=EndorsementKind.AMD_SIGNER, data=self._signer(subject.key_type, now, state)),
+            Endorsement(kind=EndorsementKind.AMD_VEK, data=self.vek(subject, now, state)),
+            Endorsement(kind=EndorsementKind.AMD_SIGNER, data=self.signer(subject.key_type, now, state)),
             Endorsement(kind=EndorsementKind.AMD_ROOT, data=self.root_certificate),
-            Endorsement(kind=EndorsementKind.AMD_CRL, data=self._crl(subject.key_type, now, state)),
+            Endorsement(kind=EndorsementKind.AMD_CRL, data=self.crl(subject.key_type, now, state)),
         )
         return Endorsements(tuple(item for item in items if item.kind not in state.missing))
 
-    def _signer(self, key_type: KeyType, now: datetime, state: AmdVendorState) -> bytes:
+    def signer(self, key_type: KeyType, now: datetime, state: AmdVendorState = AMD_HEALTHY) -> bytes:
+        """Issue the certificate of the ASK (for VCEKs) or ASVK (for VLEKs). Returns DER."""
         signer = self._authority(_SIGNERS[key_type])
         certificate = self._authority("ark").issue(
             signer.name,
@@ -125,15 +129,18 @@ class SimulatedAmdVendor:
         )
         return state.signed(SignedItem.AMD_SIGNER, certificate)
 
-    def _crl(self, key_type: KeyType, now: datetime, state: AmdVendorState) -> bytes:
+    def crl(self, key_type: KeyType, now: datetime, state: AmdVendorState = AMD_HEALTHY) -> bytes:
+        """Issue the root's revocation list, which may name the signer of VEKs of `key_type`. Returns DER."""
         serials = []
         if SignedItem.AMD_SIGNER in state.revoked:
             signer = self._authority(_SIGNERS[key_type])
             serials.append(pki.serial_of(signer.name, signer.key.public_key()))
-        crl = self._authority("ark").revoke(serials, state.crl_number, state.document_validity(SignedItem.AMD_CRL, now))
+        validity = state.document_validity(SignedItem.AMD_CRL, now)
+        crl = self._authority("ark").revoke(serials, state.crl_number, validity)
         return state.signed(SignedItem.AMD_CRL, crl)
 
-    def _vek(self, subject: VekSubject, now: datetime, state: AmdVendorState) -> bytes:
+    def vek(self, subject: VekSubject, now: datetime, state: AmdVendorState = AMD_HEALTHY) -> bytes:
+        """Issue a VEK certificate. Returns DER."""
         certificate = self._authority(_SIGNERS[subject.key_type]).issue(
             _name(f"SEV-{subject.key_type}"),
             subject.public_key,

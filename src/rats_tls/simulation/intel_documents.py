@@ -6,12 +6,12 @@ Form: Intel PCS API version 4, "Get TCB Info" and "Get QE Identity"; TCB info ve
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
 from rats_tls.core.checks import time_text
-from rats_tls.simulation.intel_levels import IsvLevel, ModuleIdentity, TcbLevel
+from rats_tls.simulation.intel_levels import LEVEL_DATE, IsvLevel, ModuleIdentity, TcbLevel
 from rats_tls.simulation.states import simulated_measurement
 from rats_tls.simulation.vendor_state import IntelVendorState, SignedItem
 
@@ -66,6 +66,23 @@ def qe_identity(tee: Tee, now: datetime, state: IntelVendorState) -> bytes:
             "mrsigner": _hex(QE_MR_SIGNER),
             "isvprodid": QE_ISV_PROD_ID[tee],
             "tcbLevels": _isv_levels(state.qe_levels, state),
+        }
+    )
+
+
+def tcb_evaluation_data_numbers(tee: Tee, numbers: Iterable[int], now: datetime, state: IntelVendorState) -> bytes:
+    """Write the list of TCB evaluation data numbers: its inner value, without its signature."""
+    validity = state.document_validity(SignedItem.INTEL_TCB_INFO, now)
+    date = time_text(LEVEL_DATE)
+    return _encode(
+        {
+            "id": tee,
+            "version": 1,
+            "issueDate": time_text(validity.start),
+            "nextUpdate": time_text(validity.end),
+            "tcbNumbers": [
+                {"tcbEvaluationDataNumber": number, "tcbRecoveryEventDate": date, "tcbDate": date} for number in numbers
+            ],
         }
     )
 

@@ -20,7 +20,7 @@ from rats_tls.simulation.states import IntelPlatformState, TdxState, simulated_m
 from rats_tls.simulation.vendor_state import INTEL_HEALTHY, IntelVendorState
 
 _QE_XFRM = 0xE7
-_PPID_DATA, _PCK_CHAIN = 1, 5  # types of certification data
+_PPID_DATA, _ENCRYPTED_PPID_DATA, _PCK_CHAIN = 1, 3, 5  # types of certification data
 
 
 class SimulatedIntelPlatform:
@@ -36,6 +36,8 @@ class SimulatedIntelPlatform:
         self._secret = os.urandom(32) if secret is None else secret
         self.ppid = self._derive(b"ppid")
         self.platform_instance_id = self._derive(b"platform instance id")
+        # Stands for RSA-3072-OAEP to a key of the vendor's; the vendor knows its platforms by it.
+        self.encrypted_ppid = hashlib.shake_256(self._secret + b"encrypted ppid").digest(384)
 
     def quoting_enclave(
         self, state: IntelPlatformState, now: datetime, vendor_state: IntelVendorState = INTEL_HEALTHY
@@ -76,7 +78,7 @@ class SimulatedIntelPlatform:
 
         The PCK chain is among them only where quotes do not carry it.
         """
-        subject = self._pck_subject(state)
+        subject = self.pck_subject(state)
         endorsements = self._vendor.endorsements(_tee(state), subject, now, vendor_state)
         missing = EndorsementKind.INTEL_PCK_CHAIN in vendor_state.missing
         if state.certification_data_type == _PCK_CHAIN or missing:
@@ -87,12 +89,20 @@ class SimulatedIntelPlatform:
 
     def _certification(self, state: IntelPlatformState, now: datetime, vendor_state: IntelVendorState) -> bytes:
         if state.certification_data_type == _PCK_CHAIN:
-            chain = self._vendor.pck_chain(self._pck_subject(state), now, vendor_state)
+            chain = self._vendor.pck_chain(self.pck_subject(state), now, vendor_state)
             return intel_quote.certification_data(_PCK_CHAIN, pki.to_pem(chain))
-        ppid_data = self.ppid + cpu_svn(state) + word(state.pce_svn, 2) + state.pce_id
-        return intel_quote.certification_data(_PPID_DATA, ppid_data)
+        encrypted = state.certification_data_type == _ENCRYPTED_PPID_DATA
+        ppid_data = (
+            (self.encrypted_ppid if encrypted else self.ppid) + cpu_svn(state) + word(state.pce_svn, 2) + state.pce_id
+        )
+        return intel_quote.certification_data(_ENCRYPTED_PPID_DATA if encrypted else _PPID_DATA, ppid_data)
 
-    def _pck_subject(self, state: IntelPlatformState) -> PckSubject:
+    def pck_subject(self, state: IntelPlatformState) -> PckSubject:
+        """Give what the vendor certifies of this platform in `state`.
+
+        Raises:
+            ValueError: a field of `state` does not fit its format.
+        """
         return PckSubject(
             public_key=self._pck_key(state).public_key(),
             authority=state.certificate_authority,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -13,14 +14,16 @@ from cryptography.x509.oid import NameOID
 from rats_tls.core.anchors import AnchorKind, TrustAnchor, Vendor
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements
 from rats_tls.simulation import pki
-from rats_tls.simulation.intel_documents import Tee, qe_identity, tcb_info
+from rats_tls.simulation.intel_documents import Tee, qe_identity, tcb_evaluation_data_numbers, tcb_info
 from rats_tls.simulation.intel_pck import SGX_EXTENSION_OID
 from rats_tls.simulation.vendor_state import INTEL_HEALTHY, IntelVendorState, SignedItem
-from rats_tls.verifiers.chain import SIMULATED_ORGANIZATION
+from rats_tls.verifiers.chain import SIMULATED_ORGANIZATION, BoundedCache
 
 CA_VALIDITY = pki.Validity(
     start=datetime(2018, 5, 21, 10, 45, 10, tzinfo=UTC), end=datetime(2049, 12, 31, 23, 59, 59, tzinfo=UTC)
 )
+Authority = Literal["processor", "platform"]
+_REMEMBERED = 64
 _ROOT_CRL_URL = "https://simulated.invalid/IntelSGXRootCA.der"
 _PCK_CRL_URL = "https://simulated.invalid/sgx/certification/v4/pckcrl?ca={ca}&encoding=der"
 
@@ -38,7 +41,7 @@ class PckSubject:
     """
 
     public_key: ec.EllipticCurvePublicKey
-    authority: Literal["processor", "platform"]
+    authority: Authority
     fmspc: bytes
     pce_id: bytes
     extension: bytes
@@ -92,6 +95,7 @@ class SimulatedIntelVendor:
 
     def __init__(self, keys: IntelKeys | None = None) -> None:
         self.keys = keys or IntelKeys.generate()
+        self._signatures = BoundedCache(_REMEMBERED)
         self._root = pki.Authority(_ROOT, self.keys.root)
         self._intermediates = {
             "processor": pki.Authority(_INTERMEDIATE["processor"], self.keys.processor),
@@ -132,40 +136,95 @@ class SimulatedIntelVendor:
                 extensions=((SGX_EXTENSION_OID, subject.extension),),
             ),
         )
-        return state.signed(SignedItem.INTEL_PCK, leaf), self._intermediate(subject, now, state), self.root_certificate
+        return (
+            state.signed(SignedItem.INTEL_PCK, leaf),
+            self._intermediate(subject.authority, now, state),
+            self.root_certificate,
+        )
 
     def endorsements(
         self, tee: Tee, subject: PckSubject, now: datetime, state: IntelVendorState = INTEL_HEALTHY
     ) -> Endorsements:
         """Issue all documents that judge Evidence of the platform with `subject`, but for the PCK chain."""
-        root = self.root_certificate
-        signing = self._tcb_signing(now, state)
-        info = tcb_info(tee, subject.fmspc, subject.pce_id, now, state)
-        identity = qe_identity(tee, now, state)
         items = (
-            Endorsement(kind=EndorsementKind.INTEL_ROOT_CRL, data=self._root_crl(now, state), issuer_chain=(root,)),
-            Endorsement(
-                kind=EndorsementKind.INTEL_PCK_CRL,
-                data=self._pck_crl(subject, now, state),
-                issuer_chain=(self._intermediate(subject, now, state), root),
-            ),
-            Endorsement(
-                kind=EndorsementKind.INTEL_TCB_INFO,
-                data=info,
-                signature=state.signed(SignedItem.INTEL_TCB_INFO, pki.sign_raw(self.keys.tcb_signing, info)),
-                issuer_chain=(signing, root),
-            ),
-            Endorsement(
-                kind=EndorsementKind.INTEL_QE_IDENTITY,
-                data=identity,
-                signature=state.signed(SignedItem.INTEL_QE_IDENTITY, pki.sign_raw(self.keys.tcb_signing, identity)),
-                issuer_chain=(signing, root),
-            ),
+            self.root_crl(now, state),
+            self.pck_crl(subject.authority, (subject,), now, state),
+            self.tcb_info(tee, subject.fmspc, subject.pce_id, now, state),
+            self.qe_identity(tee, now, state),
         )
         return Endorsements(tuple(item for item in items if item.kind not in state.missing))
 
-    def _intermediate(self, subject: PckSubject, now: datetime, state: IntelVendorState) -> bytes:
-        authority = self._intermediates[subject.authority]
+    def root_crl(self, now: datetime, state: IntelVendorState = INTEL_HEALTHY) -> Endorsement:
+        """Issue the root's revocation list."""
+        serials = []
+        if SignedItem.INTEL_INTERMEDIATE in state.revoked:
+            serials += [pki.serial_of(ca.name, ca.key.public_key()) for ca in self._intermediates.values()]
+        if SignedItem.INTEL_TCB_SIGNING in state.revoked:
+            serials.append(pki.serial_of(_TCB_SIGNING, self.keys.tcb_signing.public_key()))
+        validity = state.document_validity(SignedItem.INTEL_ROOT_CRL, now)
+        crl = state.signed(SignedItem.INTEL_ROOT_CRL, self._root.revoke(serials, state.crl_number, validity))
+        return Endorsement(kind=EndorsementKind.INTEL_ROOT_CRL, data=crl, issuer_chain=(self.root_certificate,))
+
+    def pck_crl(
+        self,
+        authority: Authority,
+        subjects: Iterable[PckSubject],
+        now: datetime,
+        state: IntelVendorState = INTEL_HEALTHY,
+    ) -> Endorsement:
+        """Issue the revocation list of an intermediate authority.
+
+        Args:
+            authority: whose list.
+            subjects: those whose PCK certificates it names if `state` says that they are revoked.
+            now: time of issue.
+            state: what is published.
+        """
+        serials = []
+        if SignedItem.INTEL_PCK in state.revoked:
+            serials = [pki.serial_of(_PCK, subject.public_key) for subject in subjects]
+        validity = state.document_validity(SignedItem.INTEL_PCK_CRL, now)
+        crl = self._intermediates[authority].revoke(serials, state.crl_number, validity)
+        return Endorsement(
+            kind=EndorsementKind.INTEL_PCK_CRL,
+            data=state.signed(SignedItem.INTEL_PCK_CRL, crl),
+            issuer_chain=(self._intermediate(authority, now, state), self.root_certificate),
+        )
+
+    def tcb_info(
+        self, tee: Tee, fmspc: bytes, pce_id: bytes, now: datetime, state: IntelVendorState = INTEL_HEALTHY
+    ) -> Endorsement:
+        """Issue the TCB info of platforms with `fmspc` (6 bytes) and `pce_id` (2 bytes)."""
+        data = tcb_info(tee, fmspc, pce_id, now, state)
+        return self._document(EndorsementKind.INTEL_TCB_INFO, SignedItem.INTEL_TCB_INFO, data, now, state)
+
+    def qe_identity(self, tee: Tee, now: datetime, state: IntelVendorState = INTEL_HEALTHY) -> Endorsement:
+        """Issue the identity of the QE or TD_QE."""
+        data = qe_identity(tee, now, state)
+        return self._document(EndorsementKind.INTEL_QE_IDENTITY, SignedItem.INTEL_QE_IDENTITY, data, now, state)
+
+    def tcb_evaluation_data_numbers(
+        self, tee: Tee, numbers: Iterable[int], now: datetime, state: IntelVendorState = INTEL_HEALTHY
+    ) -> tuple[bytes, bytes, tuple[bytes, ...]]:
+        """Issue the list of TCB evaluation data numbers. Returns its bytes, the raw signature and the issuer chain."""
+        data = tcb_evaluation_data_numbers(tee, numbers, now, state)
+        return data, self._sign(data), (self._tcb_signing(now, state), self.root_certificate)
+
+    def _document(
+        self, kind: EndorsementKind, item: SignedItem, data: bytes, now: datetime, state: IntelVendorState
+    ) -> Endorsement:
+        return Endorsement(
+            kind=kind,
+            data=data,
+            signature=state.signed(item, self._sign(data)),
+            issuer_chain=(self._tcb_signing(now, state), self.root_certificate),
+        )
+
+    def _sign(self, data: bytes) -> bytes:
+        return self._signatures.get(data, lambda: pki.sign_raw(self.keys.tcb_signing, data))
+
+    def _intermediate(self, name: Authority, now: datetime, state: IntelVendorState) -> bytes:
+        authority = self._intermediates[name]
         certificate = self._root.issue(
             authority.name,
             authority.key.public_key(),
@@ -191,18 +250,3 @@ class SimulatedIntelVendor:
             ),
         )
         return state.signed(SignedItem.INTEL_TCB_SIGNING, certificate)
-
-    def _root_crl(self, now: datetime, state: IntelVendorState) -> bytes:
-        serials = []
-        if SignedItem.INTEL_INTERMEDIATE in state.revoked:
-            serials += [pki.serial_of(ca.name, ca.key.public_key()) for ca in self._intermediates.values()]
-        if SignedItem.INTEL_TCB_SIGNING in state.revoked:
-            serials.append(pki.serial_of(_TCB_SIGNING, self.keys.tcb_signing.public_key()))
-        crl = self._root.revoke(serials, state.crl_number, state.document_validity(SignedItem.INTEL_ROOT_CRL, now))
-        return state.signed(SignedItem.INTEL_ROOT_CRL, crl)
-
-    def _pck_crl(self, subject: PckSubject, now: datetime, state: IntelVendorState) -> bytes:
-        serials = [pki.serial_of(_PCK, subject.public_key)] if SignedItem.INTEL_PCK in state.revoked else []
-        validity = state.document_validity(SignedItem.INTEL_PCK_CRL, now)
-        crl = self._intermediates[subject.authority].revoke(serials, state.crl_number, validity)
-        return state.signed(SignedItem.INTEL_PCK_CRL, crl)

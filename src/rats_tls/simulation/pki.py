@@ -173,6 +173,11 @@ def to_pem(certificates: Iterable[bytes]) -> bytes:
     return b"".join(x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM) for der in certificates)
 
 
+def crl_to_pem(crl: bytes) -> bytes:
+    """Encode a DER revocation list as PEM."""
+    return x509.load_der_x509_crl(crl).public_bytes(Encoding.PEM)
+
+
 def key_to_pem(key: CaKey) -> bytes:
     """Encode a private key as unencrypted PKCS #8 PEM."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -13,19 +13,22 @@ if TYPE_CHECKING:
     from rats_tls.simulation.world import SimulatedWorld
 
 
-def policy_for(world: SimulatedWorld, name: str, *, entry_name: str | None = None, **settings: object) -> Policy:
+def policy_for(
+    world: SimulatedWorld, name: str, *, entry_name: str | None = None, machine: int = 0, **settings: object
+) -> Policy:
     """Give the policy that pins what a simulated TEE shows.
 
     Args:
         world: where the TEE is.
         name: of its attester, such as `simulated_tdx_ecdsa`.
         entry_name: name of the policy's entry; that of the attester when left out.
+        machine: number of the platform or chip that it runs on.
         settings: of the attester.
 
     Raises:
         ConfigurationError: no such attester or setting.
     """
-    collected = world.attester(name, **settings).collect(bytes(REPORT_DATA_SIZE))
+    collected = world.attester(name, machine=machine, **settings).collect(bytes(REPORT_DATA_SIZE))
     if collected is None:
         raise ConfigurationError(f"attester {name} collects no Evidence")
     verifier = registry.verifier(name.removeprefix("simulated_"))

@@ -11,6 +11,8 @@ from rats_tls.simulation.intel_levels import PCE_SVN
 
 FMSPC = b"SIM\0\0\0"
 """Of simulated Intel platforms: no genuine platform has it, so no genuine document is ever taken for theirs."""
+FMSPCS = tuple(FMSPC[:5] + bytes((number,)) for number in range(4))
+"""FMSPCs for which simulated services have TCB info; `FMSPC` is the first."""
 
 
 def simulated_measurement(what: str, size: int) -> bytes:
@@ -40,8 +42,8 @@ class IntelPlatformState:
         dynamic_platform: flag of the PCK certificate; the three flags exist under the Platform CA only.
         cached_keys: flag of the PCK certificate.
         smt_enabled: flag of the PCK certificate.
-        certification_data_type: 5 carries the PCK chain in the quote; 1 carries the PPID, and the chain is an
-            Endorsement.
+        certification_data_type: 5 carries the PCK chain in the quote; 1 carries the PPID and 3 its encrypted form (384
+            bytes), and the chain is an Endorsement.
         trailing: bytes behind the quote, as vendor buffers have them.
     """
 
@@ -62,7 +64,7 @@ class IntelPlatformState:
     dynamic_platform: bool = True
     cached_keys: bool = False
     smt_enabled: bool = True
-    certification_data_type: Literal[1, 5] = 5
+    certification_data_type: Literal[1, 3, 5] = 5
     trailing: bytes = b""
 
 

@@ -57,6 +57,7 @@ class VendorState:
         missing: Endorsements that are not handed out.
         issue_date: thisUpdate and issueDate of lists and documents, in place of an hour ago.
         next_update: nextUpdate of lists and documents, in place of 30 days behind the issue date.
+        list_number: CRLNumber of the revocation lists, in place of one more than are revoked.
     """
 
     revoked: Collection[SignedItem] = frozenset()
@@ -66,11 +67,12 @@ class VendorState:
     missing: Collection[EndorsementKind] = frozenset()
     issue_date: datetime | None = None
     next_update: datetime | None = None
+    list_number: int | None = None
 
     @property
     def crl_number(self) -> int:
         """CRLNumber of the revocation lists: a list that revokes is newer than one that does not."""
-        return 1 + len(self.revoked)
+        return 1 + len(self.revoked) if self.list_number is None else self.list_number
 
     def document_validity(self, item: SignedItem, now: datetime) -> Validity:
         """Give the dates of a list or document: issued an hour before the last full hour."""

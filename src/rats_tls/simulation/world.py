@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ from rats_tls.simulation.vendor_state import AmdVendorState, IntelVendorState
 
 ANCHORS_FILE = "trust-anchors.pem"
 _KEY_FILE = "simulated-{name}.key.pem"
+_LONGEST_NUMBER = 9
 _SECRET_FILE = "simulated-machine.secret"  # noqa: S105  # the name of a file
 _INTEL_KEYS = ("root", "processor", "platform", "tcb_signing")
 _WARNING = (
@@ -48,7 +51,7 @@ ATTESTERS: dict[str, tuple[type[Any], type[Any]]] = {
 
 
 class SimulatedWorld:
-    """Simulated vendors, one Intel platform and one AMD chip of each product.
+    """Simulated vendors, and as many Intel platforms and AMD chips of each product as are asked for, by number.
 
     AMD's keys are made when a product is first used; every other thing is there from the start.
 
@@ -61,11 +64,12 @@ class SimulatedWorld:
         self._store = KeyStore(directory)
         self._clock = clock
         self._amd: dict[Product, SimulatedAmdVendor] = {}
+        self._lock = threading.RLock()
         self._secret = self._store.get(_SECRET_FILE, lambda: os.urandom(32))
         if len(self._secret) != 32:
             raise ConfigurationError(f"{_SECRET_FILE}: got {len(self._secret)} bytes, expected 32")
         self.intel = SimulatedIntelVendor(IntelKeys(**{name: self._p256_key(name) for name in _INTEL_KEYS}))
-        self.intel_platform = SimulatedIntelPlatform(self.intel, self._derive(b"intel platform"))
+        self.intel_platform = self.intel_machine(0)
 
     @classmethod
     def create(
@@ -116,6 +120,10 @@ class SimulatedWorld:
         """
         if product not in PRODUCTS:
             raise ConfigurationError(f"product: got {product!r}, expected one of {', '.join(PRODUCTS)}")
+        with self._lock:
+            return self._amd_vendor(product)
+
+    def _amd_vendor(self, product: Product) -> SimulatedAmdVendor:
         if product not in self._amd:
             is_new = not self._store.contains(_amd_key_file(product, "ark"))
 
@@ -127,29 +135,51 @@ class SimulatedWorld:
                 self._write_anchors()
         return self._amd[product]
 
-    def amd_chip(self, product: Product) -> SimulatedAmdChip:
-        """Give the chip of `product`."""
-        return SimulatedAmdChip(self.amd(product), self._derive(f"amd chip {product}".encode()))
+    def amd_chip(self, product: Product, machine: int = 0) -> SimulatedAmdChip:
+        """Give chip number `machine` of `product`.
 
-    def attester(self, name: str, **settings: object) -> SimulatedAttester:
+        Raises:
+            ConfigurationError: no such number or product.
+        """
+        return SimulatedAmdChip(self.amd(product), self._derive(_of_machine(f"amd chip {product}", machine)))
+
+    def intel_machine(self, machine: int) -> SimulatedIntelPlatform:
+        """Give Intel platform number `machine`; number 0 is `intel_platform`.
+
+        Raises:
+            ConfigurationError: no such number.
+        """
+        return SimulatedIntelPlatform(self.intel, self._derive(_of_machine("intel platform", machine)))
+
+    def now(self) -> datetime:
+        """Give the time by the world's clock."""
+        return self._clock()
+
+    @property
+    def products(self) -> tuple[Product, ...]:
+        """The AMD products whose root there is."""
+        return tuple(self._amd)
+
+    def attester(self, name: str, *, machine: int = 0, **settings: object) -> SimulatedAttester:
         """Make an attester.
 
         Args:
             name: one of `ATTESTERS`.
+            machine: number of the platform or chip that it runs on.
             settings: fields of its state (`SgxState`, `TdxState`, `SnpState`) and of what its vendor publishes
                 (`IntelVendorState`, `AmdVendorState`).
 
         Raises:
-            ConfigurationError: no such attester or setting, or a value that does not fit its format.
+            ConfigurationError: no such attester, machine or setting, or a value that does not fit its format.
         """
         state_class, vendor_state_class = _classes_of(name)
         own, published = split_settings(name, settings, state_class, vendor_state_class)
         state, vendor_state = state_class(**own), vendor_state_class(**published)
         if isinstance(state, SgxState):
-            return SimulatedSgxEcdsaAttester(self.intel_platform, state, vendor_state, clock=self._clock)
+            return SimulatedSgxEcdsaAttester(self.intel_machine(machine), state, vendor_state, clock=self._clock)
         if isinstance(state, TdxState):
-            return SimulatedTdxEcdsaAttester(self.intel_platform, state, vendor_state, clock=self._clock)
-        return SimulatedSevSnpAttester(self.amd_chip(state.product), state, vendor_state, clock=self._clock)
+            return SimulatedTdxEcdsaAttester(self.intel_machine(machine), state, vendor_state, clock=self._clock)
+        return SimulatedSevSnpAttester(self.amd_chip(state.product, machine), state, vendor_state, clock=self._clock)
 
     def attester_from_texts(self, name: str, settings: Mapping[str, object]) -> SimulatedAttester:
         """Make an attester from settings as a command line gives them: texts, and names of whole states.
@@ -157,16 +187,18 @@ class SimulatedWorld:
         Args:
             name: one of `ATTESTERS`.
             settings: as for `attester`, values also as text (see `rats_tls.simulation.settings`), or the name of a
-                state with True: `out_of_date`, `revoked`, `wrong_module`, ...
+                state with True: `out_of_date`, `revoked`, `wrong_module`, ...; also `machine`.
 
         Raises:
             ConfigurationError: as `attester`; also a text that is no value of its setting.
         """
-        return self.attester(name, **settings_from_texts(name, _classes_of(name), settings))
+        others = {key: value for key, value in settings.items() if key != "machine"}
+        machine = _machine_number(settings.get("machine", 0))
+        return self.attester(name, machine=machine, **settings_from_texts(name, _classes_of(name), others))
 
-    def endorsements(self, name: str, **settings: object) -> Endorsements:
-        """Give the Endorsements that judge the Evidence of `attester(name, **settings)`."""
-        return self.attester(name, **settings).endorsements
+    def endorsements(self, name: str, *, machine: int = 0, **settings: object) -> Endorsements:
+        """Give the Endorsements that judge the Evidence of `attester(name, machine=machine, **settings)`."""
+        return self.attester(name, machine=machine, **settings).endorsements
 
     @property
     def trust_anchors(self) -> tuple[TrustAnchor, ...]:
@@ -213,6 +245,20 @@ class SimulatedWorld:
             if self._store.contains(_amd_key_file(product, "ark")):
                 self.amd(product)
         self._store.replace(ANCHORS_FILE, self.trust_anchors_pem)
+
+
+def _of_machine(what: str, machine: int) -> bytes:
+    if machine < 0:
+        raise ConfigurationError(f"machine: got {machine}, expected the number of a platform or chip, from 0")
+    # Number 0 has no number, so that worlds keep the machine that they were made with.
+    return (f"{what} {machine}" if machine else what).encode()
+
+
+def _machine_number(value: object) -> int:
+    text = str(value)
+    if isinstance(value, bool) or not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER):
+        raise ConfigurationError(f"machine: got {value!r}, expected the number of a platform or chip, from 0")
+    return int(text)
 
 
 def _amd_key_file(product: Product, name: AmdKeyName) -> str:

@@ -74,6 +74,7 @@ def refusal(name: str, **settings: object) -> Refusal:
         {},
         {"certificate_authority": "processor"},
         {"certification_data_type": 1},
+        {"certification_data_type": 3},
         {"levels_reversed": True},
         {"qe_auth": b""},
     ],

@@ -205,3 +205,30 @@ def test_signers_are_made_only_for_the_key_type_in_use(monkeypatch: pytest.Monke
     assert asked == ["ark", "ask"]
     world.attester("simulated_sev_snp", key_type="VLEK").collect(REPORT_DATA)
     assert asked == ["ark", "ask", "asvk"]
+
+
+def test_machines_have_numbers(tmp_path: Path) -> None:
+    made = create(tmp_path)
+    loaded = SimulatedWorld.load(tmp_path, clock=lambda: NOW)
+    assert made.intel_machine(0).ppid == made.intel_platform.ppid
+    assert made.amd_chip("Milan", 0).chip_id == made.amd_chip("Milan").chip_id
+    for number in (0, 1, 2):
+        assert loaded.intel_machine(number).encrypted_ppid == made.intel_machine(number).encrypted_ppid
+        assert loaded.amd_chip("Milan", number).chip_id == made.amd_chip("Milan", number).chip_id
+    assert len({made.intel_machine(number).ppid for number in range(3)}) == 3
+    assert len({made.amd_chip("Milan", number).chip_id for number in range(3)}) == 3
+
+
+def test_attesters_run_on_the_machine_that_is_named() -> None:
+    world = SimulatedWorld(clock=lambda: NOW)
+    report = world.attester("simulated_sev_snp", machine=1).collect(REPORT_DATA).evidence.data
+    assert report[0x1A0:0x1E0] == world.amd_chip("Milan", 1).chip_id
+    for named in (1, "1"):
+        attester = world.attester_from_texts("simulated_sgx_ecdsa", {"machine": named, "certification_data_type": "3"})
+        assert world.intel_machine(1).encrypted_ppid in attester.collect(REPORT_DATA).evidence.data
+    for number in (-1, -2):
+        with pytest.raises(ConfigurationError, match="machine: got -"):
+            world.attester("simulated_sgx_ecdsa", machine=number)
+    for wrong in ("-1", "one", True, "9" * 5000):
+        with pytest.raises(ConfigurationError, match="machine: got"):
+            world.attester_from_texts("simulated_sgx_ecdsa", {"machine": wrong})
