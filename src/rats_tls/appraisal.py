@@ -89,6 +89,11 @@ class Appraiser:
         """The policy that judges."""
         return self._policy
 
+    @property
+    def anchors(self) -> tuple[TrustAnchor, ...]:
+        """The trust anchors."""
+        return self._anchors
+
     def appraise_certificate(
         self,
         certificate: bytes,

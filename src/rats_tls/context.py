@@ -21,7 +21,7 @@ from rats_tls.context_checks import require_kinds
 from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.binding import Binding
-from rats_tls.core.endorsements import Endorsements
+from rats_tls.core.endorsements import Endorsement, Endorsements
 from rats_tls.core.errors import (
     ConfigurationError,
     InternalError,
@@ -34,7 +34,9 @@ from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.core.results import AttestationResult, ConnectionFacts
 from rats_tls.core.tls import Role, TlsWrapper
 from rats_tls.credentials import CredentialSource
+from rats_tls.endorsements.service import EndorsementService
 from rats_tls.listener import Listener
+from rats_tls.lookups import Lookups
 from rats_tls.policy import Policy
 from rats_tls.workers import Workers
 
@@ -68,7 +70,7 @@ class Context:
         crypto: crypto wrapper, instance or name.
         trust_anchors: anchors to use beside the vendors' pinned roots.
         vendor_roots: whether the vendors' pinned roots are anchors too.
-        endorsements: local Endorsements.
+        endorsements: local Endorsements, or a service that also looks up what an appraisal misses.
         provide_endorsements: send the peer, in the preamble, the Endorsements that came with this side's Evidence.
         endorsements_in_certificate: also put them into the certificate (Intel only; C readers abort on it).
         custom_claims: names and values bound to this side's Evidence and delivered to the peer.
@@ -100,7 +102,7 @@ class Context:
         crypto: CryptoWrapper | str = "openssl",
         trust_anchors: Sequence[TrustAnchor] = (),
         vendor_roots: bool = True,
-        endorsements: Endorsements | None = None,
+        endorsements: Endorsements | EndorsementService | None = None,
         provide_endorsements: bool = False,
         endorsements_in_certificate: bool = False,
         custom_claims: Mapping[str, bytes] | None = None,
@@ -141,12 +143,14 @@ class Context:
                 crypto=self._crypto,
                 trust_anchors=trust_anchors,
                 vendor_roots=vendor_roots,
-                endorsements=endorsements,
+                endorsements=endorsements if isinstance(endorsements, Endorsements) else None,
                 limits=limits,
             )
             if policy is not None
             else None
         )
+        service = endorsements if isinstance(endorsements, EndorsementService) else None
+        self._lookups = Lookups(service, self._appraiser.anchors) if service and self._appraiser else None
         self._credentials = CredentialSource(
             self._attester,
             self._crypto,
@@ -314,24 +318,29 @@ class Context:
         """
         if self._appraiser is None or self._confirm is not None:
             return None
-        return self._ask(self._appraiser.recall_certificate, needed)
+        more = self._lookups.remembered(needed.certificate) if self._lookups is not None else ()
+        return self._ask(self._appraiser.recall_certificate, needed, self._clock(), more)
 
     def appraise(self, needed: AppraisalNeeded) -> AttestationResult:
         """Judge the peer of a connection, and have the application confirm. Raises RatsTlsError to refuse it."""
         if self._appraiser is None:
             raise InternalError("an appraisal was asked for where no policy is")
-        result = self._ask(self._appraiser.appraise_certificate, needed)
+        now = self._clock()
+        appraise = partial(self._ask, self._appraiser.appraise_certificate, needed, now)
+        result = appraise(()) if self._lookups is None else self._lookups.judge(needed.certificate, appraise, now)
         if self._confirm is not None:
             _require_confirmed(self._confirm, result, needed)
         return result
 
-    def _ask(self, judgement: Callable[..., _T], needed: AppraisalNeeded) -> _T:
+    def _ask(
+        self, judgement: Callable[..., _T], needed: AppraisalNeeded, now: datetime, more: tuple[Endorsement, ...]
+    ) -> _T:
         return judgement(
             needed.certificate,
-            now=self._clock(),
+            now=now,
             possession_proved=needed.binding is not Binding.NONE,
             preamble=needed.preamble,
-            peer_endorsements=needed.endorsements,
+            peer_endorsements=(*needed.endorsements, *more),
             connection=ConnectionFacts(tls=needed.facts, tls_wrapper=self._tls_text),
         )
 

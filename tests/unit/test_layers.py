@@ -69,7 +69,7 @@ LAYERS = (
         pure=True,
     ),
     Layer(name="policy", modules=("policy",), imports=("formats",)),
-    Layer(name="endorsements", modules=("endorsements",), imports=("formats",), libraries=("urllib3",)),
+    Layer(name="endorsements", modules=("endorsements",), imports=("formats",), libraries=("cbor2", "urllib3")),
     Layer(name="attesters", modules=("attesters",), imports=("formats",)),
     Layer(name="verifiers", modules=("verifiers",), imports=("formats",), pure=True),
     Layer(name="crypto_wrappers", modules=("crypto_wrappers",), libraries=("cryptography",)),

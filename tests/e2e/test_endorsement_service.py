@@ -1,0 +1,169 @@
+"""Connections whose Endorsements are looked up: at simulated vendor services, in a store, during outages."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rats_tls.context import Context
+from rats_tls.core.endorsements import EndorsementKind
+from rats_tls.core.errors import AppraisalError, EndorsementMissingError, ExpiredError, RatsTlsError
+from rats_tls.endorsements.amd_kds import AmdKds
+from rats_tls.endorsements.intel_pcs import Pccs
+from rats_tls.endorsements.service import EndorsementService
+from rats_tls.endorsements.store import EndorsementStore
+from rats_tls.simulation.services.faults import NO_FAULTS, Faults
+from rats_tls.simulation.services.vendors import SimulatedServices
+from support.sides import SGX, SNP, Clock, connected_pair, context, policy_for, served
+from support.simulated import world
+
+TEES = (SGX, SNP)
+
+
+@pytest.fixture
+def vendors() -> Iterator[SimulatedServices]:
+    with SimulatedServices(world(), products=("Milan",)) as services:
+        yield services
+
+
+def service(vendors: SimulatedServices, store: EndorsementStore | None = None) -> EndorsementService:
+    authority = vendors.certificate_authority
+    return EndorsementService(
+        (Pccs(vendors.intel_pccs.url, ca=authority), AmdKds(base_url=vendors.amd_kds.url, ca=authority)), store=store
+    )
+
+
+def server(tee: str) -> Context:
+    return context(tee, provide_endorsements=False)
+
+
+def client(tee: str, endorsements: EndorsementService, **more: Any) -> Context:
+    return context(None, tee, endorsements=endorsements, **more)
+
+
+def exchange(one: Context, other: Context) -> None:
+    ends = connected_pair(one, other)
+    ends[1].sendall(b"hello")
+    assert ends[0].recv(5) == b"hello"
+    for end in ends:
+        end.close()
+
+
+def refusal(one: Context, other: Context) -> RatsTlsError:
+    """Give the error with which the client refuses."""
+    with served(one, lambda _: None) as (address, _), pytest.raises(RatsTlsError) as caught:
+        other.connect(address, timeout=30)
+    return caught.value
+
+
+def asked(vendors: SimulatedServices) -> int:
+    return sum(sum(web.requests.values()) for web in vendors.all)
+
+
+@pytest.mark.parametrize("tee", TEES)
+def test_what_is_missing_is_fetched_once(vendors: SimulatedServices, tee: str) -> None:
+    judging = client(tee, service(vendors))
+    exchange(server(tee), judging)
+    first = asked(vendors)
+    assert 0 < first < 8
+    for _ in range(3):
+        exchange(server(tee), judging)
+    assert asked(vendors) == first
+
+
+@pytest.mark.parametrize("tee", TEES)
+def test_without_sources_the_refusal_names_what_is_missing(tee: str) -> None:
+    error = refusal(server(tee), client(tee, EndorsementService()))
+    assert isinstance(error, EndorsementMissingError)
+    assert error.missing
+
+
+@pytest.mark.parametrize("tee", TEES)
+def test_a_source_that_is_down_is_named_in_the_refusal(vendors: SimulatedServices, tee: str) -> None:
+    for web in vendors.all:
+        web.faults = Faults(down=True)
+    error = refusal(server(tee), client(tee, service(vendors)))
+    assert isinstance(error, EndorsementMissingError)
+    assert "pccs 127.0.0.1" in str(error) or "amd-kds" in str(error)
+
+
+@pytest.mark.parametrize("tee", TEES)
+def test_what_was_kept_outlives_an_outage_and_the_process(vendors: SimulatedServices, tee: str, tmp_path: Path) -> None:
+    exchange(server(tee), client(tee, service(vendors, EndorsementStore(tmp_path))))
+    for web in vendors.all:
+        web.faults = Faults(down=True)
+    store = EndorsementStore(tmp_path)
+    assert store.entries()
+    exchange(server(tee), client(tee, service(vendors, store)))
+
+
+@pytest.mark.parametrize("tee", TEES)
+def test_after_expiry_without_a_source_every_connection_fails_and_the_item_is_named(
+    vendors: SimulatedServices, tee: str, tmp_path: Path
+) -> None:
+    store = EndorsementStore(tmp_path)
+    clock = Clock()
+    judging = client(tee, service(vendors, store), clock=clock)
+    exchange(server(tee), judging)
+    for web in vendors.all:
+        web.faults = Faults(down=True)
+    first = min(stored.expires for stored in store.entries())
+    clock.now = first + timedelta(minutes=1)
+    policy = policy_for(tee, max_evidence_age="any")
+    late = context(None, policy, endorsements=service(vendors, store), clock=clock)
+    serving = context(tee, provide_endorsements=False, clock=clock)
+    for _ in range(2):
+        error = refusal(serving, late)
+        assert isinstance(error, ExpiredError | EndorsementMissingError)
+        assert re.search(r"expired|list|info|identity|crl", str(error))
+
+
+def test_a_refused_policy_asks_for_nothing(vendors: SimulatedServices) -> None:
+    """Attacks 4.2: whoever connects could else spend the quota."""
+    policy = policy_for(SGX, mr_enclave=bytes(32))
+    error = refusal(server(SGX), context(None, policy, endorsements=service(vendors)))
+    assert isinstance(error, AppraisalError)
+    assert asked(vendors) == 0
+
+
+def test_garbage_is_not_kept(vendors: SimulatedServices, tmp_path: Path) -> None:
+    vendors.amd_kds.faults = Faults(garbage=True)
+    store = EndorsementStore(tmp_path)
+    assert isinstance(refusal(server(SNP), client(SNP, service(vendors, store))), EndorsementMissingError)
+    assert store.entries() == ()
+    vendors.amd_kds.faults = NO_FAULTS
+
+
+def test_many_connections_at_once_fetch_an_item_once(vendors: SimulatedServices) -> None:
+    judging = client(SNP, service(vendors))
+    serving = server(SNP)
+    failed: list[BaseException] = []
+
+    def connect() -> None:
+        try:
+            exchange(serving, judging)
+        except BaseException as error:  # noqa: BLE001  # shown by the test
+            failed.append(error)
+
+    threads = [threading.Thread(target=connect) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failed == []
+    vceks = [count for path, count in vendors.amd_kds.requests.items() if "/vcek/v1/Milan/" in path and "?" in path]
+    assert sum(vceks) <= 1 or len(vceks) == 1
+
+
+def test_stored_items_are_found_by_kind_and_anchor(vendors: SimulatedServices, tmp_path: Path) -> None:
+    store = EndorsementStore(tmp_path)
+    exchange(server(SNP), client(SNP, service(vendors, store)))
+    kinds = {stored.endorsement.kind for stored in store.entries()}
+    assert EndorsementKind.AMD_VEK in kinds
+    assert len({stored.anchor for stored in store.entries()}) == 1

@@ -1,0 +1,142 @@
+"""The store on disk: newest, bounded, shared, and readable whatever happens to who writes."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
+from rats_tls.core.errors import ConfigurationError
+from rats_tls.endorsements.store import FILE_NAME, EndorsementStore, StoredEndorsement
+
+ANCHOR, OTHER = b"a" * 32, b"b" * 32
+START = datetime(2026, 1, 1, tzinfo=UTC)
+WRITER = """
+import sys
+from datetime import datetime, timedelta, UTC
+from rats_tls.core.endorsements import Endorsement, EndorsementKind
+from rats_tls.endorsements.store import EndorsementStore, StoredEndorsement
+store = EndorsementStore(sys.argv[1])
+print("ready", flush=True)
+number = 0
+while True:
+    number += 1
+    time = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
+    chip = number % 50
+    item = Endorsement(kind=EndorsementKind.AMD_VEK, data=bytes([chip]) * 2000, issuer_chain=(bytes([chip]) * 10,))
+    store.keep([StoredEndorsement(anchor=b"a" * 32, lookup=f"chip {chip}", endorsement=item, issued=time,
+        expires=time + timedelta(days=1), kept=time)])
+"""
+
+
+def key(name: str) -> MissingEndorsement:
+    return MissingEndorsement(kind=EndorsementKind.AMD_VEK, key=(("hwid", name),))
+
+
+def stored(name: str, data: bytes = b"data", *, anchor: bytes = ANCHOR, day: int = 0) -> StoredEndorsement:
+    issued = START + timedelta(days=day)
+    return StoredEndorsement(
+        anchor=anchor,
+        lookup=str(key(name)),
+        endorsement=Endorsement(
+            kind=EndorsementKind.AMD_VEK, data=data, signature=b"s" * 64, issuer_chain=(b"one", b"two")
+        ),
+        issued=issued,
+        expires=issued + timedelta(days=30),
+        kept=START,
+    )
+
+
+def test_what_is_kept_is_found_whole(tmp_path: Path) -> None:
+    item = stored("1")
+    EndorsementStore(tmp_path).keep([item])
+    again = EndorsementStore(tmp_path)
+    assert again.find(key("1"), [ANCHOR]) == (item,)
+    assert again.entries() == (item,)
+    assert again.find(key("2"), [ANCHOR]) == ()
+
+
+def test_an_item_is_found_under_its_anchor_only(tmp_path: Path) -> None:
+    store = EndorsementStore(tmp_path)
+    store.keep([stored("1", b"simulated", anchor=OTHER), stored("1", b"genuine")])
+    assert [found.endorsement.data for found in store.find(key("1"), [ANCHOR])] == [b"genuine"]
+    assert store.find(key("1"), []) == ()
+
+
+@pytest.mark.parametrize("days", [(0, 1), (1, 0)])
+def test_the_newest_stays(tmp_path: Path, days: tuple[int, int]) -> None:
+    store = EndorsementStore(tmp_path)
+    for day in days:
+        store.keep([stored("1", bytes([day]), day=day)])
+    assert [found.endorsement.data for found in store.find(key("1"), [ANCHOR])] == [b"\1"]
+
+
+def test_its_size_is_bounded_and_what_expires_first_goes_first(tmp_path: Path) -> None:
+    store = EndorsementStore(tmp_path, most_bytes=5000)
+    store.keep([stored(str(number), bytes(1000), day=9 - number) for number in range(10)])
+    assert [found.lookup for found in store.entries()] == [str(key(str(number))) for number in (3, 2, 1, 0)]
+
+
+def test_prune_takes_what_has_expired(tmp_path: Path) -> None:
+    store = EndorsementStore(tmp_path)
+    store.keep([stored("old"), stored("new", day=5)])
+    assert store.prune(START + timedelta(days=31)) == 1
+    assert [found.lookup for found in store.entries()] == [str(key("new"))]
+
+
+@pytest.mark.parametrize(
+    "content", [b"this is no database, and long enough to be looked at" * 40, b"SQLite format 3\0" + bytes(4000)]
+)
+def test_a_file_that_is_no_store_is_one_clear_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE_NAME).write_bytes(content)
+    with pytest.raises(ConfigurationError, match=FILE_NAME):
+        EndorsementStore(tmp_path)
+
+
+def test_a_directory_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ConfigurationError, match="store"):
+        EndorsementStore(tmp_path / "file" / "store")
+
+
+def test_a_forked_child_reads_and_writes(tmp_path: Path) -> None:
+    store = EndorsementStore(tmp_path)
+    store.keep([stored("parent")])
+    child = os.fork()
+    if child == 0:
+        try:
+            assert store.find(key("parent"), [ANCHOR])
+            store.keep([stored("child")])
+        except BaseException:  # noqa: BLE001  # told by the exit code
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert store.find(key("child"), [ANCHOR])
+
+
+def test_a_writer_killed_at_any_moment_leaves_a_store_that_reads(tmp_path: Path) -> None:
+    """100 moments; what is read afterwards is whole, each time."""
+    chance = random.Random(1)
+    for _ in range(100):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, env={**os.environ}
+        )
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"ready\n"
+        time.sleep(chance.random() * 0.02)
+        writer.send_signal(signal.SIGKILL)
+        writer.wait(20)
+        writer.stdout.close()
+        for found in EndorsementStore(tmp_path).entries():
+            chip = int(found.lookup.split()[1])
+            assert found.endorsement.data == bytes([chip]) * 2000
+            assert found.endorsement.issuer_chain == (bytes([chip]) * 10,)
+    assert EndorsementStore(tmp_path).entries()
