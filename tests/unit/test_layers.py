@@ -86,6 +86,7 @@ LAYERS = (
         modules=("inspection",),
         imports=("formats", "certificates", "endorsements", "policy", "registry", "files", "channel_settings"),
     ),
+    Layer(name="explanation", modules=("explanation",), imports=("policy",), libraries=("cryptography",), pure=True),
     Layer(
         name="simulation",
         modules=("simulation",),
@@ -100,7 +101,7 @@ LAYERS = (
         modules=("cli", "__main__"),
         imports=(
             *PUBLIC,
-            *("registry", "simulation", "inspection"),
+            *("registry", "simulation", "inspection", "explanation"),
         ),
         libraries=("click", "rich"),
     ),
