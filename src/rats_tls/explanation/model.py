@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from rats_tls.core.anchors import AnchorKind
 from rats_tls.core.checks import Check, Mismatch, Stage, Verdict, time_text
 from rats_tls.core.claims import TeeClaims
 from rats_tls.core.errors import AppraisalError, EndorsementMissingError, RatsTlsError
@@ -89,7 +90,8 @@ def explain_result(result: AttestationResult, *, subject: str, policy: Policy | 
     entries = [entry for entry in policy.entries if entry.name == result.policy_entry] if policy is not None else []
     facts = [("bound by", f"{result.binding.value}: {result.binding_note}")]
     if result.anchor is not None:
-        facts.append(("anchor", f"{result.anchor.name} ({result.anchor.kind.value})"))
+        worth = "simulated: proves nothing" if result.anchor.kind is AnchorKind.SIMULATED else result.anchor.kind.value
+        facts.append(("anchor", f"{result.anchor.name} ({worth})"))
     if result.issued_at is not None:
         facts.append(("evidence of", f"{time_text(result.issued_at)} (the attester's own claim)"))
     if result.valid_until is not None:
@@ -142,7 +144,7 @@ def explain_refusal(
         mismatches=error.mismatches if isinstance(error, AppraisalError) else (),
         missing=_missing(error),
         not_done=error.not_done if isinstance(error, AppraisalError) else (),
-        stages=_stages(error.checks, _ENDED),
+        stages=_stages(_without_mismatches(error), _ENDED),
         tcb=tcb_tables(error.claims, entries),
         judged_at=judged_at,
     )
@@ -153,6 +155,16 @@ def _reason(error: RatsTlsError) -> str:
         count = len(error.mismatches)
         return f"the policy does not accept it: {count} mismatch{'es' if count != 1 else ''}"
     return error.message
+
+
+def _without_mismatches(error: RatsTlsError) -> Sequence[Check]:
+    """Give the checks; what the one of the policy says again of every mismatch stands among the mismatches."""
+    if not isinstance(error, AppraisalError) or not error.mismatches:
+        return error.checks
+    return [
+        replace(check, got="the mismatches listed above") if check.got == error.message else check
+        for check in error.checks
+    ]
 
 
 def _missing(error: RatsTlsError) -> tuple[str, ...]:

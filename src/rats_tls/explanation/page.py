@@ -94,7 +94,7 @@ class _Page:
     def _tcb(self, table: TcbTable) -> str:
         rows = [(row, "") for row in table.rows]
         newest = "" if table.behind else "<p>Not behind.</p>\n"
-        return self._facts(table.facts) + newest + self._table(table.columns, rows)
+        return self._facts(table.facts) + newest + self._table(table.columns, rows, short=True)
 
     def _not_checked(self) -> str:
         rows = [
@@ -119,14 +119,15 @@ class _Page:
         return self._table(("stage", "check", "verdict", "expected", "got", "source"), rows)
 
     # --- what tables share ----------------------------------------------------------------------------------------
-    def _table(self, columns: Sequence[str], rows: Iterable[tuple[Sequence[str], str]]) -> str:
+    def _table(self, columns: Sequence[str], rows: Iterable[tuple[Sequence[str], str]], *, short: bool = False) -> str:
         # The roles say what the narrow layout, which is none of a table's, would hide from screen readers.
         body = "".join(self._bounded(_row(columns, cells, kind) for cells, kind in rows))
         if not body:
             return ""
         head = "".join(f'<th scope="col" role="columnheader">{_value(column)}</th>' for column in columns)
+        kind = _attribute("class", "short" if short else "")
         return (
-            f'<table role="table">\n<thead role="rowgroup"><tr role="row">{head}</tr></thead>\n'
+            f'<table role="table"{kind}>\n<thead role="rowgroup"><tr role="row">{head}</tr></thead>\n'
             f'<tbody role="rowgroup">\n{body}</tbody>\n</table>\n'
         )
 
@@ -151,12 +152,16 @@ def _row(columns: Sequence[str], cells: Sequence[str], kind: str) -> str:
         f'<td role="cell" data-label="{_value(column)}"{_class(column, cell)}>{_lines(cell)}</td>'
         for column, cell in zip(columns, cells, strict=True)
     )
-    return f'<tr role="row"{f" class={chr(34)}{kind}{chr(34)}" if kind else ""}>{made}</tr>\n'
+    return f'<tr role="row"{_attribute("class", kind)}>{made}</tr>\n'
 
 
 def _class(column: str, cell: str) -> str:
     names = [name for name, given in (("verdict", column == "verdict"), ("empty", not cell)) if given]
-    return f' class="{" ".join(names)}"' if names else ""
+    return _attribute("class", " ".join(names))
+
+
+def _attribute(name: str, value: str) -> str:
+    return f' {name}="{_value(value)}"' if value else ""
 
 
 def _lines(text: str) -> str:

@@ -38,6 +38,9 @@ table { width: 100%; border-collapse: collapse; font-size: .875rem; margin-top: 
 th { text-align: left; color: var(--quiet); font-weight: 600; }
 th, td { padding: .4rem .6rem .4rem 0; vertical-align: top; border-bottom: 1px solid var(--line); }
 td { min-width: 4rem; }
+td[data-label="check"], td[data-label="field"], td[data-label="source"] { overflow-wrap: break-word; }
+table.short { width: auto; }
+table.short th, table.short td { padding-right: 2.5rem; }
 td.verdict { font-weight: 600; white-space: nowrap; }
 tr.passed .verdict { color: var(--good); }
 tr.failed .verdict { color: var(--bad); }

@@ -87,9 +87,10 @@ def _standing_table(standing: TcbStanding, floors: dict[str, tuple[int, _Floor]]
     if standing.advisories:
         facts.append(("advisories", ", ".join(standing.advisories)))
     behind = {item.component: item for item in standing.behind}
-    below = [name for name, (got, floor) in floors.items() if floor.above(got) and name not in behind]
+    below = {name for name, (got, floor) in floors.items() if floor.above(got)}
+    shown = [name for name in floors if name in behind or name in below] or list(behind)
     rows: list[tuple[str, ...]] = []
-    for name in (*behind, *below):
+    for name in shown:
         lacking = behind.get(name)
         got, floor = floors[name] if name in floors else (lacking.got if lacking is not None else 0, _Floor(()))
         rows.append((name, str(got), str(lacking.newest) if lacking is not None else _ABSENT, str(floor)))
