@@ -170,6 +170,6 @@ def _lines(text: str) -> str:
 
 def _value(text: str, limit: int = _MAX_VALUE) -> str:
     """Make text safe to stand in an element or a quoted attribute, and cut it."""
-    safe = printable(text)
-    cut = safe if len(safe) <= limit else safe[:limit] + _CUT
+    safe = printable(text[:limit])
+    cut = safe if len(text) <= limit and len(safe) <= limit else safe[:limit] + _CUT
     return html.escape(cut)

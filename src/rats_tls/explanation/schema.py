@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Union, get_args, get_origin, get_type_hints
 
 from rats_tls.core.checks import Check, Mismatch, Stage
-from rats_tls.core.claims import IntelTcb, TeeClaims
+from rats_tls.core.claims import IntelTcb, NullClaims, SgxClaims, SnpClaims, TdxClaims, TeeClaims
 from rats_tls.core.documents import Json
 from rats_tls.core.endorsements import MissingEndorsement
 from rats_tls.core.evidence import TeeType
@@ -30,6 +30,12 @@ _SIMPLE: dict[object, Schema] = {
     float: {"type": "number"},
     type(None): {"type": "null"},
     Stage: {"enum": [stage.name.lower() for stage in Stage]},
+}
+_CLAIMS = {
+    TeeType.SGX_ECDSA: SgxClaims,
+    TeeType.TDX_ECDSA: TdxClaims,
+    TeeType.SEV_SNP: SnpClaims,
+    TeeType.NULL: NullClaims,
 }
 
 
@@ -53,8 +59,14 @@ def _accepted(definitions: dict[str, Json]) -> Schema:
         "tee_type": _schema_of(TeeType, definitions),
         "debug": {"type": ["boolean", "null"]},
         **_properties(AttestationResult, definitions),
+        "submodules": _submodules(definitions),
     }
     return _object(properties)
+
+
+def _submodules(definitions: dict[str, Json]) -> Schema:
+    claims: dict[str, Json] = {tee.value: _schema_of(kind, definitions) for tee, kind in _CLAIMS.items()}
+    return {"type": "object", "properties": claims, "minProperties": 1, "additionalProperties": False}
 
 
 def _refused(definitions: dict[str, Json]) -> Schema:

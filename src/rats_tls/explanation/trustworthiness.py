@@ -65,7 +65,7 @@ CLAIM_OF_FIELD: dict[str, str | None] = {
             *("allowed_miscselect", "rtmr0", "mr_config_id", "mr_owner", "mr_owner_config", "mr_service_td"),
             *("require_sept_ve_disable", "allow_migratable", "allowed_td_attributes", "required_td_attributes"),
             *("allowed_xfam", "host_data", "vmpl", "allow_migration_agent", "allow_smt", "allow_cxl"),
-            *("allowed_policy_bits", "required_policy_bits", "min_abi_version"),
+            *("allowed_policy_bits", "required_policy_bits", "min_policy_abi"),
         ),
         CONFIGURATION,
     ),
@@ -99,9 +99,9 @@ _OF_REFUSAL: dict[Refusal, tuple[Tier, Vector]] = {
 
 def tier_of(value: int) -> Tier:
     """Give the tier of one claim (AR4SI 3.2)."""
-    size = abs(value) - (value < -1)  # the negative ranges begin one further out
-    if size <= 1:
+    if -1 <= value <= 1:
         return Tier.NONE
+    size = abs(value) - (value < 0)  # the negative ranges begin one further out
     if size < _UNSAFE:
         return Tier.AFFIRMING
     return Tier.WARNING if size < _CONTRAINDICATED else Tier.CONTRAINDICATED
