@@ -16,7 +16,8 @@ from rats_tls.explanation.tcb import TcbTable, tcb_tables
 from rats_tls.policy import Entry, Policy
 
 _ENDED = "not reached: the judgement had ended before it"
-_NOTHING_TO_CHECK = "this TEE has nothing to check there"
+_NOTHING_TO_CHECK = "nothing to check at this stage for this TEE"
+_NOT_AUTHENTICATED = ("note", "not authenticated: what the Evidence says of itself")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +108,7 @@ def explain_result(result: AttestationResult, *, subject: str, policy: Policy | 
         mismatches=(),
         missing=(),
         not_done=(),
-        stages=_stages(result.checks, _NOTHING_TO_CHECK),
+        stages=_stages(result.checks, ended=Stage.POLICY),
         tcb=tcb_tables(result.claims, entries),
         judged_at=result.judged_at,
     )
@@ -124,17 +125,17 @@ def explain_refusal(
         judged_at: the time of the judgement.
         policy: the policy that judged, for the floors of its entries.
     """
-    judged = isinstance(error, AppraisalError)
+    authentic = isinstance(error, AppraisalError) and error.authenticated
     entries: Sequence[Entry] = ()
     if policy is not None and error.claims is not None:
         entries = policy.entries_for(error.claims.tee_type)
     facts = list(_tee_facts(error.claims))
-    if judged or error.claims is not None:
-        authentic = isinstance(error, AppraisalError) and error.authenticated
+    if error.claims is not None:
         facts.append(("claims are", "authentic" if authentic else "not authenticated"))
     facts.append(("exit code", str(int(error.refusal.exit_code))))
     if policy is not None:
         facts.append(("policy digest", policy.digest.hex()))
+    tables = tcb_tables(error.claims, entries)
     return Explanation(
         subject=subject,
         accepted=False,
@@ -144,8 +145,8 @@ def explain_refusal(
         mismatches=error.mismatches if isinstance(error, AppraisalError) else (),
         missing=_missing(error),
         not_done=error.not_done if isinstance(error, AppraisalError) else (),
-        stages=_stages(_without_mismatches(error), _ENDED),
-        tcb=tcb_tables(error.claims, entries),
+        stages=_stages(_without_mismatches(error), ended=_end(error)),
+        tcb=tables if authentic else tuple(map(_not_authenticated, tables)),
         judged_at=judged_at,
     )
 
@@ -188,10 +189,21 @@ def _tee_facts(claims: TeeClaims | None) -> tuple[tuple[str, str], ...]:
     return tuple(facts)
 
 
-def _stages(checks: Sequence[Check], why_none: str) -> tuple[StageChecks, ...]:
+def _not_authenticated(table: TcbTable) -> TcbTable:
+    return replace(table, facts=(*table.facts, _NOT_AUTHENTICATED))
+
+
+def _end(error: RatsTlsError) -> Stage:
+    """Give the stage at which a judgement ended: that of the failure, or the last at which something was checked."""
+    failed = [check.stage for check in error.checks if check.got == error.message]
+    return failed[0] if failed else max((check.stage for check in error.checks), default=Stage.DECODE)
+
+
+def _stages(checks: Sequence[Check], *, ended: Stage) -> tuple[StageChecks, ...]:
     stages = []
     for stage in Stage:
         found = tuple(check for check in checks if check.stage is stage)
         title = "TCB" if stage is Stage.TCB else stage.name.lower().replace("_", " ")
+        why_none = _ENDED if stage > ended or not checks else _NOTHING_TO_CHECK
         stages.append(StageChecks(title=title, checks=found, why_none=None if found else why_none))
     return tuple(stages)

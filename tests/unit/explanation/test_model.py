@@ -54,6 +54,19 @@ def test_a_bad_signature_ends_the_judgement() -> None:
     assert explained.tcb == ()
 
 
+def test_a_stage_without_checks_before_the_end_was_not_missed() -> None:
+    stages = {stage.title: stage for stage in case("snp out of date").explained().stages}
+    assert stages["TCB"].why_none == "nothing to check at this stage for this TEE"
+    assert stages["policy"].why_none is None
+
+
+def test_the_tcb_of_evidence_that_is_not_authentic_is_marked() -> None:
+    (table,) = case("changed snp").explained().tcb
+    assert ("note", "not authenticated: what the Evidence says of itself") in table.facts
+    (table,) = case("snp out of date").explained().tcb
+    assert "note" not in dict(table.facts)
+
+
 def test_missing_endorsements_and_what_they_kept_from_being_done() -> None:
     explained = case("missing and other").explained()
     assert len(explained.missing) == 1
@@ -71,7 +84,7 @@ def test_a_waived_check_is_shown_as_not_checked() -> None:
 def test_null_has_nothing_to_check_in_most_stages() -> None:
     explained = case("null").explained()
     assert dict(explained.facts)["TEE"] == "none: nothing is proved"
-    assert {stage.why_none for stage in explained.stages} == {None, "this TEE has nothing to check there"}
+    assert {stage.why_none for stage in explained.stages} == {None, "nothing to check at this stage for this TEE"}
 
 
 def test_a_refusal_before_any_check() -> None:
