@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from support.pages import CHROMIUM
 from support.paths import TESTS, VECTORS, vectors_available, vectors_required
 
 # Machines are shared and slow at times: no deadlines.
@@ -53,7 +54,9 @@ def pytest_report_header() -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say it at the end too: `-q` prints no header."""
+    """Say it at the end too: `-q` prints no header. Likewise where there is no Chromium to render pages."""
+    if CHROMIUM is None:
+        terminalreporter.write_line("Chromium: absent; pages are parsed and not rendered", yellow=True)
     if not vectors_available():
         terminalreporter.write_line(_absence(), yellow=True)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from rats_tls.appraisal_checks import (
@@ -33,6 +33,7 @@ from rats_tls.certificates.registry import read_attested_certificate
 from rats_tls.core.anchors import TrustAnchor, anchors_digest
 from rats_tls.core.binding import REPORT_DATA_SIZE, Binding, equal_report_data
 from rats_tls.core.checks import Check, Stage, shorten
+from rats_tls.core.claims import TeeClaims
 from rats_tls.core.endorsements import Endorsement, Endorsements
 from rats_tls.core.errors import (
     BindingError,
@@ -47,6 +48,14 @@ from rats_tls.core.refusals import Refusal
 from rats_tls.core.results import _APPRAISAL_SEAL, AttestationResult, ConnectionFacts
 from rats_tls.core.verification import DecodedEvidence, Problem, Verification
 from rats_tls.policy import Entry, Evaluation, Facts, Policy
+
+
+@dataclass(slots=True)
+class _Found:
+    """What one judgement has found so far: an error takes it along."""
+
+    checks: list[Check] = field(default_factory=list)
+    claims: TeeClaims | None = None
 
 
 class Appraiser:
@@ -217,12 +226,14 @@ class Appraiser:
     def _judge(
         self, subject: Subject, endorsements: Endorsements, now: datetime, connection: ConnectionFacts | None
     ) -> AttestationResult:
-        checks: list[Check] = []
+        found = _Found()
         try:
-            return self._judge_in_order(subject, endorsements, now, connection, checks)
+            return self._judge_in_order(subject, endorsements, now, connection, found)
         except RatsTlsError as error:
             if not error.checks:
-                error.checks = (*sorted(checks, key=lambda check: check.stage), *failed_check(error, checks))
+                checks = sorted(found.checks, key=lambda check: check.stage)
+                error.checks = (*checks, *failed_check(error, checks))
+            error.claims = found.claims
             raise
         except Exception as error:  # of a plug-in: crypto wrapper, or a Verifier that gives something else
             raise InternalError(
@@ -235,8 +246,9 @@ class Appraiser:
         endorsements: Endorsements,
         now: datetime,
         connection: ConnectionFacts | None,
-        checks: list[Check],
+        found: _Found,
     ) -> AttestationResult:
+        checks = found.checks
         # (1) Decode.
         tee_type = tee_type_of(subject.evidence)
         verifier = choose_verifier(self._policy, self._verifiers, tee_type, subject.evidence)
@@ -254,6 +266,7 @@ class Appraiser:
                 f"Verifier {verifier.name}: got claims of {verification.claims.tee_type}, expected {tee_type}",
                 refusal=Refusal.VERIFIER_FAILED,
             )
+        found.claims = verification.claims
         checks.extend(verification.checks)
         if decoded is not None and decoded.not_covered:
             checks.append(uncovered(decoded.not_covered))

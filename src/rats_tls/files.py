@@ -1,4 +1,4 @@
-"""Reads what users have in files: policies, trust anchors, Endorsements, Evidence and certificates that carry it."""
+"""What users have in files: policies, trust anchors, Endorsements, Evidence and certificates that carry it."""
 
 from __future__ import annotations
 
@@ -45,6 +45,18 @@ def read_file(path: Path | str, *, limit: int = MAX_FILE) -> bytes:
     if len(data) > limit:
         raise ConfigurationError(f"{path}: larger than {limit} bytes")
     return data
+
+
+def write_file(path: Path | str, data: bytes) -> None:
+    """Write a file, in place of one that is there.
+
+    Raises:
+        ConfigurationError: it cannot be written; the message names it.
+    """
+    try:
+        Path(path).write_bytes(data)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror or error}") from error
 
 
 def load_policy(path: Path | str) -> Policy:

@@ -33,6 +33,7 @@ TCB = IntelTcb(
     tcb_date=datetime(2026, 3, 11, tzinfo=UTC),
     tcb_evaluation_data_number=20,
     issue_date=datetime(2026, 11, 1, tzinfo=UTC),
+    standings=(),
 )
 
 SGX = SgxClaims(

@@ -96,6 +96,7 @@ LAYERS = (
         modules=("inspection",),
         imports=("formats", "certificates", "endorsements", "policy", "registry", "files", "channel_settings"),
     ),
+    Layer(name="explanation", modules=("explanation",), imports=("policy",), libraries=("cryptography",), pure=True),
     Layer(
         name="simulation",
         modules=("simulation",),
@@ -110,7 +111,7 @@ LAYERS = (
         modules=("cli", "__main__"),
         imports=(
             *PUBLIC,
-            *("registry", "simulation", "inspection"),
+            *("registry", "simulation", "inspection", "explanation"),
         ),
         libraries=("click", "rich"),
     ),

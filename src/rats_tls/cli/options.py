@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import click
+
+from rats_tls.cli.screen import Screen
+from rats_tls.explanation import document_schema
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -81,6 +85,55 @@ def judging_options(command: _F) -> _F:
             endorsements_file_option,
             click.option("--json", "as_json", is_flag=True, help="Print JSON documents, one a line."),
             debug_option,
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def _print_schema(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        Screen().verbatim(json.dumps(document_schema(), indent=2) + "\n")
+        ctx.exit()
+
+
+def explaining_options(command: _F) -> _F:
+    """Add the options that say in which forms a verdict is told."""
+    for option in reversed(
+        (
+            click.option("--checks", is_flag=True, help="List every check, one a line."),
+            click.option(
+                "--explain",
+                is_flag=True,
+                help="Explain every check: expected, got, source; what was not checked; how far the TCB is behind.",
+            ),
+            click.option(
+                "--claims",
+                is_flag=True,
+                help="List every claim, of refused Evidence too: the values to pin in a policy.",
+            ),
+            click.option(
+                "--html",
+                "html_file",
+                type=click.Path(dir_okay=False, path_type=Path),
+                metavar="FILE",
+                help="Write the explanation as one HTML page besides.",
+            ),
+            click.option(
+                "--ear",
+                "ear_key",
+                type=_FILE,
+                metavar="KEY.pem",
+                help="Print an EAR instead, signed with this private key (P-256 or P-384).",
+            ),
+            click.option(
+                "--json-schema",
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_print_schema,
+                help="Print the JSON Schema of --json documents and exit.",
+            ),
         )
     ):
         command = option(command)

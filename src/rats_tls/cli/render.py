@@ -18,7 +18,7 @@ from rats_tls.inspection.tree import Node
 
 Rows = list[tuple[str, Cell]]
 
-_VERDICT_STYLES = {Verdict.PASSED: "green", Verdict.FAILED: "red", Verdict.NOT_CHECKED: "yellow"}
+VERDICT_STYLES = {Verdict.PASSED: "green", Verdict.FAILED: "red", Verdict.NOT_CHECKED: "yellow"}
 _NOT_BOUND = "key binding: not checked: "
 _WORDS = frozenset(
     {
@@ -73,7 +73,7 @@ def show_checks(screen: Screen, checks: tuple[Check, ...]) -> None:
         screen.line("  ", Styled("checks", "bold"))
         screen.columns(
             [
-                (check.id, Styled(check.verdict.value, _VERDICT_STYLES[check.verdict]), _note(check) or check.source)
+                (check.id, Styled(check.verdict.value, VERDICT_STYLES[check.verdict]), _note(check) or check.source)
                 for check in checks
             ]
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -9,14 +10,26 @@ import click
 
 from rats_tls.appraisal import Appraiser
 from rats_tls.appraisers import make_appraiser
+from rats_tls.cli.explanation import show_explanation
 from rats_tls.cli.groups import examples
-from rats_tls.cli.options import judging_options, parse_time
+from rats_tls.cli.options import explaining_options, judging_options, parse_time
 from rats_tls.cli.render import show_claims, show_refusal, show_result
 from rats_tls.cli.screen import Screen
 from rats_tls.core.binding import REPORT_DATA_SIZE
 from rats_tls.core.documents import refusal_document, result_document, to_json
 from rats_tls.core.errors import AppraisalError, ConfigurationError, RatsTlsError
+from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE
 from rats_tls.core.results import AttestationResult
+from rats_tls.explanation import (
+    Explanation,
+    SigningKey,
+    explain_refusal,
+    explain_result,
+    html_page,
+    refusal_ear,
+    result_ear,
+    sign_ear,
+)
 from rats_tls.files import (
     Presented,
     decoded_claims,
@@ -24,24 +37,25 @@ from rats_tls.files import (
     load_evidence,
     load_policy,
     load_trust_anchors,
+    read_file,
+    write_file,
 )
+from rats_tls.policy import Policy
 
 
 @click.command(
     epilog=examples(
-        "rats-tls verify quote.bin --policy policy.toml --checks \\",
+        "rats-tls verify quote.bin --policy policy.toml --explain \\",
         "    --endorsements-file collateral.json --report-data 0123...ef",
         "rats-tls verify certificate.pem --policy policy.toml --json",
+        "rats-tls verify quote.bin --policy policy.toml --ear key.pem > ear.jwt",
     )
 )
 @click.argument("evidence_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
 @judging_options
 @click.option("--report-data", metavar="HEX", help="The 64 bytes that bare Evidence must carry.")
 @click.option("--at", "at_time", metavar="TIME", help="Judge as of this time (RFC 3339) instead of now.")
-@click.option("--checks", is_flag=True, help="List every check.")
-@click.option(
-    "--claims", is_flag=True, help="List every claim, of refused Evidence too: the values to pin in a policy."
-)
+@explaining_options
 def verify(
     evidence_file: Path,
     policy_file: Path | None,
@@ -51,7 +65,10 @@ def verify(
     report_data: str | None,
     at_time: str | None,
     checks: bool,
+    explain: bool,
     claims: bool,
+    html_file: Path | None,
+    ear_key: Path | None,
 ) -> None:
     """Judge the Evidence in FILE: a quote, a report, or a certificate that carries one.
 
@@ -60,14 +77,27 @@ def verify(
     """
     if policy_file is None:
         raise click.UsageError("give --policy FILE: Evidence is judged against a policy or not at all")
+    if ear_key is not None and (as_json or checks or explain or claims):
+        raise click.UsageError("--ear prints the EAR alone: leave out --json, --checks, --explain, --claims")
     now = parse_time(at_time)
     expected = _report_data(report_data)
+    policy = load_policy(policy_file)
+    report = _Report(
+        title=evidence_file.name,
+        policy=policy,
+        now=now,
+        as_json=as_json,
+        checks=checks,
+        explain=explain,
+        claims=claims,
+        html_file=html_file,
+        key=SigningKey.from_pem(read_file(ear_key), where=str(ear_key)) if ear_key is not None else None,
+    )
     appraiser = make_appraiser(
-        load_policy(policy_file),
+        policy,
         trust_anchors=load_trust_anchors(*trust_anchors, now=now),
         endorsements=load_endorsements(*endorsements_files),
     )
-    screen = Screen()
     presented: Presented | None = None
     try:
         presented = load_evidence(evidence_file)
@@ -75,19 +105,63 @@ def verify(
     except ConfigurationError:
         raise
     except RatsTlsError as error:
-        known = decoded_claims(presented) if claims and presented is not None else None
-        if as_json:
-            screen.document({**refusal_document(error), **({"claims": to_json(known)} if known is not None else {})})
-        else:
-            show_refusal(screen, error, title=evidence_file.name, checks=checks)
-            if known is not None:
-                show_claims(screen, known, note=_standing(error))
+        report.refused(error, presented)
         Screen(stderr=True).traceback(error)
         raise click.exceptions.Exit(int(error.refusal.exit_code)) from error
-    if as_json:
-        screen.document(result_document(result))
-    else:
-        show_result(screen, result, title=evidence_file.name, checks=checks, claims=claims)
+    report.accepted(result)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Report:
+    """Tells a verdict in the forms that were asked for."""
+
+    title: str
+    policy: Policy
+    now: datetime
+    as_json: bool
+    checks: bool
+    explain: bool
+    claims: bool
+    html_file: Path | None
+    key: SigningKey | None
+
+    def accepted(self, result: AttestationResult) -> None:
+        explanation = explain_result(result, subject=self.title, policy=self.policy)
+        self._write_page(explanation)
+        screen = Screen()
+        if self.key is not None:
+            screen.verbatim(sign_ear(result_ear(result, self.policy), self.key))
+        elif self.as_json:
+            screen.document(result_document(result))
+        else:
+            show_result(screen, result, title=self.title, checks=self.checks and not self.explain)
+            if self.explain:
+                show_explanation(screen, explanation)
+            if self.claims:
+                show_claims(screen, result.claims, note="verified")
+
+    def refused(self, error: RatsTlsError, presented: Presented | None) -> None:
+        explanation = explain_refusal(error, subject=self.title, judged_at=self.now, policy=self.policy)
+        self._write_page(explanation)
+        screen = Screen()
+        known = decoded_claims(presented) if self.claims and presented is not None else None
+        if self.key is not None:
+            names = NAMES_BY_MEDIA_TYPE.get(presented.evidence.media_type) if presented and presented.evidence else None
+            tee_type = names.tee_type if names is not None else None
+            ear = refusal_ear(error, judged_at=self.now, policy=self.policy, tee_type=tee_type)
+            screen.verbatim(sign_ear(ear, self.key))
+        elif self.as_json:
+            screen.document({**refusal_document(error), **({"claims": to_json(known)} if known is not None else {})})
+        else:
+            show_refusal(screen, error, title=self.title, checks=self.checks and not self.explain)
+            if self.explain:
+                show_explanation(screen, explanation)
+            if known is not None:
+                show_claims(screen, known, note=_standing(error))
+
+    def _write_page(self, explanation: Explanation) -> None:
+        if self.html_file is not None:
+            write_file(self.html_file, html_page(explanation).encode())
 
 
 def _standing(error: RatsTlsError) -> str:

@@ -48,6 +48,49 @@ class IntelPlatform:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TcbShortfall:
+    """A security version that is lower than its vendor's newest level has it.
+
+    Attributes:
+        component: its name, for people: `SGX component 1`, `PCE SVN`, `ISV SVN`.
+        got: what the platform has.
+        newest: what the newest level has.
+    """
+
+    component: str
+    got: int
+    newest: int
+
+    def __str__(self) -> str:
+        return f"{self.component} has {self.got}, newest {self.newest}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TcbStanding:
+    """Where one part of a platform stands among its vendor's TCB levels.
+
+    Attributes:
+        part: what it is, for people: `platform`, `TDX module TDX_01`, `quoting enclave QE`.
+        status: status of the level that it reaches.
+        tcb_date: date of that level.
+        newest_date: date of the newest level that the document lists.
+        advisories: those of the level that it reaches.
+        behind: what it lacks for the newest level; empty when it is there.
+    """
+
+    part: str
+    status: TcbStatus
+    tcb_date: datetime
+    newest_date: datetime
+    advisories: tuple[str, ...]
+    behind: tuple[TcbShortfall, ...]
+
+    def __str__(self) -> str:
+        text = f"{self.part} {self.status.value}, level of {self.tcb_date:%Y-%m-%d}, newest {self.newest_date:%Y-%m-%d}"
+        return "; ".join((text, *map(str, self.behind)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IntelTcb:
     """Outcome of Intel's TCB evaluation.
 
@@ -60,6 +103,7 @@ class IntelTcb:
         tcb_date: date of the matching platform level.
         tcb_evaluation_data_number: the lower of TCB info's and QE identity's numbers.
         issue_date: the earlier of both documents' issue dates.
+        standings: where platform, TDX module (if it has levels of its own) and quoting enclave stand.
     """
 
     status: TcbStatus
@@ -70,6 +114,7 @@ class IntelTcb:
     tcb_date: datetime
     tcb_evaluation_data_number: int
     issue_date: datetime
+    standings: tuple[TcbStanding, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,6 +64,9 @@ def refusal_document(error: RatsTlsError) -> dict[str, Json]:
         document["mismatches"] = to_json(error.mismatches)
         document["not_done"] = to_json(error.not_done)
         document["authenticated"] = error.authenticated
+    tcb = getattr(error.claims, "tcb", None)
+    if tcb is not None:
+        document["tcb"] = to_json(tcb)
     if isinstance(error, AppraisalError | EndorsementMissingError):
         document["missing"] = to_json(error.missing)
     return document

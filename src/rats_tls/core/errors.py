@@ -13,6 +13,7 @@ from rats_tls.core.text import printable
 
 if TYPE_CHECKING:
     from rats_tls.core.checks import Check, Mismatch
+    from rats_tls.core.claims import TeeClaims
     from rats_tls.core.endorsements import MissingEndorsement
 
 
@@ -39,6 +40,8 @@ class RatsTlsError(Exception):
     Attributes:
         refusal: the row of the refusal table.
         checks: the checks done before the refusal, the failed one last; empty outside an appraisal.
+        claims: what was known of the refused Evidence, with platform and TCB where they were verified; authentic only
+            in an `AppraisalError` that says so. None where nothing was decoded.
     """
 
     default_refusal = Refusal.INTERNAL
@@ -47,6 +50,7 @@ class RatsTlsError(Exception):
         super().__init__(printable(message))
         self.refusal = refusal or self.default_refusal
         self.checks: tuple[Check, ...] = ()
+        self.claims: TeeClaims | None = None
 
     @property
     def message(self) -> str:

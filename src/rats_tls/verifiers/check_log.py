@@ -48,12 +48,18 @@ class CheckLog:
         """Whether a problem was noted that neither an Endorsement nor the policy can mend."""
         return any(problem.missing is None and not problem.waived_by_revocation for problem in self.problems)
 
-    def passed(self, step: Step, got: str, *, expected: str | None = None) -> None:
+    def passed(self, step: Step, got: str, *, expected: str | None = None, note: str | None = None) -> None:
         """Note a check that held: what was found, and what was expected where the step cannot say it."""
-        self.checks.append(_passed(step, got, expected))
+        self.checks.append(_passed(step, got, expected, note))
 
     def failed(
-        self, step: Step, error: RatsTlsError, *, stage: Stage | None = None, waived_by_revocation: bool = False
+        self,
+        step: Step,
+        error: RatsTlsError,
+        *,
+        stage: Stage | None = None,
+        waived_by_revocation: bool = False,
+        note: str | None = None,
     ) -> Stop:
         """Note a check that failed.
 
@@ -64,6 +70,7 @@ class CheckLog:
             error: what was wrong.
             stage: of the failure, where it is not the step's.
             waived_by_revocation: a policy that does not ask for revocation lists may pass over it.
+            note: what else the reader should know.
         """
         at = stage or step.stage
         self.checks.append(
@@ -74,6 +81,7 @@ class CheckLog:
                 verdict=Verdict.FAILED,
                 expected=step.expected,
                 got=error.message,
+                note=note,
             )
         )
         self.problems.append(Problem(stage=at, error=error, waived_by_revocation=waived_by_revocation))
@@ -109,6 +117,8 @@ class CheckLog:
 
 
 @lru_cache(maxsize=512)
-def _passed(step: Step, got: str, expected: str | None) -> Check:
+def _passed(step: Step, got: str, expected: str | None, note: str | None) -> Check:
     """Make the check; what one connection finds, the next one mostly finds too."""
-    return Check(id=step.id, stage=step.stage, source=step.source, expected=expected or step.expected, got=got)
+    return Check(
+        id=step.id, stage=step.stage, source=step.source, expected=expected or step.expected, got=got, note=note
+    )

@@ -7,16 +7,18 @@ Where this is stricter, the step says so.
 from __future__ import annotations
 
 from rats_tls.core.checks import Check, Stage
-from rats_tls.core.claims import IntelTcb
+from rats_tls.core.claims import IntelTcb, TcbStanding
 from rats_tls.core.endorsements import EndorsementKind, MissingEndorsement
 from rats_tls.core.errors import CertificateChainError, RatsTlsError, RevokedError
 from rats_tls.formats.intel.qe_identity import QeIdentity
+from rats_tls.formats.intel.report import TdReportBody
 from rats_tls.formats.intel.tcb_info import EnclaveTcbLevel, TcbInfo
 from rats_tls.formats.x509 import RevocationList
 from rats_tls.verifiers.check_log import CheckLog, Step, Stop
 from rats_tls.verifiers.intel_chain import VerifiedPck
 from rats_tls.verifiers.intel_collateral import Collateral, Copies, Copy, Selector, T
 from rats_tls.verifiers.intel_run import TCB_LEVEL, Run
+from rats_tls.verifiers.intel_standing import enclave_standing, platform_standing
 from rats_tls.verifiers.intel_tcb import TcbOutcome, match_qe_identity
 
 _SIGNED = "signed by a TCB signer under the anchor, over the exact bytes, for this platform"
@@ -184,7 +186,8 @@ def _evaluate_tcb(
 
     def evaluate() -> tuple[IntelTcb, tuple[Check, ...]]:
         outcome = run.tee.evaluate(log, pck, quote, tcb_info.value, qe_level)
-        return _claim(outcome, tcb_info.value, identity.value), tuple(log.checks)
+        standings = _standings(run, pck, outcome, tcb_info.value, identity.value)
+        return _claim(outcome, standings, tcb_info.value, identity.value), tuple(log.checks)
 
     key = (
         "tcb",
@@ -204,7 +207,23 @@ def _evaluate_tcb(
     run.log.checks.extend(checks)
 
 
-def _claim(outcome: TcbOutcome, tcb_info: TcbInfo, identity: QeIdentity) -> IntelTcb:
+def _standings(
+    run: Run, pck: VerifiedPck, outcome: TcbOutcome, tcb_info: TcbInfo, identity: QeIdentity
+) -> tuple[TcbStanding, ...]:
+    body = run.evidence.quote.body
+    svn = body.tee_tcb_svn if isinstance(body, TdReportBody) else None
+    found = [platform_standing(pck.chain.platform, tcb_info, outcome.level, svn)]
+    module = tcb_info.module_identity(svn[1]) if svn is not None and outcome.module_level is not None else None
+    if svn is not None and module is not None and outcome.module_level is not None:
+        found.append(enclave_standing(f"TDX module {module.id}", svn[0], outcome.module_level, module.tcb_levels))
+    qe_svn = run.evidence.qe_report.isv_svn
+    found.append(enclave_standing(f"quoting enclave {identity.id}", qe_svn, outcome.qe_level, identity.tcb_levels))
+    return tuple(found)
+
+
+def _claim(
+    outcome: TcbOutcome, standings: tuple[TcbStanding, ...], tcb_info: TcbInfo, identity: QeIdentity
+) -> IntelTcb:
     return IntelTcb(
         status=outcome.status,
         advisories=outcome.advisories,
@@ -214,4 +233,5 @@ def _claim(outcome: TcbOutcome, tcb_info: TcbInfo, identity: QeIdentity) -> Inte
         tcb_date=outcome.level.tcb_date,
         tcb_evaluation_data_number=min(tcb_info.tcb_evaluation_data_number, identity.tcb_evaluation_data_number),
         issue_date=min(tcb_info.issue_date, identity.issue_date),
+        standings=standings,
     )

@@ -12,6 +12,7 @@ from rats_tls.verifiers.check_log import CheckLog
 from rats_tls.verifiers.intel_chain import VerifiedPck
 from rats_tls.verifiers.intel_quote import IntelQuoteVerifier
 from rats_tls.verifiers.intel_run import TCB_LEVEL, TeeProfile, quote_signature
+from rats_tls.verifiers.intel_standing import distance
 from rats_tls.verifiers.intel_tcb import TcbOutcome, evaluate_sgx
 
 
@@ -41,11 +42,12 @@ def _evaluate(
     log: CheckLog, pck: VerifiedPck, _quote: Quote, tcb_info: TcbInfo, qe_level: EnclaveTcbLevel
 ) -> TcbOutcome:
     # An enclave's own report has no part in it: the platform's TCB is in the PCK certificate.
+    note = distance(pck.chain.platform, tcb_info)
     try:
         outcome = evaluate_sgx(pck.chain.platform, tcb_info, qe_level)
     except TcbLevelError as error:
-        raise log.failed(TCB_LEVEL, error) from error
-    log.passed(TCB_LEVEL, outcome.summary)
+        raise log.failed(TCB_LEVEL, error, note=note) from error
+    log.passed(TCB_LEVEL, outcome.summary, note=note)
     return outcome
 
 

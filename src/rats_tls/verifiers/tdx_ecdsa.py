@@ -13,6 +13,7 @@ from rats_tls.verifiers.check_log import CheckLog, Step
 from rats_tls.verifiers.intel_chain import VerifiedPck
 from rats_tls.verifiers.intel_quote import IntelQuoteVerifier
 from rats_tls.verifiers.intel_run import TCB_LEVEL, TeeProfile, quote_signature
+from rats_tls.verifiers.intel_standing import distance
 from rats_tls.verifiers.intel_tcb import TcbOutcome, evaluate_tdx, match_module
 
 _MODULE = Step("tdx.module", Stage.TCB, "Intel QVL 4.1.2.4.11", "a TDX module signed by Intel, without attributes")
@@ -66,11 +67,12 @@ def _evaluate(
         raise log.failed(_MODULE, error) from error
     log.passed(_MODULE, module.id if module is not None else "major version 0")
 
+    note = distance(pck.chain.platform, tcb_info, body.tee_tcb_svn)
     try:
         outcome = evaluate_tdx(pck.chain.platform, body, tcb_info, module, qe_level)
     except TcbLevelError as error:
-        raise log.failed(TCB_LEVEL, error) from error
-    log.passed(TCB_LEVEL, outcome.summary)
+        raise log.failed(TCB_LEVEL, error, note=note) from error
+    log.passed(TCB_LEVEL, outcome.summary, note=note)
     return outcome
 
 
