@@ -43,17 +43,8 @@ CHANNEL = ("channel", "channel_events", "channel_exporter", "channel_settings", 
 APPRAISAL = ("appraisal", "appraisal_checks", "appraisal_memory", "appraisal_verifiers")
 SHELLS = (
     *("addresses", "aio", "aio_pace", "aio_transport", "aio_wire", "appraisers", "connection", "connection_file"),
-    *(
-        "connection_pumps",
-        "connection_wire",
-        "context",
-        "context_checks",
-        "credentials",
-        "files",
-        "listener",
-        "survey",
-        "workers",
-    ),
+    *("connection_pumps", "connection_wire", "context", "context_checks", "credentials", "files", "listener"),
+    *("lookups", "survey", "workers"),
 )
 # The public modules, as docs/architecture.md lists them.
 PUBLIC = ("", "aio", "appraisal", "appraisers", "connection", "context", "files", "listener", "policy", "survey")
