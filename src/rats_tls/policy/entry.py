@@ -27,6 +27,7 @@ from rats_tls.policy.values import (
     table,
     text,
 )
+from rats_tls.policy.width import list_covers, most_covers
 
 MEASUREMENT_ONLY = "measurement-only"
 DEFAULT_MAX_EVIDENCE_AGE = 3600
@@ -94,6 +95,13 @@ def _identity_holds(value: Anything, claims: Anything, facts: Facts) -> Finding 
     return None
 
 
+def _identity_covers(wide: Anything, narrow: Anything) -> bool:
+    if wide == MEASUREMENT_ONLY:
+        return True
+    pairs = ((getattr(wide, key), getattr(narrow, key, None)) for key in ("spki_sha256", "hardware_ids"))
+    return all(pinned is None or (given is not None and set(given) <= set(pinned)) for pinned, given in pairs)
+
+
 def _binding_holds(value: Anything, _: Anything, facts: Facts) -> Finding | None:
     # The caller who expects a report_data has bound the Evidence; no entry lists that.
     if facts.binding is Binding.REPORT_DATA or facts.binding in value:
@@ -151,6 +159,7 @@ class Entry:
             text(expected="a name of printable characters"),
             lambda *_: None,
             "Name of the entry, given in results and mismatches.",
+            width=lambda *_: True,
         )
     )
     bindings: tuple[Binding, ...] = required(
@@ -163,6 +172,7 @@ class Entry:
             ),
             _binding_holds,
             "What may tie the Evidence to the peer: the TLS key, the TLS session, or nothing.",
+            width=list_covers,
         )
     )
     identity: str | Identity = required(
@@ -171,6 +181,7 @@ class Entry:
             _identity_holds,
             "Which machine the peer must be, apart from what it runs: a pinned TLS key, listed machines, or any "
             "machine with these measurements.",
+            width=_identity_covers,
         )
     )
     preamble: str = optional(
@@ -178,6 +189,7 @@ class Entry:
             choice(("required", "optional")),
             _preamble_holds,
             "Whether the peer must speak the preamble, so that both sides know of each other's acceptance.",
+            width=lambda wide, _: wide == "optional",
         ),
         "required",
     )
@@ -186,17 +198,25 @@ class Entry:
             or_any(integer(32, minimum=1)),
             _age_holds,
             "Largest age of Evidence in a certificate, in seconds, by its issued-at claim.",
+            width=most_covers,
         ),
         DEFAULT_MAX_EVIDENCE_AGE,
     )
     custom_claims: tuple[tuple[str, bytes], ...] = optional(
-        custom(claims_table(), _claims_hold, "Custom claims that the peer must have bound to its Evidence."), ()
+        custom(
+            claims_table(),
+            _claims_hold,
+            "Custom claims that the peer must have bound to its Evidence.",
+            width=lambda wide, narrow: set(wide) <= set(narrow),
+        ),
+        (),
     )
     revocation: str = optional(
         custom(
             choice(("required", "not-checked")),
             _revocation_holds,
             "Whether revocation lists must be there and in date. A certificate that a list names is always refused.",
+            width=lambda wide, _: wide == "not-checked",
         ),
         "required",
     )
@@ -256,6 +276,18 @@ class Entry:
             if result is not None:
                 found.append(Mismatch(entry=self.name, field=declared.name, got=result.got, expected=result.expected))
         return tuple(found), tuple(not_done)
+
+    def field_covers(self, name: str, narrow: Entry) -> bool:
+        """Whether the field of that name accepts all that it accepts in `narrow`, an entry of the same TEE.
+
+        False too where that is not known.
+        """
+        (declared,) = (declared for declared in fields(self) if declared.name == name)
+        return rule_of(declared).covers(getattr(self, name), getattr(narrow, name))
+
+    def covers(self, narrow: Entry) -> bool:
+        """Whether this entry accepts all that `narrow` does; False too where that is not known."""
+        return type(self) is type(narrow) and all(self.field_covers(declared.name, narrow) for declared in fields(self))
 
     def fresh(self, facts: Facts) -> bool:
         """Whether the Evidence is young enough for this entry."""

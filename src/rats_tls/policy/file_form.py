@@ -11,8 +11,8 @@ from dataclasses import fields
 
 from rats_tls.policy.entry import Entry
 from rats_tls.policy.problems import EntryError, FileProblem, PolicyFileError
-from rats_tls.policy.rules import is_required, rule_of
-from rats_tls.policy.values import ANY, Json, ValueProblem, shown
+from rats_tls.policy.rules import default_of, is_required, rule_of
+from rats_tls.policy.values import Json, ValueProblem, shown
 
 MAX_POLICY_BYTES = 1_048_576
 _MAX_ENTRIES = 256
@@ -128,14 +128,9 @@ def entry_document(entry: Entry, *, defaults: bool = True) -> dict[str, Json]:
     document: dict[str, Json] = {"tee": entry.tee.value}
     for declared in fields(entry):
         value = getattr(entry, declared.name)
-        if defaults or is_required(declared) or value != _default(declared.default, entry, declared.name):
+        if defaults or is_required(declared) or value != default_of(declared):
             document[declared.name] = rule_of(declared).form.dump(value)
     return document
-
-
-def _default(default: object, entry: Entry, name: str) -> object:
-    form = next(rule_of(declared).form for declared in fields(entry) if declared.name == name)
-    return ANY if default is ANY else form.parse(default)
 
 
 def entries_to_toml(entries: tuple[Entry, ...], version: int) -> str:

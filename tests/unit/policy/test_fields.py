@@ -342,7 +342,9 @@ def test_strict(claims: TeeClaims, field: str, change: Change, got: str, expecte
     assert got in mismatch.got
     assert expected in mismatch.expected
     also: dict[str, Any] = {"products": ["Genoa"]} if field == "min_report_version" else {}
-    assert refusals(pinning_entry(claims, **{field: written}, **also), bad, known) == ()
+    accepting = pinning_entry(claims, **{field: written}, **also)
+    assert refusals(accepting, bad, known) == ()
+    assert not entry.field_covers(field, accepting), "it accepts what the other refuses"
 
 
 @pytest.mark.parametrize(("claims", "field", "written", "got", "expected", "change"), NARROWING, ids=ids(NARROWING))
@@ -352,6 +354,7 @@ def test_narrowing(claims: TeeClaims, field: str, written: object, got: str, exp
     assert (mismatch.entry, mismatch.field) == ("pinned", field)
     assert got in mismatch.got
     assert expected in mismatch.expected
+    assert not entry.field_covers(field, pinning_entry(claims)), "it refuses what the other accepts"
     if change:
         assert refusals(entry, *changed(claims, change)) == ()
 
