@@ -26,6 +26,14 @@ from rats_tls.appraisal_checks import (
     uncovered,
     unread,
 )
+from rats_tls.appraisal_expiry import (
+    ends_of_endorsements,
+    grace_check,
+    in_grace,
+    known_of_endorsements,
+    sort_problems,
+    with_all_endorsements,
+)
 from rats_tls.appraisal_memory import AppraisalMemory
 from rats_tls.appraisal_verifiers import choose_verifier, tee_type_of, verify_with
 from rats_tls.certificates.binding import verify_certificate_key_binding, verify_peer_certificate
@@ -45,7 +53,7 @@ from rats_tls.core.interfaces import CryptoWrapper, Verifier
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.core.refusals import Refusal
 from rats_tls.core.results import _APPRAISAL_SEAL, AttestationResult, ConnectionFacts
-from rats_tls.core.verification import DecodedEvidence, Problem, Verification
+from rats_tls.core.verification import DecodedEvidence, EndorsementUse, Problem, Verification
 from rats_tls.policy import Entry, Evaluation, Facts, Policy
 
 
@@ -254,21 +262,13 @@ class Appraiser:
             checks.append(uncovered(decoded.not_covered))
         if subject.attested is not None and any(subject.attested.trailing_bytes):
             checks.append(unread(subject.attested.trailing_bytes))
-        hard = sorted(
-            (p for p in verification.problems if p.missing is None and not p.waived_by_revocation),
-            key=lambda problem: problem.stage,
-        )
+        found = sort_problems(self._policy, tee_type, verification.problems, now)
         # (2) Evidence signature.
-        _raise_first(hard, Stage.EVIDENCE_SIGNATURE)
+        _raise_first(found.hard, Stage.EVIDENCE_SIGNATURE)
         # (3) Key binding.
         checks.extend(self._verify_binding(subject, decoded, now))
         # (4) Vendor chain, (5) revocation, (6) TCB: what is there and wrong.
-        revocation = [p for p in verification.problems if p.waived_by_revocation]
-        waived = any(entry.revocation == "not-checked" for entry in self._policy.entries_for(tee_type))
-        if not waived:
-            hard.extend(p for p in revocation if p.missing is None)
-            hard.sort(key=lambda problem: problem.stage)
-        _raise_first(hard, Stage.POLICY)
+        _raise_first(found.hard, Stage.POLICY)
         # (7) Freshness.
         facts = Facts(
             binding=subject.binding,
@@ -276,19 +276,16 @@ class Appraiser:
             custom_claims=subject.attested.custom_claims if subject.attested else {},
             evidence_age=evidence_age(subject, now),
             spki_sha256=hashlib.sha256(subject.attested.certificate.spki).digest() if subject.attested else None,
-            revocation_checked=not revocation,
         )
+        facts = known_of_endorsements(facts, verification, now)
         skew = self._limits.clock_skew_seconds
         checks.append(require_fresh(self._policy, subject, verification, facts, now=now, skew_seconds=skew))
         # (8) Policy; before it, what is missing.
-        missing = [
-            p for p in verification.problems if p.missing is not None and not (waived and p.waived_by_revocation)
-        ]
-        if missing:
-            raise missing_error(self._policy, missing, verification, facts)
+        if found.missing:
+            raise missing_error(self._policy, found.missing, verification, facts)
         evaluation = self._policy.evaluate(verification.claims, facts, verified=True)
         if evaluation.accepted is None:
-            raise self._refusal(evaluation, revocation, verification, facts)
+            raise self._refusal(evaluation, found.lacking, verification, facts)
         entry = evaluation.accepted
         checks.append(
             Check(
@@ -299,17 +296,20 @@ class Appraiser:
                 got=f"entry {entry.name!r}",
             )
         )
-        return self._result(subject, verification, entry, checks, now=now, connection=connection)
+        graced = in_grace(entry, verification, now)
+        if graced:
+            checks.append(grace_check(entry, graced, now))
+        return self._result(subject, verification, entry, checks, graced, now=now, connection=connection)
 
     def _refusal(
-        self, evaluation: Evaluation, revocation: Sequence[Problem], verification: Verification, facts: Facts
+        self, evaluation: Evaluation, lacking: Sequence[Problem], verification: Verification, facts: Facts
     ) -> RatsTlsError:
-        """Give the refusal of claims that no entry accepts: `policy`, unless revocation lists are all that lacks."""
-        known = replace(facts, revocation_checked=True)
-        if not revocation or self._policy.evaluate(verification.claims, known, verified=True).accepted is None:
-            return policy_error(evaluation.mismatches, missing=revocation)
-        stale = next((problem.error for problem in revocation if problem.missing is None), None)
-        return stale or missing_error(self._policy, revocation, verification, facts)
+        """Give the refusal of claims that no entry accepts: `policy`, unless only Endorsements in date lack."""
+        known = replace(with_all_endorsements(facts), endorsements_known=True)
+        if not lacking or self._policy.evaluate(verification.claims, known, verified=True).accepted is None:
+            return policy_error(evaluation.mismatches, missing=lacking)
+        stale = next((problem.error for problem in lacking if problem.missing is None), None)
+        return stale or missing_error(self._policy, lacking, verification, facts)
 
     def _verify_binding(self, subject: Subject, decoded: DecodedEvidence | None, now: datetime) -> tuple[Check, ...]:
         attested = subject.attested
@@ -343,6 +343,7 @@ class Appraiser:
         verification: Verification,
         entry: Entry,
         checks: list[Check],
+        graced: tuple[EndorsementUse, ...],
         *,
         now: datetime,
         connection: ConnectionFacts | None,
@@ -357,12 +358,13 @@ class Appraiser:
             judged_at=now,
             certificate_sha256=attested.certificate.sha256 if attested else None,
             spki_sha256=hashlib.sha256(attested.certificate.spki).digest() if attested else None,
-            endorsements=verification.endorsements_used,
+            endorsements=(*verification.endorsements_used, *graced),
             valid_from=verification.valid_from,
             valid_until=_earliest(
                 verification.valid_until,
                 attested.certificate.not_after if attested else None,
                 oldest_use(entry, attested.issued_at if attested else None),
+                *ends_of_endorsements(entry, verification, graced),
             ),
             anchor=verification.anchor,
             policy_digest=self._policy.digest,

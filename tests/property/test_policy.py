@@ -59,6 +59,8 @@ common: dict[str, st.SearchStrategy[Any]] = {
         max_size=4,
     ),
     "revocation": st.sampled_from(("required", "not-checked")),
+    "endorsement_grace": st.integers(0, 366 * 86_400),
+    "max_endorsement_age": any_word | st.integers(1, (1 << 32) - 1),
 }
 
 

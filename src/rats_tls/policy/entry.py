@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any as Anything
 from typing import ClassVar
 
@@ -31,6 +31,8 @@ from rats_tls.policy.width import list_covers, most_covers
 
 MEASUREMENT_ONLY = "measurement-only"
 DEFAULT_MAX_EVIDENCE_AGE = 3600
+MAX_ENDORSEMENT_GRACE = 366 * 86_400
+"""A year: what a vendor has revoked or corrected meanwhile is not known."""
 
 _NAMES_LATER = 'names under a CA come with "session" binding, which this version does not have'
 
@@ -142,6 +144,25 @@ def _revocation_holds(value: Anything, _: Anything, facts: Facts) -> Finding | N
     return None
 
 
+def _grace_holds(value: Anything, _: Anything, facts: Facts) -> Finding | None:
+    expired = [by for by in (facts.documents_expired_by, facts.lists_expired_by) if by is not None]
+    if all(by < value for by in expired):
+        return None
+    return Finding(
+        f"Endorsements that expired {max(expired):.0f} s ago",
+        f"in date, or expired less than {value} s ago" if value else "in date",
+    )
+
+
+def _endorsement_age_holds(value: Anything, _: Anything, facts: Facts) -> Finding | None:
+    if not facts.endorsements_known:
+        raise ClaimAbsentError
+    ages = [age for age in (facts.documents_age, facts.lists_age) if age is not None]
+    if all(age <= value for age in ages):
+        return None
+    return Finding(f"Endorsements issued {max(ages):.0f} s ago", f"at most {value} s")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """What every entry has, whatever its TEE. Values are taken in their written or their Python form.
@@ -220,6 +241,25 @@ class Entry:
         ),
         "required",
     )
+    endorsement_grace: int = optional(
+        custom(
+            integer(32, maximum=MAX_ENDORSEMENT_GRACE),
+            _grace_holds,
+            "Seconds after their end for which documents and revocation lists of this side still count; never those of "
+            "the peer, and no certificates.",
+            width=most_covers,
+        ),
+        0,
+    )
+    max_endorsement_age: int | Any = optional(
+        custom(
+            or_any(integer(32, minimum=1)),
+            _endorsement_age_holds,
+            "Largest age of documents and revocation lists, in seconds since they were issued, however long they last.",
+            width=most_covers,
+        ),
+        ANY,
+    )
 
     def __post_init__(self) -> None:
         problems: list[str] = []
@@ -263,6 +303,8 @@ class Entry:
         Returns:
             All mismatches, and the names of the fields that could not be applied.
         """
+        if self.revocation == "not-checked":
+            facts = replace(facts, lists_expired_by=None, lists_age=None)
         found: list[Mismatch] = []
         not_done: list[str] = []
         for declared in fields(self):

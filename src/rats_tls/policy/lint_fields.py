@@ -99,6 +99,7 @@ def entry_advice(entry: Entry, simulated: Collection[bytes | str]) -> Iterator[A
         yield from _identity(entry)
         yield from _binding(entry)
         yield from _age(entry)
+    yield from _grace(entry)
     yield from _wider(entry)
     if isinstance(entry, IntelEntry):
         yield from _statuses(entry)
@@ -167,7 +168,14 @@ def _age(entry: Entry) -> Iterator[Advice]:
         yield _advice(entry, "max_evidence_age", (level, why, f"{DEFAULT_MAX_EVIDENCE_AGE}, or leave it out"))
 
 
-_ELSEWHERE = frozenset({"max_evidence_age", "tcb_statuses", "advisories"})
+def _grace(entry: Entry) -> Iterator[Advice]:
+    if entry.endorsement_grace:
+        level = _W if entry.endorsement_grace > 7 * _DAY else _N
+        why = f"what was revoked or corrected in the last {_duration(entry.endorsement_grace)} may not be known"
+        yield _advice(entry, "endorsement_grace", (level, why, f"{_LEAVE_OUT}: 0; renew Endorsements before their end"))
+
+
+_ELSEWHERE = frozenset({"max_evidence_age", "endorsement_grace", "tcb_statuses", "advisories"})
 
 
 def _wider(entry: Entry) -> Iterator[Advice]:

@@ -31,7 +31,13 @@ class Facts:
         custom_claims: the peer's custom claims.
         evidence_age: seconds since issued-at; "unknown" without one; "not-applicable" for bare Evidence.
         spki_sha256: digest of the peer's public key, or None for bare Evidence.
-        revocation_checked: whether every certificate was checked against a list that is in date.
+        revocation_checked: whether every certificate was checked against a list; what of one that is out of date:
+            `lists_expired_by`, or unchecked where it is from the future.
+        documents_expired_by: seconds since the first document ended that is in use; None when all are in date.
+        lists_expired_by: the same of revocation lists.
+        documents_age: seconds since the oldest document in use was issued; None without one.
+        lists_age: the same of revocation lists.
+        endorsements_known: whether no Endorsement is missing.
     """
 
     binding: Binding
@@ -40,6 +46,11 @@ class Facts:
     evidence_age: float | Literal["unknown", "not-applicable"]
     spki_sha256: bytes | None
     revocation_checked: bool = True
+    documents_expired_by: float | None = None
+    lists_expired_by: float | None = None
+    documents_age: float | None = None
+    lists_age: float | None = None
+    endorsements_known: bool = True
 
 
 _LISTED = 8

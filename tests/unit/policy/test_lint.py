@@ -57,6 +57,8 @@ def test_nothing_is_said_of_a_strict_policy(claims: TeeClaims) -> None:
         (SGX, {"max_evidence_age": 3601}, N, "3601 s old"),
         (SGX, {"max_evidence_age": 90_000}, W, "25 hours old"),
         (SGX, {"revocation": "not-checked"}, W, "revoked is accepted"),
+        (SGX, {"endorsement_grace": 3600}, N, "corrected in the last 3600 s"),
+        (SGX, {"endorsement_grace": 8 * 86_400}, W, "corrected in the last 8 days"),
         (SGX, {"allow_debug": True}, D, "reads and changes the memory"),
         (SGX, {"allowed_attributes": 0x4D5}, W, "keys for provisioning"),
         (SGX, {"allowed_xfrm": 0x1602FF}, W, "more than the strict default"),
