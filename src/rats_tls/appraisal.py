@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from rats_tls.appraisal_binding import verify_binding
 from rats_tls.appraisal_checks import (
     BINDING_NOTES,
     PROFILES,
@@ -19,7 +20,6 @@ from rats_tls.appraisal_checks import (
     evidence_age,
     failed_check,
     missing_error,
-    not_bound,
     oldest_use,
     policy_error,
     require_fresh,
@@ -36,14 +36,13 @@ from rats_tls.appraisal_expiry import (
 )
 from rats_tls.appraisal_memory import AppraisalMemory
 from rats_tls.appraisal_verifiers import choose_verifier, tee_type_of, verify_with
-from rats_tls.certificates.binding import verify_certificate_key_binding, verify_peer_certificate
 from rats_tls.certificates.registry import read_attested_certificate
 from rats_tls.core.anchors import TrustAnchor, anchors_digest
-from rats_tls.core.binding import REPORT_DATA_SIZE, Binding, equal_report_data
-from rats_tls.core.checks import Check, Stage, shorten
+from rats_tls.core.binding import REPORT_DATA_SIZE, Binding
+from rats_tls.core.checks import Check, Mismatch, Stage, shorten
 from rats_tls.core.endorsements import Endorsement, Endorsements
 from rats_tls.core.errors import (
-    BindingError,
+    AppraisalError,
     ConfigurationError,
     InternalError,
     RatsTlsError,
@@ -53,7 +52,7 @@ from rats_tls.core.interfaces import CryptoWrapper, Verifier
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.core.refusals import Refusal
 from rats_tls.core.results import _APPRAISAL_SEAL, AttestationResult, ConnectionFacts
-from rats_tls.core.verification import DecodedEvidence, EndorsementUse, Problem, Verification
+from rats_tls.core.verification import Problem, Verification
 from rats_tls.policy import Entry, Evaluation, Facts, Policy
 
 
@@ -129,7 +128,7 @@ class Appraiser:
             ExpiredError: certificates or Endorsements outside their validity.
             EndorsementMissingError: Endorsements missing.
             TcbLevelError: no TCB level matches.
-            AppraisalError: every mismatch of the policy.
+            AppraisalError: every mismatch of the policy; `reported` holds what a report-only policy passes over.
             InternalError: a Verifier failed in a way of its own.
         """
         endorsements = self._endorsements.with_items(peer_endorsements)
@@ -266,7 +265,8 @@ class Appraiser:
         # (2) Evidence signature.
         _raise_first(found.hard, Stage.EVIDENCE_SIGNATURE)
         # (3) Key binding.
-        checks.extend(self._verify_binding(subject, decoded, now))
+        skew = self._limits.clock_skew_seconds
+        checks.extend(verify_binding(subject, decoded, self._crypto, now=now, skew_seconds=skew))
         # (4) Vendor chain, (5) revocation, (6) TCB: what is there and wrong.
         _raise_first(found.hard, Stage.POLICY)
         # (7) Freshness.
@@ -278,14 +278,20 @@ class Appraiser:
             spki_sha256=hashlib.sha256(subject.attested.certificate.spki).digest() if subject.attested else None,
         )
         facts = known_of_endorsements(facts, verification, now)
-        skew = self._limits.clock_skew_seconds
         checks.append(require_fresh(self._policy, subject, verification, facts, now=now, skew_seconds=skew))
         # (8) Policy; before it, what is missing.
         if found.missing:
             raise missing_error(self._policy, found.missing, verification, facts)
         evaluation = self._policy.evaluate(verification.claims, facts, verified=True)
         if evaluation.accepted is None:
-            raise self._refusal(evaluation, found.lacking, verification, facts)
+            error = self._refusal(evaluation, found.lacking, verification, facts)
+            if evaluation.reported is not None and isinstance(error, AppraisalError):
+                mismatches = tuple(m for m in evaluation.mismatches if m.entry == evaluation.reported.name)
+                all_checks = [*checks, *failed_check(error, checks)]
+                error.reported = self._result(
+                    subject, verification, evaluation.reported, all_checks, mismatches, now=now, connection=connection
+                )
+            raise error
         entry = evaluation.accepted
         checks.append(
             Check(
@@ -296,10 +302,7 @@ class Appraiser:
                 got=f"entry {entry.name!r}",
             )
         )
-        graced = in_grace(entry, verification, now)
-        if graced:
-            checks.append(grace_check(entry, graced, now))
-        return self._result(subject, verification, entry, checks, graced, now=now, connection=connection)
+        return self._result(subject, verification, entry, checks, now=now, connection=connection)
 
     def _refusal(
         self, evaluation: Evaluation, lacking: Sequence[Problem], verification: Verification, facts: Facts
@@ -311,44 +314,21 @@ class Appraiser:
         stale = next((problem.error for problem in lacking if problem.missing is None), None)
         return stale or missing_error(self._policy, lacking, verification, facts)
 
-    def _verify_binding(self, subject: Subject, decoded: DecodedEvidence | None, now: datetime) -> tuple[Check, ...]:
-        attested = subject.attested
-        if attested is not None:
-            checks = verify_peer_certificate(
-                attested.certificate, self._crypto, now=now, clock_skew_seconds=self._limits.clock_skew_seconds
-            )
-            if decoded is not None:
-                checks += verify_certificate_key_binding(attested, decoded.report_data, self._crypto)
-            if subject.binding is Binding.NONE:
-                checks += (not_bound("the peer has not proved that it holds the certificate's key"),)
-            return checks
-        if subject.expected_report_data is None:
-            return (not_bound("no expected report_data was given"),)
-        if decoded is None or not equal_report_data(subject.expected_report_data, decoded.report_data):
-            got = shorten(decoded.report_data, 128) if decoded is not None else "none"
-            raise BindingError(f"report_data: got {got}, expected {shorten(subject.expected_report_data, 128)}")
-        return (
-            Check(
-                id="binding.report_data",
-                stage=Stage.KEY_BINDING,
-                source="caller's expected report_data",
-                expected=shorten(subject.expected_report_data),
-                got=shorten(decoded.report_data),
-            ),
-        )
-
     def _result(
         self,
         subject: Subject,
         verification: Verification,
         entry: Entry,
         checks: list[Check],
-        graced: tuple[EndorsementUse, ...],
+        mismatches: tuple[Mismatch, ...] = (),
         *,
         now: datetime,
         connection: ConnectionFacts | None,
     ) -> AttestationResult:
         attested = subject.attested
+        graced = in_grace(entry, verification, now)
+        if graced:
+            checks.append(grace_check(entry, graced, now))
         return AttestationResult(
             submodules={str(verification.claims.tee_type): verification.claims},
             binding=subject.binding,
@@ -373,6 +353,7 @@ class Appraiser:
             checks=tuple(sorted(checks, key=lambda check: check.stage)),
             connection=connection,
             profile=PROFILES[subject.preamble],
+            mismatches=mismatches,
             seal=_APPRAISAL_SEAL,
         )
 

@@ -40,10 +40,27 @@ class Layer:
 
 
 CHANNEL = ("channel", "channel_events", "channel_exporter", "channel_settings", "channel_transport", "preamble")
-APPRAISAL = ("appraisal", "appraisal_checks", "appraisal_expiry", "appraisal_memory", "appraisal_verifiers")
+APPRAISAL = (
+    "appraisal",
+    "appraisal_binding",
+    "appraisal_checks",
+    "appraisal_expiry",
+    "appraisal_memory",
+    "appraisal_verifiers",
+)
 SHELLS = (
     *("addresses", "aio", "aio_pace", "aio_transport", "aio_wire", "appraisers", "connection", "connection_file"),
-    *("connection_pumps", "connection_wire", "context", "credentials", "files", "listener", "survey", "workers"),
+    *(
+        "connection_pumps",
+        "connection_wire",
+        "context",
+        "credentials",
+        "files",
+        "listener",
+        "survey",
+        "verdicts",
+        "workers",
+    ),
 )
 # The public modules, as docs/architecture.md lists them.
 PUBLIC = ("", "aio", "appraisal", "appraisers", "connection", "context", "files", "listener", "policy", "survey")

@@ -225,8 +225,8 @@ def validate_file(policy_file: Path, as_json: bool) -> None:
         )
         return
     screen.line(Styled(" valid ", "black on green"), " ", Styled(policy_file.name, "bold"))
-    rows = [("digest", good.digest.hex()), *((f"entry {e.name!r}", e.tee.value) for e in good.entries)]
-    screen.columns(rows)
+    entries = [(f"entry {entry.name!r}", entry.tee.value) for entry in good.entries]
+    screen.columns([("digest", good.digest.hex()), ("mode", good.mode.value), *entries])
 
 
 @policy.command(

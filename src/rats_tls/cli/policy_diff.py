@@ -71,6 +71,8 @@ def _show(screen: Screen, found: PolicyDifference, a: str, b: str) -> None:
         for field in entry.fields:
             screen.line("  ", Styled(field.field, "bold"), "  ", Styled(_WORDS[field.accepts], _STYLES[field.accepts]))
             screen.columns(list(_values(field)), indent=4)
+    if found.a_mode is not found.b_mode:
+        screen.line("mode: was ", found.a_mode.value, ", is ", Styled(found.b_mode.value, "bold"))
     if found.reordered:
         screen.line("entries of both stand in another order: where two accept, results name the other one")
     than = " as " if found.accepts is Accepts.SAME else " than "

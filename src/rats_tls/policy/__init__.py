@@ -5,6 +5,7 @@ from __future__ import annotations
 from rats_tls.policy.advice import Advice, Level
 from rats_tls.policy.difference import Accepts, EntryDifference, FieldDifference, PolicyDifference, compare
 from rats_tls.policy.entry import MEASUREMENT_ONLY, Entry, Identity, NullEntry
+from rats_tls.policy.file_form import Mode
 from rats_tls.policy.intel_entry import IntelMinimumTcb, SgxEntry, TdxEntry
 from rats_tls.policy.lint import lint
 from rats_tls.policy.pinning import pinning_entry
@@ -31,6 +32,7 @@ __all__ = [
     "Identity",
     "IntelMinimumTcb",
     "Level",
+    "Mode",
     "NullEntry",
     "Policy",
     "PolicyDifference",

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any as Anything
 
 from rats_tls.policy.entry import Entry
+from rats_tls.policy.file_form import Mode
 from rats_tls.policy.policy import Policy
 from rats_tls.policy.rules import Rule, rule_of
 from rats_tls.policy.values import ANY, Json
@@ -80,10 +81,14 @@ class PolicyDifference:
     Attributes:
         entries: in the order of the second policy, removed ones behind.
         reordered: whether entries of both stand in another order: the result then names another entry where two accept.
+        a_mode: mode of the first policy: what its refusals mean.
+        b_mode: mode of the second.
     """
 
     entries: tuple[EntryDifference, ...]
     reordered: bool
+    a_mode: Mode
+    b_mode: Mode
 
     @property
     def accepts(self) -> Accepts:
@@ -103,7 +108,12 @@ def compare(a: Policy, b: Policy) -> PolicyDifference:
             found.append(_alone(entry, "added", Accepts.MORE, a.entries))
     found += [_alone(entry, "removed", Accepts.LESS, b.entries) for key, entry in before.items() if key not in after]
     kept = [key for key in before if key in after]
-    return PolicyDifference(entries=tuple(found), reordered=kept != [key for key in after if key in before])
+    return PolicyDifference(
+        entries=tuple(found),
+        reordered=kept != [key for key in after if key in before],
+        a_mode=a.mode,
+        b_mode=b.mode,
+    )
 
 
 def _alone(entry: Entry, change: str, accepts: Accepts, others: Sequence[Entry]) -> EntryDifference:

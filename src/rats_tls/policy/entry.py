@@ -308,16 +308,29 @@ class Entry:
         found: list[Mismatch] = []
         not_done: list[str] = []
         for declared in fields(self):
+            softened = rule_of(declared).softened and self.can_be_softened(claims)
             try:
                 result = finding(rule_of(declared), getattr(self, declared.name), claims, facts)
             except ClaimAbsentError:
                 if not verified:
                     not_done.append(declared.name)
                     continue
-                result = Finding("absent", "a verified claim")
+                result, softened = Finding("absent", "a verified claim"), False
             if result is not None:
-                found.append(Mismatch(entry=self.name, field=declared.name, got=result.got, expected=result.expected))
+                found.append(
+                    Mismatch(
+                        entry=self.name,
+                        field=declared.name,
+                        got=result.got,
+                        expected=result.expected,
+                        softened=softened,
+                    )
+                )
         return tuple(found), tuple(not_done)
+
+    def can_be_softened(self, claims: TeeClaims) -> bool:  # noqa: ARG002  # entries of other TEEs look at them
+        """Whether report-only may pass over any mismatch of these claims."""
+        return True
 
     def field_covers(self, name: str, narrow: Entry) -> bool:
         """Whether the field of that name accepts all that it accepts in `narrow`, an entry of the same TEE.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any as Anything
 from typing import ClassVar
 
-from rats_tls.core.claims import TcbStatus
+from rats_tls.core.claims import TcbStatus, TeeClaims
 from rats_tls.core.evidence import TeeType
 from rats_tls.policy.entry import Entry
 from rats_tls.policy.rules import (
@@ -128,6 +128,7 @@ class IntelEntry(Entry):
             _status_holds,
             "Accepted TCB statuses. One other than UpToDate is accepted only together with all its advisories.",
             width=list_covers,
+            tcb_status=True,
         ),
         (TcbStatus.UP_TO_DATE,),
     )
@@ -137,6 +138,7 @@ class IntelEntry(Entry):
             _advisories_hold,
             "Accepted advisories, for statuses other than UpToDate; every one that the platform has must be listed.",
             width=list_covers,
+            tcb_status=True,
         ),
         (),
     )
@@ -161,6 +163,11 @@ class IntelEntry(Entry):
     smt_enabled: tuple[bool, ...] | Any = optional(
         one_of(flag(), "platform.smt_enabled", "Whether hyper-threading was on (PCK certificate)."), ANY
     )
+
+    def can_be_softened(self, claims: TeeClaims) -> bool:
+        """As that of every entry: a revoked TCB never is, nor one that nobody has evaluated."""
+        tcb = getattr(claims, "tcb", None)
+        return tcb is not None and tcb.status is not TcbStatus.REVOKED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

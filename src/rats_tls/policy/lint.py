@@ -7,6 +7,7 @@ from dataclasses import fields
 
 from rats_tls.policy.advice import Advice, Level
 from rats_tls.policy.entry import Entry
+from rats_tls.policy.file_form import Mode
 from rats_tls.policy.lint_fields import entry_advice
 from rats_tls.policy.policy import Policy
 from rats_tls.policy.rules import rule_of
@@ -24,6 +25,9 @@ def lint(policy: Policy, *, simulated: Collection[bytes | str] = ()) -> tuple[Ad
         simulated: values that simulated TEEs alone show.
     """
     found: list[Advice] = []
+    if policy.mode is Mode.REPORT_ONLY:
+        why = "connections to peers that it refuses may be opened even so, by insecure_report_only"
+        found.append(Advice(level=Level.DANGER, entry="", field="mode", why=why, write='leave it out: "enforce"'))
     for number, entry in enumerate(policy.entries):
         found += entry_advice(entry, simulated)
         others = [*policy.entries[:number], *policy.entries[number + 1 :]]

@@ -84,6 +84,7 @@ class Rule:
         judges_any: whether the condition is asked when the value is ANY too.
         width: whether a value accepts all that another one does, where neither is the other nor the first one ANY.
         reference_value: whether the field holds Reference Values: what code runs, who signed it, in which version.
+        tcb_status: whether the field judges the TCB status that the vendor gives.
     """
 
     form: Form
@@ -92,6 +93,12 @@ class Rule:
     judges_any: bool = False
     width: Covers = same
     reference_value: bool = False
+    tcb_status: bool = False
+
+    @property
+    def softened(self) -> bool:
+        """Whether a policy in report-only mode passes over a mismatch of the field."""
+        return self.reference_value or self.tcb_status
 
     def covers(self, wide: Anything, narrow: Anything) -> bool:
         """Whether `wide` accepts all that `narrow` does; False too where no order is known."""
@@ -244,6 +251,7 @@ def custom(
     judges_any: bool = False,
     width: Covers = same,
     reference_value: bool = False,
+    tcb_status: bool = False,
 ) -> Rule:
     """A rule with a condition of its own."""
     return Rule(
@@ -253,6 +261,7 @@ def custom(
         judges_any=judges_any,
         width=width,
         reference_value=reference_value,
+        tcb_status=tcb_status,
     )
 
 

@@ -275,7 +275,7 @@ def test_canonical_form_of_null_is_fixed() -> None:
         b'{"entry":[{"bindings":["none","certificate"],"custom_claims":{},"endorsement_grace":0,'
         b'"identity":"measurement-only","max_endorsement_age":"any","max_evidence_age":3600,'
         b'"name":"nobody","preamble":"required","revocation":"required","tee":"null"}],'
-        b'"version":1}'
+        b'"mode":"enforce","version":1}'
     )
 
 

@@ -210,6 +210,68 @@ def test_dates_are_compared_at_the_time_given() -> None:
         assert labels(judge(items, now=now)) == {"endorsements_expired"}
 
 
+SIGNED = {
+    K.INTEL_TCB_INFO: SignedItem.INTEL_TCB_INFO,
+    K.INTEL_QE_IDENTITY: SignedItem.INTEL_QE_IDENTITY,
+    K.INTEL_ROOT_CRL: SignedItem.INTEL_ROOT_CRL,
+    K.INTEL_PCK_CRL: SignedItem.INTEL_PCK_CRL,
+}
+
+
+@pytest.mark.parametrize("kind", DOCUMENTS_AND_LISTS)
+def test_what_has_expired_is_named_and_verification_goes_on(kind: EndorsementKind) -> None:
+    """The policy may grant it a grace; it is not among what is in date."""
+    verification = judge(items_of(expired={SIGNED[kind]}))
+    (problem,) = verification.problems
+    assert problem.expired is not None
+    assert (problem.expired.kind, problem.expired.origin) == (kind, "local")
+    assert problem.expired.expires <= NOW
+    assert kind not in {use.kind for use in verification.endorsements_used}
+    assert "intel.tcb_level" in passed(verification)
+    assert verification.claims.tcb is not None
+    assert verification.valid_until is not None
+    assert verification.valid_until > NOW
+
+
+@pytest.mark.parametrize("kind", DOCUMENTS_AND_LISTS)
+def test_what_is_not_valid_yet_has_not_expired(kind: EndorsementKind) -> None:
+    (problem,) = judge(items_of(not_yet_valid={SIGNED[kind]})).problems
+    assert problem.expired is None
+
+
+@pytest.mark.parametrize("kind", [K.INTEL_TCB_INFO, K.INTEL_QE_IDENTITY])
+@pytest.mark.parametrize("dates", ["expired", "not_yet_valid"])
+def test_no_document_outlives_its_signer(kind: EndorsementKind, dates: str) -> None:
+    settings: dict[str, set[SignedItem]] = {"expired": {SIGNED[kind]}}
+    settings[dates] = settings.get(dates, set()) | {SignedItem.INTEL_TCB_SIGNING}
+    verification = judge(items_of(**settings))
+    assert labels(verification) == {"certificate_not_in_date"}
+    assert [problem.expired for problem in verification.problems] == [None]
+    assert "intel.tcb_level" not in passed(verification)
+
+
+def test_a_document_in_its_grace_ends_with_its_signer() -> None:
+    """The end of the verdict is that of the signing certificate where this is earlier than all else."""
+    whole = judge(items_of())
+    stale = judge(items_of(expired={SignedItem.INTEL_TCB_INFO, SignedItem.INTEL_QE_IDENTITY}))
+    signer = Certificate.from_der(only(K.INTEL_TCB_INFO, items_of()).issuer_chain[0], "signer")
+    early = replace(signer, not_after=NOW + timedelta(seconds=1))
+    assert whole.valid_until is not None
+    assert stale.valid_until is not None
+    assert early.not_after < whole.valid_until
+    copy = Copy(
+        item=only(K.INTEL_TCB_INFO, items_of(expired={SignedItem.INTEL_TCB_INFO})),
+        value=None,
+        signers=(("signer", early),),
+        newness=(1, NOW),
+        use=next(problem.expired for problem in judge(items_of(expired={SignedItem.INTEL_TCB_INFO})).problems),
+    )
+    assert copy.expired(NOW) is not None
+    assert copy.expired(NOW + timedelta(seconds=2)) is None
+    peer = replace(copy, item=replace(copy.item, origin=Origin.PEER))
+    assert peer.expired(NOW) is None
+
+
 # --- revocation ------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("revoked", "kind", "check"),
