@@ -17,8 +17,11 @@ from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsement
 from rats_tls.core.errors import EndorsementMissingError, ExpiredError, RatsTlsError, RevokedError, TcbLevelError
 from rats_tls.core.results import AttestationResult
 from rats_tls.simulation.vendor_state import SignedItem
+from rats_tls.verifiers.sev_snp import SevSnpVerifier
+from support.channels import CRYPTO
 from support.judged import appraise, collected
 from support.sides import SGX, SNP, TDX, policy_for
+from support.simulated import NOW, world
 
 S = SignedItem
 DAY = 86_400
@@ -143,3 +146,17 @@ def test_a_peer_does_not_go_behind_a_document_in_its_grace() -> None:
     refused(ExpiredError, SGX, [*others, *own, *older])
     result = judge(SGX, [*others, *own, *older], grace=YEAR)
     assert {use.origin for use in result.endorsements if use.kind is kind} == {"local"}
+
+
+def test_the_verifier_names_what_has_expired_and_nothing_else() -> None:
+    """The appraisal asks again; a Verifier that said it of a list from the future would still be wrong."""
+    evidence, stale = collected(SNP, expired={S.AMD_CRL})
+    for pool, named in ((stale, True), (collected(SNP, not_yet_valid={S.AMD_CRL})[1], False)):
+        verifier = SevSnpVerifier()
+        verification = verifier.verify(
+            verifier.decode(evidence), pool, anchors=world().trust_anchors, crypto=CRYPTO, now=NOW
+        )
+        (problem,) = verification.problems
+        assert problem.waived_by_revocation
+        assert (problem.expired is not None) is named
+        assert EndorsementKind.AMD_CRL not in {use.kind for use in verification.endorsements_used}

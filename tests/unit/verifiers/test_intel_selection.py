@@ -14,7 +14,9 @@ from rats_tls.core.checks import Stage, Verdict
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, Origin
 from rats_tls.core.errors import CertificateChainError
 from rats_tls.core.verification import Verification
+from rats_tls.formats.x509 import Certificate
 from rats_tls.simulation.vendor_state import SignedItem
+from rats_tls.verifiers.intel_collateral import Copy, Selector
 from support.intel import CRYPTO, OUTDATED, PHALA_SGX, PHALA_TDX, SPR_E4, labels, load, passed, verifier_of, verify
 from support.intel_pki import revocation_list
 from support.simulated import NOW, REPORT_DATA, world
@@ -250,26 +252,28 @@ def test_no_document_outlives_its_signer(kind: EndorsementKind, dates: str) -> N
     assert "intel.tcb_level" not in passed(verification)
 
 
-def test_a_document_in_its_grace_ends_with_its_signer() -> None:
-    """The end of the verdict is that of the signing certificate where this is earlier than all else."""
-    whole = judge(items_of())
-    stale = judge(items_of(expired={SignedItem.INTEL_TCB_INFO, SignedItem.INTEL_QE_IDENTITY}))
-    signer = Certificate.from_der(only(K.INTEL_TCB_INFO, items_of()).issuer_chain[0], "signer")
-    early = replace(signer, not_after=NOW + timedelta(seconds=1))
-    assert whole.valid_until is not None
-    assert stale.valid_until is not None
-    assert early.not_after < whole.valid_until
-    copy = Copy(
-        item=only(K.INTEL_TCB_INFO, items_of(expired={SignedItem.INTEL_TCB_INFO})),
-        value=None,
-        signers=(("signer", early),),
-        newness=(1, NOW),
-        use=next(problem.expired for problem in judge(items_of(expired={SignedItem.INTEL_TCB_INFO})).problems),
-    )
-    assert copy.expired(NOW) is not None
-    assert copy.expired(NOW + timedelta(seconds=2)) is None
-    peer = replace(copy, item=replace(copy.item, origin=Origin.PEER))
-    assert peer.expired(NOW) is None
+def test_a_document_in_its_grace_ends_with_its_signer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the verdict rests on without being listed: a signing certificate that ends before everything else."""
+    verify_document = Selector._verify_document
+    soon = NOW + timedelta(seconds=1)
+
+    def ends_soon(self: Selector, item: Endorsement) -> tuple[Certificate, Certificate]:
+        signer, root = verify_document(self, item)
+        return replace(signer, not_after=soon), root
+
+    monkeypatch.setattr(Selector, "_verify_document", ends_soon)
+    both = {SignedItem.INTEL_TCB_INFO, SignedItem.INTEL_QE_IDENTITY}
+    assert judge(items_of(expired=both)).valid_until == soon
+
+
+def test_a_copy_of_the_peers_has_not_expired_in_a_way_that_counts() -> None:
+    item = only(K.INTEL_TCB_INFO, items_of(expired={SignedItem.INTEL_TCB_INFO}))
+    (problem,) = judge((item, *without(K.INTEL_TCB_INFO, items_of()))).problems
+    assert problem.expired is not None
+    copy: Any = Copy(item=item, value=None, signers=(), newness=(1, NOW), use=problem.expired)  # type: ignore[type-var]
+    assert copy.expired(NOW) is problem.expired
+    assert replace(copy, item=replace(item, origin=Origin.PEER)).expired(NOW) is None
+    assert copy.expired(problem.expired.expires - timedelta(seconds=1)) is None
 
 
 # --- revocation ------------------------------------------------------------------------------------------------------
