@@ -81,10 +81,11 @@ def test_the_mode_alone_refuses(face: str, caplog: pytest.LogCaptureFixture) -> 
 
 
 @faces
-def test_the_switch_alone_refuses(face: str) -> None:
+def test_the_switch_alone_refuses(face: str, caplog: pytest.LogCaptureFixture) -> None:
     error = talk(face, context(SGX), context(None, policy(Mode.ENFORCE), insecure_report_only=True))
     assert isinstance(error, AppraisalError)
     assert error.reported is None
+    assert "INSECURE" not in caplog.text
 
 
 @faces

@@ -165,9 +165,9 @@ class IntelEntry(Entry):
     )
 
     def can_be_softened(self, claims: TeeClaims) -> bool:
-        """As that of every entry: a revoked TCB never is, nor one that nobody has evaluated."""
+        """As that of every entry; no mismatch beside a revoked TCB is."""
         tcb = getattr(claims, "tcb", None)
-        return tcb is not None and tcb.status is not TcbStatus.REVOKED
+        return tcb is None or tcb.status is not TcbStatus.REVOKED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
