@@ -31,8 +31,8 @@ class Facts:
         custom_claims: the peer's custom claims.
         evidence_age: seconds since issued-at; "unknown" without one; "not-applicable" for bare Evidence.
         spki_sha256: digest of the peer's public key, or None for bare Evidence.
-        revocation_checked: whether every certificate was checked against a list; what of one that is out of date:
-            `lists_expired_by`, or unchecked where it is from the future.
+        revocation_checked: whether every certificate was checked against a list that is in date, or that has expired
+            `lists_expired_by` seconds ago.
         documents_expired_by: seconds since the first document ended that is in use; None when all are in date.
         lists_expired_by: the same of revocation lists.
         documents_age: seconds since the oldest document in use was issued; None without one.
