@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from rats_tls.appraisal_binding import verify_binding
 from rats_tls.appraisal_checks import (
     BINDING_NOTES,
     PROFILES,
@@ -19,24 +20,30 @@ from rats_tls.appraisal_checks import (
     evidence_age,
     failed_check,
     missing_error,
-    not_bound,
     oldest_use,
     policy_error,
     require_fresh,
     uncovered,
     unread,
 )
+from rats_tls.appraisal_expiry import (
+    ends_of_endorsements,
+    grace_check,
+    in_grace,
+    known_of_endorsements,
+    sort_problems,
+    with_all_endorsements,
+)
 from rats_tls.appraisal_memory import AppraisalMemory
 from rats_tls.appraisal_verifiers import choose_verifier, tee_type_of, verify_with
-from rats_tls.certificates.binding import verify_certificate_key_binding, verify_peer_certificate
 from rats_tls.certificates.registry import read_attested_certificate
 from rats_tls.core.anchors import TrustAnchor, anchors_digest
-from rats_tls.core.binding import REPORT_DATA_SIZE, Binding, equal_report_data
-from rats_tls.core.checks import Check, Stage, shorten
+from rats_tls.core.binding import REPORT_DATA_SIZE, Binding
+from rats_tls.core.checks import Check, Mismatch, Stage, shorten
 from rats_tls.core.claims import TeeClaims
 from rats_tls.core.endorsements import Endorsement, Endorsements
 from rats_tls.core.errors import (
-    BindingError,
+    AppraisalError,
     ConfigurationError,
     InternalError,
     RatsTlsError,
@@ -46,7 +53,7 @@ from rats_tls.core.interfaces import CryptoWrapper, Verifier
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.core.refusals import Refusal
 from rats_tls.core.results import _APPRAISAL_SEAL, AttestationResult, ConnectionFacts
-from rats_tls.core.verification import DecodedEvidence, Problem, Verification
+from rats_tls.core.verification import Problem, Verification
 from rats_tls.policy import Entry, Evaluation, Facts, Policy
 
 
@@ -135,7 +142,7 @@ class Appraiser:
             ExpiredError: certificates or Endorsements outside their validity.
             EndorsementMissingError: Endorsements missing.
             TcbLevelError: no TCB level matches.
-            AppraisalError: every mismatch of the policy.
+            AppraisalError: every mismatch of the policy; `reported` holds what a report-only policy passes over.
             InternalError: a Verifier failed in a way of its own.
         """
         endorsements = self._endorsements.with_items(peer_endorsements)
@@ -272,21 +279,14 @@ class Appraiser:
             checks.append(uncovered(decoded.not_covered))
         if subject.attested is not None and any(subject.attested.trailing_bytes):
             checks.append(unread(subject.attested.trailing_bytes))
-        hard = sorted(
-            (p for p in verification.problems if p.missing is None and not p.waived_by_revocation),
-            key=lambda problem: problem.stage,
-        )
+        problems = sort_problems(self._policy, tee_type, verification.problems, now)
         # (2) Evidence signature.
-        _raise_first(hard, Stage.EVIDENCE_SIGNATURE)
+        _raise_first(problems.hard, Stage.EVIDENCE_SIGNATURE)
         # (3) Key binding.
-        checks.extend(self._verify_binding(subject, decoded, now))
+        skew = self._limits.clock_skew_seconds
+        checks.extend(verify_binding(subject, decoded, self._crypto, now=now, skew_seconds=skew))
         # (4) Vendor chain, (5) revocation, (6) TCB: what is there and wrong.
-        revocation = [p for p in verification.problems if p.waived_by_revocation]
-        waived = any(entry.revocation == "not-checked" for entry in self._policy.entries_for(tee_type))
-        if not waived:
-            hard.extend(p for p in revocation if p.missing is None)
-            hard.sort(key=lambda problem: problem.stage)
-        _raise_first(hard, Stage.POLICY)
+        _raise_first(problems.hard, Stage.POLICY)
         # (7) Freshness.
         facts = Facts(
             binding=subject.binding,
@@ -294,19 +294,22 @@ class Appraiser:
             custom_claims=subject.attested.custom_claims if subject.attested else {},
             evidence_age=evidence_age(subject, now),
             spki_sha256=hashlib.sha256(subject.attested.certificate.spki).digest() if subject.attested else None,
-            revocation_checked=not revocation,
         )
-        skew = self._limits.clock_skew_seconds
+        facts = known_of_endorsements(facts, verification, now)
         checks.append(require_fresh(self._policy, subject, verification, facts, now=now, skew_seconds=skew))
         # (8) Policy; before it, what is missing.
-        missing = [
-            p for p in verification.problems if p.missing is not None and not (waived and p.waived_by_revocation)
-        ]
-        if missing:
-            raise missing_error(self._policy, missing, verification, facts)
+        if problems.missing:
+            raise missing_error(self._policy, problems.missing, verification, facts)
         evaluation = self._policy.evaluate(verification.claims, facts, verified=True)
         if evaluation.accepted is None:
-            raise self._refusal(evaluation, revocation, verification, facts)
+            error = self._refusal(evaluation, problems.lacking, verification, facts)
+            if evaluation.reported is not None and isinstance(error, AppraisalError):
+                mismatches = tuple(m for m in evaluation.mismatches if m.entry == evaluation.reported.name)
+                all_checks = [*checks, *failed_check(error, checks)]
+                error.reported = self._result(
+                    subject, verification, evaluation.reported, all_checks, mismatches, now=now, connection=connection
+                )
+            raise error
         entry = evaluation.accepted
         checks.append(
             Check(
@@ -320,40 +323,14 @@ class Appraiser:
         return self._result(subject, verification, entry, checks, now=now, connection=connection)
 
     def _refusal(
-        self, evaluation: Evaluation, revocation: Sequence[Problem], verification: Verification, facts: Facts
+        self, evaluation: Evaluation, lacking: Sequence[Problem], verification: Verification, facts: Facts
     ) -> RatsTlsError:
-        """Give the refusal of claims that no entry accepts: `policy`, unless revocation lists are all that lacks."""
-        known = replace(facts, revocation_checked=True)
-        if not revocation or self._policy.evaluate(verification.claims, known, verified=True).accepted is None:
-            return policy_error(evaluation.mismatches, missing=revocation)
-        stale = next((problem.error for problem in revocation if problem.missing is None), None)
-        return stale or missing_error(self._policy, revocation, verification, facts)
-
-    def _verify_binding(self, subject: Subject, decoded: DecodedEvidence | None, now: datetime) -> tuple[Check, ...]:
-        attested = subject.attested
-        if attested is not None:
-            checks = verify_peer_certificate(
-                attested.certificate, self._crypto, now=now, clock_skew_seconds=self._limits.clock_skew_seconds
-            )
-            if decoded is not None:
-                checks += verify_certificate_key_binding(attested, decoded.report_data, self._crypto)
-            if subject.binding is Binding.NONE:
-                checks += (not_bound("the peer has not proved that it holds the certificate's key"),)
-            return checks
-        if subject.expected_report_data is None:
-            return (not_bound("no expected report_data was given"),)
-        if decoded is None or not equal_report_data(subject.expected_report_data, decoded.report_data):
-            got = shorten(decoded.report_data, 128) if decoded is not None else "none"
-            raise BindingError(f"report_data: got {got}, expected {shorten(subject.expected_report_data, 128)}")
-        return (
-            Check(
-                id="binding.report_data",
-                stage=Stage.KEY_BINDING,
-                source="caller's expected report_data",
-                expected=shorten(subject.expected_report_data),
-                got=shorten(decoded.report_data),
-            ),
-        )
+        """Give the refusal of claims that no entry accepts: `policy`, unless only Endorsements in date lack."""
+        known = replace(with_all_endorsements(facts), endorsements_known=True)
+        if not lacking or self._policy.evaluate(verification.claims, known, verified=True).accepted is None:
+            return policy_error(evaluation.mismatches, missing=lacking)
+        stale = next((problem.error for problem in lacking if problem.missing is None), None)
+        return stale or missing_error(self._policy, lacking, verification, facts)
 
     def _result(
         self,
@@ -361,11 +338,15 @@ class Appraiser:
         verification: Verification,
         entry: Entry,
         checks: list[Check],
+        mismatches: tuple[Mismatch, ...] = (),
         *,
         now: datetime,
         connection: ConnectionFacts | None,
     ) -> AttestationResult:
         attested = subject.attested
+        graced = in_grace(entry, verification, now)
+        if graced:
+            checks.append(grace_check(entry, graced, now))
         return AttestationResult(
             submodules={str(verification.claims.tee_type): verification.claims},
             binding=subject.binding,
@@ -375,12 +356,13 @@ class Appraiser:
             judged_at=now,
             certificate_sha256=attested.certificate.sha256 if attested else None,
             spki_sha256=hashlib.sha256(attested.certificate.spki).digest() if attested else None,
-            endorsements=verification.endorsements_used,
+            endorsements=(*verification.endorsements_used, *graced),
             valid_from=verification.valid_from,
             valid_until=_earliest(
                 verification.valid_until,
                 attested.certificate.not_after if attested else None,
                 oldest_use(entry, attested.issued_at if attested else None),
+                *ends_of_endorsements(entry, verification, graced),
             ),
             anchor=verification.anchor,
             policy_digest=self._policy.digest,
@@ -389,6 +371,7 @@ class Appraiser:
             checks=tuple(sorted(checks, key=lambda check: check.stage)),
             connection=connection,
             profile=PROFILES[subject.preamble],
+            mismatches=mismatches,
             seal=_APPRAISAL_SEAL,
         )
 

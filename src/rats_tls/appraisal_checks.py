@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from rats_tls.appraisal_expiry import with_all_endorsements
 from rats_tls.certificates.attested import AttestedCertificate
 from rats_tls.core.binding import Binding
 from rats_tls.core.checks import Check, Mismatch, Stage, Verdict, time_text
@@ -88,8 +89,8 @@ def missing_error(
     missing = tuple(p.missing for p in problems if p.missing is not None)
     listed = "; ".join(str(item) for item in missing)
     not_done = tuple(check.id for check in verification.checks if check.verdict is Verdict.NOT_CHECKED)
-    # A revocation list that is missing is listed as missing, not as a mismatch besides.
-    known = replace(facts, revocation_checked=True)
+    # What is missing is listed as missing, not as a mismatch besides; what has expired can be fetched with it.
+    known = with_all_endorsements(facts)
     evaluation: Evaluation = policy.evaluate(verification.claims, known, verified=False)
     if evaluation.accepted is None and evaluation.mismatches:
         return policy_error(

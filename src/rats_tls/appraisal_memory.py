@@ -11,7 +11,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from rats_tls.core.results import AttestationResult, ConnectionFacts
+from rats_tls.core.errors import InternalError
+from rats_tls.core.results import ACCEPTED, AttestationResult, ConnectionFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,14 @@ class AppraisalMemory:
 
         A result without an expiry is not kept. Its time begins with the judgement: what was not yet in date then is not
         asked again.
+
+        Raises:
+            InternalError: the result is no accepted one; what report-only passed over is judged every time.
         """
         if not self._size or result.valid_until is None or not result.endorsements:
             return
+        if result.verdict != ACCEPTED:
+            raise InternalError(f"appraisal memory: got a result that is {result.verdict}, expected an accepted one")
         remembered = _Remembered(replace(result, connection=None), result.judged_at, result.valid_until)
         if not self._lock.acquire(blocking=False):
             return

@@ -110,7 +110,8 @@ class Channel(ChannelTransport):
         """Answer `AppraisalNeeded`: the peer is accepted.
 
         Raises:
-            InternalError: not asked for, or the result is of another certificate or binding; the peer is refused.
+            InternalError: not asked for, or the result is of another certificate or binding, or refuses the peer where
+                `insecure_report_only` is not set; the peer is refused.
             RatsTlsError: `error`.
         """
         self._raise_error()
@@ -118,6 +119,7 @@ class Channel(ChannelTransport):
             raise InternalError("channel: a result was supplied, none is needed")
         with self._fatal():
             self._needed.require_answer(result)
+            self._settings.require_verdict(result)
             self._needed = None
             self._require_nothing_early()
             self._accept()

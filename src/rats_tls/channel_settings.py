@@ -9,9 +9,10 @@ from weakref import WeakKeyDictionary
 from rats_tls.certificates.endorsement_documents import endorsements_to_documents
 from rats_tls.core.binding import Binding
 from rats_tls.core.endorsements import Endorsement
-from rats_tls.core.errors import ConfigurationError, TlsError
+from rats_tls.core.errors import ConfigurationError, InternalError, TlsError
 from rats_tls.core.evidence import NAMES_BY_TEE, Evidence, TeeType
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
+from rats_tls.core.results import ACCEPTED, AttestationResult
 from rats_tls.core.tls import Role, TlsConfig, TlsContext, TlsSession, TlsWrapper
 from rats_tls.preamble.evidence import CertificateEvidence
 from rats_tls.preamble.exchange import Offer
@@ -96,6 +97,7 @@ class ChannelSettings:
             `null`.
         provide_endorsements: send the Endorsements of the credentials to a peer that judges them.
         allow_tls12: also accept TLS 1.2 with extended master secret.
+        insecure_report_only: also take results of a report-only policy that refuse the peer.
         limits: bounds on what the peer may send.
 
     Raises:
@@ -113,6 +115,7 @@ class ChannelSettings:
     presents_certificate: bool = False
     provide_endorsements: bool = False
     allow_tls12: bool = False
+    insecure_report_only: bool = False
     limits: Limits = DEFAULT_LIMITS
     _prepared: _Preparations = field(default_factory=_Preparations, init=False, repr=False, compare=False)
 
@@ -136,6 +139,15 @@ class ChannelSettings:
         """The bindings among `bindings` that a channel over this TLS wrapper can give."""
         possible = Binding.CERTIFICATE if self.tls.capabilities.encrypts else Binding.NONE
         return (possible,) if possible in self.bindings else ()
+
+    def require_verdict(self, result: AttestationResult) -> None:
+        """Require that `result` accepts the peer, or that these settings open the channel to a refused one.
+
+        Raises:
+            InternalError: it does not; whoever supplied it should have refused.
+        """
+        if result.verdict != ACCEPTED and not self.insecure_report_only:
+            raise InternalError(f"channel: the result is {result.verdict}, expected an accepted one")
 
     def require_credentials(self, credentials: Credentials) -> None:
         """Require that `credentials` hold what this side presents. Raises ConfigurationError."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import socket
 import threading
@@ -23,9 +22,9 @@ from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.binding import Binding
 from rats_tls.core.endorsements import Endorsement, Endorsements
 from rats_tls.core.errors import (
+    AppraisalError,
     ConfigurationError,
     InternalError,
-    NotConfirmedError,
     RatsTlsError,
 )
 from rats_tls.core.evidence import TeeType
@@ -38,12 +37,10 @@ from rats_tls.endorsements.service import EndorsementService
 from rats_tls.listener import Listener
 from rats_tls.lookups import Lookups
 from rats_tls.policy import Policy
+from rats_tls.verdicts import Confirm, open_refused, opens_refused, require_confirmed
 from rats_tls.workers import Workers
 
 DEFAULT_MAX_EVIDENCE_AGE = 3600.0
-
-Confirm = Callable[[AttestationResult, AppraisalNeeded], None]
-"""The application's own say about a peer that the policy accepted: returns None, or raises to refuse."""
 
 _log = logging.getLogger(__name__)
 
@@ -75,14 +72,17 @@ class Context:
         endorsements_in_certificate: also put them into the certificate (Intel only; C readers abort on it).
         custom_claims: names and values bound to this side's Evidence and delivered to the peer.
         key_algorithm: of the TLS key.
-        confirm: called with the result of every accepted appraisal, a remembered one too, and with what was judged,
-            before this side says *accepted*; whatever it raises refuses the peer. It can refuse, and accept nothing
-            that the policy refused. It may block: asyncio connections call it in a thread.
+        confirm: called with the result of every accepted appraisal, a remembered one or one that report-only opens too,
+            and with what was judged, before this side says *accepted*; whatever it raises refuses the peer. It can
+            refuse, and accept nothing that the policy refused. It may block: asyncio connections call it in a thread.
         application_protocols: the application's protocols, best first.
         serves_without_preamble: a server without a policy also serves clients that do not speak the preamble, such as
             C rats-tls; with a policy, its entries say so.
         max_evidence_age: seconds; key and Evidence are renewed together before it.
         allow_tls12: accept TLS 1.2 with extended master secret too.
+        insecure_report_only: with a policy in report-only mode, open connections to peers that it refuses for their
+            Reference Values or TCB status alone. `Connection.peer` then says `refused (report-only)`. Every such
+            connection is logged as a warning. Without that mode it has no effect, and that mode has none without it.
         limits: sizes and times.
         clock: gives the time, aware.
 
@@ -112,6 +112,7 @@ class Context:
         serves_without_preamble: bool = False,
         max_evidence_age: float = DEFAULT_MAX_EVIDENCE_AGE,
         allow_tls12: bool = False,
+        insecure_report_only: bool = False,
         limits: Limits = DEFAULT_LIMITS,
         clock: Callable[[], datetime] = _now,
     ) -> None:
@@ -136,6 +137,7 @@ class Context:
         )
         self._application_protocols = tuple(application_protocols)
         self._require_consistent(key_algorithm, max_evidence_age)
+        self._opens_refused = opens_refused(policy, insecure_report_only=insecure_report_only)
         self._appraiser = (
             make_appraiser(
                 policy,
@@ -322,14 +324,25 @@ class Context:
         return self._ask(self._appraiser.recall_certificate, needed, self._clock(), more)
 
     def appraise(self, needed: AppraisalNeeded) -> AttestationResult:
-        """Judge the peer of a connection, and have the application confirm. Raises RatsTlsError to refuse it."""
+        """Judge the peer of a connection, and have the application confirm.
+
+        The result may refuse the peer where `insecure_report_only` is set and the policy is report-only.
+
+        Raises:
+            RatsTlsError: to refuse it.
+        """
         if self._appraiser is None:
             raise InternalError("an appraisal was asked for where no policy is")
         now = self._clock()
         appraise = partial(self._ask, self._appraiser.appraise_certificate, needed, now)
-        result = appraise(()) if self._lookups is None else self._lookups.judge(needed.certificate, appraise, now)
+        try:
+            result = appraise(()) if self._lookups is None else self._lookups.judge(needed.certificate, appraise, now)
+        except AppraisalError as error:
+            if not self._opens_refused:
+                raise
+            result = open_refused(error)
         if self._confirm is not None:
-            _require_confirmed(self._confirm, result, needed)
+            require_confirmed(self._confirm, result, needed)
         return result
 
     def _ask(
@@ -377,28 +390,9 @@ class Context:
             presents_certificate=self._attester is not None,
             provide_endorsements=self._provide_endorsements,
             allow_tls12=self._allow_tls12,
+            insecure_report_only=self._opens_refused,
             limits=self._limits,
         )
-
-
-def _require_confirmed(confirm: Confirm, result: AttestationResult, needed: AppraisalNeeded) -> None:
-    try:
-        answer: object = confirm(result, needed)  # type: ignore[func-returns-value]  # others may return anything
-    except Exception as error:
-        refusal = NotConfirmedError(f"confirm refused: {str(error) or type(error).__name__}")
-        refusal.checks = result.checks
-        raise refusal from error
-    if answer is not None:
-        # False, or an awaitable that nobody awaits: whoever meant "no" by it is not overheard.
-        _discard(answer)
-        refusal = NotConfirmedError(f"confirm: got {type(answer).__name__}, expected None or an exception")
-        refusal.checks = result.checks
-        raise refusal
-
-
-def _discard(answer: object) -> None:
-    if inspect.iscoroutine(answer):
-        answer.close()
 
 
 _HOSTNAMES = 100

@@ -16,6 +16,7 @@ from rats_tls.core.claims import TeeClaims
 from rats_tls.core.endorsements import Endorsement, Endorsements
 from rats_tls.core.errors import ConfigurationError, DecodeError, RatsTlsError, UnsupportedError
 from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE, Evidence
+from rats_tls.core.verification import DecodedEvidence
 from rats_tls.endorsements.files import endorsements_from_file
 from rats_tls.formats.amd.pem import split_pem
 from rats_tls.formats.detect import detect_evidence
@@ -163,10 +164,24 @@ def evidence_claims(presented: Presented) -> TeeClaims | None:
         evidence = read_attested_certificate(presented.certificate).evidence
     if evidence is None:
         return None
+    return _decode(evidence).claims
+
+
+def _decode(evidence: Evidence) -> DecodedEvidence:
     names = NAMES_BY_MEDIA_TYPE.get(evidence.media_type)
     if names is None:
         raise UnsupportedError(f"Evidence of media type {evidence.media_type}: not read")
-    return registry.verifier(names.tee_type.value).decode(evidence).claims
+    return registry.verifier(names.tee_type.value).decode(evidence)
+
+
+def evidence_report_data(evidence: Evidence) -> bytes:
+    """Give the 64 bytes that bare Evidence says it is bound to. Nothing about them is verified.
+
+    Raises:
+        DecodeError: malformed.
+        UnsupportedError: of a type that is not read.
+    """
+    return _decode(evidence).report_data
 
 
 def decoded_claims(presented: Presented) -> TeeClaims | None:

@@ -154,6 +154,7 @@ def test_a_good_file(files: CommandFiles) -> None:
     assert [line.split() for line in ended.stdout.splitlines()] == [
         ["valid", "valid.toml"],
         ["digest", policy.digest.hex()],
+        ["mode", "enforce"],
         ["entry", "'pinned'", "sgx_ecdsa"],
     ]
     document = json.loads(run("policy", "validate-file", path, "--json").stdout)

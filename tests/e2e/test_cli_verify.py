@@ -273,3 +273,21 @@ def test_evidence_of_another_tee(files: CommandFiles) -> None:
     ended = run(*judged(files, *files.evidence(), policy=files.policy("tdx.toml", tee=TDX)))
     assert ended.returncode == 5
     assert f"    got       {SGX.removeprefix('simulated_')}" in ended.stdout.splitlines()
+
+
+def test_report_only_is_a_refusal(files: CommandFiles) -> None:
+    """Exit code 5, and all that was found: a person sees the mismatches, a program the whole result."""
+    evidence, endorsements = files.evidence()
+    text = files.policy("enforcing.toml", mr_enclave=bytes(32)).read_text()
+    path = files.write("report-only.toml", text.replace("version = 1", 'version = 1\nmode = "report-only"'))
+    ended = run(*judged(files, evidence, endorsements, policy=path))
+    assert (ended.returncode, ended.stderr) == (5, "")
+    lines = ended.stdout.splitlines()
+    assert lines[0] == " refused (report-only)  good.bin  policy"
+    assert "all else that entry 'pinned' demands holds" in ended.stdout
+    document = json.loads(run(*judged(files, evidence, endorsements, policy=path), "--json").stdout)
+    assert (document["verdict"], document["exit_code"]) == ("refused (report-only)", 5)
+    assert document["result"]["mismatches"][0]["field"] == "mr_enclave"
+    debugged, _ = files.evidence("debugged-report", debug=True)
+    ended = run(*judged(files, debugged, endorsements, policy=path))
+    assert (ended.returncode, ended.stdout.splitlines()[0]) == (5, " refused  debugged-report.bin  policy")

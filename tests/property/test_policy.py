@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rats_tls.core.binding import Binding
 from rats_tls.core.claims import TcbStatus
 from rats_tls.core.errors import ConfigurationError
-from rats_tls.policy import Entry, NullEntry, Policy, SgxEntry, SnpEntry, TdxEntry
+from rats_tls.policy import Accepts, Entry, NullEntry, Policy, SgxEntry, SnpEntry, TdxEntry, compare, lint
 from rats_tls.policy.file_form import entry_document
 from rats_tls.policy.snp_entry import PRODUCTS
 from support.claims import SGX, SNP, TDX
@@ -59,6 +59,8 @@ common: dict[str, st.SearchStrategy[Any]] = {
         max_size=4,
     ),
     "revocation": st.sampled_from(("required", "not-checked")),
+    "endorsement_grace": st.integers(0, 366 * 86_400),
+    "max_endorsement_age": any_word | st.integers(1, (1 << 32) - 1),
 }
 
 
@@ -169,6 +171,17 @@ def test_the_canonical_form_is_a_file_too(policy: Policy) -> None:
     made = [by_tee[table.pop("tee")](**table) for table in document["entry"]]
     assert Policy.of(*made).digest == policy.digest
     assert [entry_document(entry) for entry in made] == [entry_document(entry) for entry in policy.entries]
+
+
+@given(policies(), policies())
+def test_every_policy_can_be_compared_and_criticised(a: Policy, b: Policy) -> None:
+    forth, back = compare(a, b), compare(b, a)
+    mirrored = {Accepts.MORE: Accepts.LESS, Accepts.LESS: Accepts.MORE}
+    assert back.accepts is mirrored.get(forth.accepts, forth.accepts)
+    assert {entry.entry for entry in forth.entries} == {entry.entry for entry in back.entries}
+    assert compare(a, a).entries == ()
+    names = {entry.name for entry in a.entries}
+    assert all(advice.entry in names and advice.why and advice.write for advice in lint(a))
 
 
 # --- other texts ------------------------------------------------------------------------------------------------------

@@ -127,5 +127,7 @@ def facts(**changes: Any) -> Facts:
         "evidence_age": 60.0,
         "spki_sha256": bytes([0xD1] * 32),
         "revocation_checked": True,
+        "documents_age": 60.0,
+        "lists_age": 60.0,
     }
     return Facts(**(known | changes))

@@ -6,6 +6,7 @@ import pytest
 
 from rats_tls.channel import ALPN, Accepted, AppraisalNeeded, Channel, Credentials, EvidenceNeeded
 from rats_tls.core.binding import Binding
+from rats_tls.core.checks import Mismatch
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Origin
 from rats_tls.core.errors import (
     AppraisalError,
@@ -672,6 +673,19 @@ def test_a_result_of_something_else_refuses_the_peer(tls, changes: dict[str, obj
     assert not peer.channel.accepted
     with pytest.raises(InternalError):
         peer.channel.supply_result(result_for(peer.asked))
+
+
+@BOTH
+def test_a_result_that_refuses_accepts_nobody(tls) -> None:
+    """Whatever its shell does with report-only: the channel has a switch of its own."""
+    refused = (Mismatch(entry="e", field="mr_enclave", got="a", expected="b"),)
+    peer = ScriptedPeer(tls, "client", answer=False)
+    peer.hello()
+    with pytest.raises(InternalError, match=r"refused \(report-only\)"):
+        peer.channel.supply_result(result_for(peer.asked, mismatches=refused))
+    peer.rest()
+    assert peer.refused_with == WireCode.INTERNAL
+    assert not peer.channel.accepted
 
 
 @pytest.mark.parametrize("no_result", [None, True, object()])

@@ -40,11 +40,18 @@ class Layer:
 
 
 CHANNEL = ("channel", "channel_events", "channel_exporter", "channel_settings", "channel_transport", "preamble")
-APPRAISAL = ("appraisal", "appraisal_checks", "appraisal_memory", "appraisal_verifiers")
+APPRAISAL = (
+    "appraisal",
+    "appraisal_binding",
+    "appraisal_checks",
+    "appraisal_expiry",
+    "appraisal_memory",
+    "appraisal_verifiers",
+)
 SHELLS = (
     *("addresses", "aio", "aio_pace", "aio_transport", "aio_wire", "appraisers", "connection", "connection_file"),
     *("connection_pumps", "connection_wire", "context", "context_checks", "credentials", "files", "listener"),
-    *("lookups", "survey", "workers"),
+    *("lookups", "survey", "verdicts", "workers"),
 )
 # The public modules, as docs/architecture.md lists them.
 PUBLIC = ("", "aio", "appraisal", "appraisers", "connection", "context", "files", "listener", "policy", "survey")

@@ -20,7 +20,7 @@ COMMANDS = {
     "demo": ("rats_tls.cli.demo:demo", "Show two simulated TEEs that attest to each other."),
     "doctor": ("rats_tls.cli.doctor:doctor", "Show what can be used on this machine, and why the rest cannot."),
     "inspect": ("rats_tls.cli.inspect:inspect", "Show every field of Evidence, certificates, and other files."),
-    "policy": ("rats_tls.cli.policy:policy", "Make, check and describe Appraisal Policies."),
+    "policy": ("rats_tls.cli.policy:policy", "Make, check, compare and try out Appraisal Policies."),
     "server": ("rats_tls.cli.server:server", "Serve attested connections and echo what clients send."),
     "simulate": ("rats_tls.cli.simulate:simulate", "Make simulated TEEs, for development and tests."),
     "verify": ("rats_tls.cli.verify:verify", "Judge Evidence, or a certificate that carries it, from a file."),

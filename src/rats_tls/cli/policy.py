@@ -1,4 +1,4 @@
-"""`rats-tls policy`: make, check and describe Appraisal Policies."""
+"""`rats-tls policy`: make, check and describe Appraisal Policies; each larger command has a file of its own."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ import click
 from rats_tls.appraisers import make_appraiser
 from rats_tls.cli.groups import examples, help_without_command
 from rats_tls.cli.options import debug_option, endorsements_file_option, parse_time, trust_anchors_option
+from rats_tls.cli.policy_diff import diff
+from rats_tls.cli.policy_lint import lint
+from rats_tls.cli.policy_test import test
 from rats_tls.cli.render import show_refusal
 from rats_tls.cli.screen import Screen, Styled
 from rats_tls.core.binding import Binding
@@ -42,14 +45,21 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     epilog=examples(
         "rats-tls policy from-evidence quote.bin > policy.toml",
         "rats-tls policy validate-file policy.toml",
+        "rats-tls policy lint policy.toml",
+        "rats-tls policy diff old.toml policy.toml",
+        "rats-tls policy test policy.toml quote.bin",
         "rats-tls policy schema > policy.schema.json",
     ),
 )
 @debug_option
 @click.pass_context
 def policy(ctx: click.Context) -> None:
-    """Make, check and describe Appraisal Policies."""
+    """Make, check, compare and try out Appraisal Policies."""
     help_without_command(ctx)
+
+
+for command in (diff, lint, test):
+    policy.add_command(command)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,8 +232,8 @@ def validate_file(policy_file: Path, as_json: bool) -> None:
         )
         return
     screen.line(Styled(" valid ", "black on green"), " ", Styled(policy_file.name, "bold"))
-    rows = [("digest", good.digest.hex()), *((f"entry {e.name!r}", e.tee.value) for e in good.entries)]
-    screen.columns(rows)
+    entries = [(f"entry {entry.name!r}", entry.tee.value) for entry in good.entries]
+    screen.columns([("digest", good.digest.hex()), ("mode", good.mode.value), *entries])
 
 
 @policy.command(

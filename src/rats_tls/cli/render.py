@@ -13,7 +13,7 @@ from rats_tls.core.checks import Check, Verdict
 from rats_tls.core.claims import IntelTcb, NullClaims, SgxClaims, SnpClaims, SnpTcb, TdxClaims, TeeClaims
 from rats_tls.core.errors import AppraisalError, RatsTlsError
 from rats_tls.core.evidence import NAMES_BY_TEE
-from rats_tls.core.results import AttestationResult
+from rats_tls.core.results import ACCEPTED, AttestationResult
 from rats_tls.inspection.tree import Node
 
 Rows = list[tuple[str, Cell]]
@@ -35,8 +35,9 @@ _VERSIONS = frozenset({"current_version", "committed_version"})
 def show_result(
     screen: Screen, result: AttestationResult, *, title: str, checks: bool = False, claims: bool = False
 ) -> None:
-    """Print an accepted result: a heading and what matters; all checks and all claims where asked."""
-    screen.line(Styled(" accepted ", "black on green"), " ", Styled(title, "bold"))
+    """Print a result: a heading and what matters; all checks and all claims where asked."""
+    style = "black on green" if result.verdict == ACCEPTED else "white on red"
+    screen.line(Styled(f" {result.verdict} ", style), " ", Styled(title, "bold"))
     screen.columns(_result_rows(result))
     if claims:
         show_claims(screen, result.claims, note="verified")
@@ -46,7 +47,9 @@ def show_result(
 
 def show_refusal(screen: Screen, error: RatsTlsError, *, title: str, checks: bool = False) -> None:
     """Print a refusal: its reason, or every mismatch with its field, got and expected; all checks where asked."""
-    screen.line(Styled(" refused ", "white on red"), " ", Styled(title, "bold"), f"  {error.refusal.label}")
+    reported = error.reported if isinstance(error, AppraisalError) else None
+    verdict = reported.verdict if reported is not None else "refused"
+    screen.line(Styled(f" {verdict} ", "white on red"), " ", Styled(title, "bold"), f"  {error.refusal.label}")
     if isinstance(error, AppraisalError):
         for mismatch in error.mismatches:
             screen.line("  ", Styled(f"{mismatch.entry}: {mismatch.field}", "bold"), hanging=4)
@@ -54,6 +57,8 @@ def show_refusal(screen: Screen, error: RatsTlsError, *, title: str, checks: boo
         rows: Rows = [("missing", str(missing)) for missing in error.missing]
         if not error.authenticated:
             rows.append(("note", "the Evidence is not authenticated"))
+        if reported is not None:
+            rows.append(("report-only", f"all else that entry {reported.policy_entry!r} demands holds"))
         screen.columns(rows)
     else:
         screen.columns([("reason", error.message)])

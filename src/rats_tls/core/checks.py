@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import field as declare
 from datetime import UTC, datetime
 from enum import Enum, IntEnum
 from functools import lru_cache
@@ -61,12 +62,14 @@ class Mismatch:
         field: name of the policy field, for example `mr_enclave`.
         got: the claim, for people.
         expected: what the policy accepts, for people.
+        softened: whether a policy in report-only mode passes over it.
     """
 
     entry: str
     field: str
     got: str
     expected: str
+    softened: bool = declare(default=False, repr=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.entry}.{self.field}: got {self.got}, expected {self.expected}"

@@ -42,7 +42,7 @@ def to_json(value: object) -> Json:
 
 
 def result_document(result: AttestationResult) -> dict[str, Json]:
-    """Give an accepted result as a JSON document."""
+    """Give a result as a JSON document."""
     document = to_json(result)
     if not isinstance(document, dict):
         raise TypeError("a result is an object")
@@ -51,7 +51,10 @@ def result_document(result: AttestationResult) -> dict[str, Json]:
 
 
 def refusal_document(error: RatsTlsError) -> dict[str, Json]:
-    """Give a refusal as a JSON document; the checks are those done before it."""
+    """Give a refusal as a JSON document; the checks are those done before it.
+
+    Of a policy in report-only mode that passes over every mismatch, `result` holds the whole result.
+    """
     document: dict[str, Json] = {
         "schema": RESULT_SCHEMA,
         "verdict": "refused",
@@ -64,6 +67,9 @@ def refusal_document(error: RatsTlsError) -> dict[str, Json]:
         document["mismatches"] = to_json(error.mismatches)
         document["not_done"] = to_json(error.not_done)
         document["authenticated"] = error.authenticated
+        if error.reported is not None:
+            document["verdict"] = error.reported.verdict
+            document["result"] = result_document(error.reported)
     tcb = getattr(error.claims, "tcb", None)
     if tcb is not None:
         document["tcb"] = to_json(tcb)

@@ -21,6 +21,20 @@ class EndorsementKind(str, Enum):
     AMD_ROOT = "amd-root"  # ARK
     AMD_CRL = "amd-crl"
 
+    @property
+    def is_revocation_list(self) -> bool:
+        """Whether it is a revocation list."""
+        return self in _LISTS
+
+    @property
+    def is_reissued(self) -> bool:
+        """Whether it is a document or list that its vendor issues anew before its end, as certificates are not."""
+        return self in _LISTS or self in _DOCUMENTS
+
+
+_LISTS = frozenset({EndorsementKind.INTEL_ROOT_CRL, EndorsementKind.INTEL_PCK_CRL, EndorsementKind.AMD_CRL})
+_DOCUMENTS = frozenset({EndorsementKind.INTEL_TCB_INFO, EndorsementKind.INTEL_QE_IDENTITY})
+
 
 class Origin(str, Enum):
     """Where an Endorsement came from. A peer's copy never beats a newer local one."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rats_tls.core.checks import Check, Mismatch
     from rats_tls.core.claims import TeeClaims
     from rats_tls.core.endorsements import MissingEndorsement
+    from rats_tls.core.results import AttestationResult
 
 
 _CERTIFICATE_ALERTS = frozenset(
@@ -183,6 +184,7 @@ class AppraisalError(RatsTlsError):
         missing: Endorsements that were missing too.
         not_done: ids of checks that were not done because of them.
         authenticated: whether the claims were proved authentic before the policy was applied.
+        reported: when the policy is report-only and passes over every mismatch: the result, whose verdict is a refusal.
     """
 
     default_refusal = Refusal.POLICY
@@ -201,6 +203,7 @@ class AppraisalError(RatsTlsError):
         self.missing = missing
         self.not_done = not_done
         self.authenticated = authenticated
+        self.reported: AttestationResult | None = None
 
 
 class NotConfirmedError(RatsTlsError):

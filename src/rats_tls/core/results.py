@@ -1,4 +1,4 @@
-"""The Attestation Result: the one positive outcome of an appraisal."""
+"""The Attestation Result: the one positive outcome of an appraisal, or what a report-only policy passed over."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from datetime import datetime
 
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.binding import Binding
-from rats_tls.core.checks import Check, time_text
+from rats_tls.core.checks import Check, Mismatch, time_text
 from rats_tls.core.claims import TeeClaims
 from rats_tls.core.evidence import TeeType
 from rats_tls.core.tls import TlsFacts
 from rats_tls.core.verification import EndorsementUse
 
 RESULT_SCHEMA = "rats-tls/result/1"
+ACCEPTED = "accepted"
+REPORT_ONLY = "refused (report-only)"
 
 _APPRAISAL_SEAL = object()
 """Held by `rats_tls.appraisal` alone: an AttestationResult without it cannot be made."""
@@ -39,7 +41,8 @@ class AttestationResult:
     """What was judged about a peer, and on what grounds. Made only by `rats_tls.appraisal`.
 
     Attributes:
-        verdict: always "accepted"; a refusal is an exception.
+        verdict: "accepted"; or "refused (report-only)", which a report-only policy makes beside its refusal. Any other
+            refusal is an exception alone.
         submodules: claims by TEE, a tree of one for a single TEE; the key is the TEE type.
         binding: what ties the Evidence to the peer.
         binding_note: what that binding cannot tell.
@@ -55,11 +58,12 @@ class AttestationResult:
         valid_until: earliest expiry of anything it rests on, the age of the Evidence included.
         anchor: the trust anchor reached; None only for `null`.
         policy_digest: SHA-256 over the policy's canonical form.
-        policy_entry: name of the entry that accepted.
+        policy_entry: name of the entry that accepted, or, report-only, of which no condition but `mismatches` failed.
         crypto: crypto wrapper's name and library version.
         checks: every check, in order; what was not checked is among them with its reason.
         connection: the TLS connection, or None outside a channel.
         profile: what the peer speaks: `rats-tls/1`, without a preamble `interoperable-ra-tls`; None outside a channel.
+        mismatches: empty of an accepted peer; report-only, what refused it.
     """
 
     submodules: dict[str, TeeClaims]
@@ -81,6 +85,7 @@ class AttestationResult:
     connection: ConnectionFacts | None = None
     profile: str | None = None
     remembered_from: datetime | None = None
+    mismatches: tuple[Mismatch, ...] = ()
     seal: object = field(repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -90,7 +95,7 @@ class AttestationResult:
     def __str__(self) -> str:
         tcb = getattr(self.claims, "tcb", None)
         parts = [
-            f"{self.tee_type} accepted by entry {self.policy_entry!r}",
+            f"{self.tee_type} {self.verdict} by entry {self.policy_entry!r}",
             *([f"TCB {tcb.status.value}"] if tcb is not None else []),
             f"bound by {self.binding.value}",
             f"anchor {self.anchor.name} ({self.anchor.kind.value})" if self.anchor is not None else "nothing proved",
@@ -106,8 +111,8 @@ class AttestationResult:
 
     @property
     def verdict(self) -> str:
-        """Always "accepted"."""
-        return "accepted"
+        """Either "accepted" or "refused (report-only)"."""
+        return REPORT_ONLY if self.mismatches else ACCEPTED
 
     @property
     def claims(self) -> TeeClaims:

@@ -22,12 +22,15 @@ class Problem:
         missing: the Endorsement whose absence is the problem, or None when something is wrong with what is there.
         waived_by_revocation: whether a policy entry with `revocation = "not-checked"` makes it none (a missing or
             expired revocation list; never a certificate that a list names).
+        expired: when the problem is no more than that a document or list of this side has expired: that document or
+            list. A policy entry whose grace has not ended makes it none. Never a certificate, nor a peer's copy.
     """
 
     stage: Stage
     error: RatsTlsError
     missing: MissingEndorsement | None = None
     waived_by_revocation: bool = False
+    expired: EndorsementUse | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,7 @@ class EndorsementUse:
         issued: thisUpdate, issueDate or notBefore.
         expires: nextUpdate or notAfter.
         description: subject, id or FMSPC, for people.
+        grace_until: when set, it had expired, and counts until then by the grace of the policy entry that accepted.
     """
 
     kind: EndorsementKind
@@ -49,6 +53,7 @@ class EndorsementUse:
     issued: datetime
     expires: datetime
     description: str
+    grace_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +82,10 @@ class Verification:
         claims: the decoded claims, with platform and TCB where they could be verified.
         checks: every check done, in order, failed and not-checked ones too.
         problems: empty only when all checks held. A Verifier goes on after a missing Endorsement with every check
-            that needs none, and stops at the first problem that is not a missing Endorsement or revocation list.
+            that needs none, after one that has expired with every check, and stops at the first other problem that is
+            not a revocation list's.
         anchor: the trust anchor that the chain led to, or None.
-        endorsements_used: what the verdict rests on.
+        endorsements_used: what the verdict rests on and is in date.
         valid_from: latest of the notBefore and issue dates used, or None.
         valid_until: earliest expiry used, or None.
     """

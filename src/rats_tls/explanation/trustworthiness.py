@@ -38,7 +38,17 @@ _CONTRAINDICATED, _UNRECOGNIZED, _CRYPTOGRAPHY_FAILED = 96, 97, 99
 CLAIM_OF_FIELD: dict[str, str | None] = {
     # What AR4SI has no word for: how the Evidence came here.
     **dict.fromkeys(
-        ("name", "tee", "bindings", "preamble", "max_evidence_age", "custom_claims", "revocation"),
+        (
+            "name",
+            "tee",
+            "bindings",
+            "preamble",
+            "max_evidence_age",
+            "custom_claims",
+            "revocation",
+            "endorsement_grace",
+            "max_endorsement_age",
+        ),
     ),
     "identity": INSTANCE,
     "allow_debug": RUNTIME,

@@ -23,7 +23,7 @@ from rats_tls.inspection.tree import Inspection, Node, group, octets
 from rats_tls.policy import Policy
 
 _SEQUENCE = b"\x30"
-_POLICY_MEMBERS = frozenset({"version", "entry"})
+_POLICY_MEMBERS = frozenset({"version", "mode", "entry"})
 _RESPONSES = {
     "tcbInfo": EndorsementKind.INTEL_TCB_INFO,
     "enclaveIdentity": EndorsementKind.INTEL_QE_IDENTITY,
@@ -130,6 +130,7 @@ def _policy(data: bytes, where: str) -> tuple[Node, ...]:
     )
     return (
         Node(name="version", value=document["version"]),
+        Node(name="mode", value=document["mode"]),
         octets("digest", policy.digest, meaning="SHA-256 of the canonical form"),
         *entries,
     )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from rats_tls.policy.advice import Advice, Level
+from rats_tls.policy.difference import Accepts, EntryDifference, FieldDifference, PolicyDifference, compare
 from rats_tls.policy.entry import MEASUREMENT_ONLY, Entry, Identity, NullEntry
+from rats_tls.policy.file_form import Mode
 from rats_tls.policy.intel_entry import IntelMinimumTcb, SgxEntry, TdxEntry
+from rats_tls.policy.lint import lint
 from rats_tls.policy.pinning import pinning_entry
 from rats_tls.policy.policy import JUDGED_TEE_TYPES, Evaluation, Policy
 from rats_tls.policy.problems import EntryError, FileProblem, PolicyFileError
@@ -16,20 +20,29 @@ __all__ = [
     "ANY",
     "JUDGED_TEE_TYPES",
     "MEASUREMENT_ONLY",
+    "Accepts",
+    "Advice",
     "Entry",
+    "EntryDifference",
     "EntryError",
     "Evaluation",
     "Facts",
+    "FieldDifference",
     "FileProblem",
     "Identity",
     "IntelMinimumTcb",
+    "Level",
+    "Mode",
     "NullEntry",
     "Policy",
+    "PolicyDifference",
     "PolicyFileError",
     "SgxEntry",
     "SnpEntry",
     "SnpMinimumTcb",
     "TdxEntry",
+    "compare",
+    "lint",
     "pinning_entry",
     "policy_schema",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any as Anything
 from typing import ClassVar
 
@@ -27,9 +27,12 @@ from rats_tls.policy.values import (
     table,
     text,
 )
+from rats_tls.policy.width import list_covers, most_covers
 
 MEASUREMENT_ONLY = "measurement-only"
 DEFAULT_MAX_EVIDENCE_AGE = 3600
+MAX_ENDORSEMENT_GRACE = 366 * 86_400
+"""A year: what a vendor has revoked or corrected meanwhile is not known."""
 
 _NAMES_LATER = 'names under a CA come with "session" binding, which this version does not have'
 
@@ -94,6 +97,13 @@ def _identity_holds(value: Anything, claims: Anything, facts: Facts) -> Finding 
     return None
 
 
+def _identity_covers(wide: Anything, narrow: Anything) -> bool:
+    if wide == MEASUREMENT_ONLY:
+        return True
+    pairs = ((getattr(wide, key), getattr(narrow, key, None)) for key in ("spki_sha256", "hardware_ids"))
+    return all(pinned is None or (given is not None and set(given) <= set(pinned)) for pinned, given in pairs)
+
+
 def _binding_holds(value: Anything, _: Anything, facts: Facts) -> Finding | None:
     # The caller who expects a report_data has bound the Evidence; no entry lists that.
     if facts.binding is Binding.REPORT_DATA or facts.binding in value:
@@ -134,6 +144,25 @@ def _revocation_holds(value: Anything, _: Anything, facts: Facts) -> Finding | N
     return None
 
 
+def _grace_holds(value: Anything, _: Anything, facts: Facts) -> Finding | None:
+    expired = [by for by in (facts.documents_expired_by, facts.lists_expired_by) if by is not None]
+    if all(by < value for by in expired):
+        return None
+    return Finding(
+        f"Endorsements that expired {max(expired):.0f} s ago",
+        f"in date, or expired less than {value} s ago" if value else "in date",
+    )
+
+
+def _endorsement_age_holds(value: Anything, _: Anything, facts: Facts) -> Finding | None:
+    if not facts.endorsements_known:
+        raise ClaimAbsentError
+    ages = [age for age in (facts.documents_age, facts.lists_age) if age is not None]
+    if all(age <= value for age in ages):
+        return None
+    return Finding(f"Endorsements issued {max(ages):.0f} s ago", f"at most {value} s")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """What every entry has, whatever its TEE. Values are taken in their written or their Python form.
@@ -151,6 +180,7 @@ class Entry:
             text(expected="a name of printable characters"),
             lambda *_: None,
             "Name of the entry, given in results and mismatches.",
+            width=lambda *_: True,
         )
     )
     bindings: tuple[Binding, ...] = required(
@@ -163,6 +193,7 @@ class Entry:
             ),
             _binding_holds,
             "What may tie the Evidence to the peer: the TLS key, the TLS session, or nothing.",
+            width=list_covers,
         )
     )
     identity: str | Identity = required(
@@ -171,6 +202,7 @@ class Entry:
             _identity_holds,
             "Which machine the peer must be, apart from what it runs: a pinned TLS key, listed machines, or any "
             "machine with these measurements.",
+            width=_identity_covers,
         )
     )
     preamble: str = optional(
@@ -178,6 +210,7 @@ class Entry:
             choice(("required", "optional")),
             _preamble_holds,
             "Whether the peer must speak the preamble, so that both sides know of each other's acceptance.",
+            width=lambda wide, _: wide == "optional",
         ),
         "required",
     )
@@ -186,19 +219,46 @@ class Entry:
             or_any(integer(32, minimum=1)),
             _age_holds,
             "Largest age of Evidence in a certificate, in seconds, by its issued-at claim.",
+            width=most_covers,
         ),
         DEFAULT_MAX_EVIDENCE_AGE,
     )
     custom_claims: tuple[tuple[str, bytes], ...] = optional(
-        custom(claims_table(), _claims_hold, "Custom claims that the peer must have bound to its Evidence."), ()
+        custom(
+            claims_table(),
+            _claims_hold,
+            "Custom claims that the peer must have bound to its Evidence.",
+            width=lambda wide, narrow: set(wide) <= set(narrow),
+        ),
+        (),
     )
     revocation: str = optional(
         custom(
             choice(("required", "not-checked")),
             _revocation_holds,
             "Whether revocation lists must be there and in date. A certificate that a list names is always refused.",
+            width=lambda wide, _: wide == "not-checked",
         ),
         "required",
+    )
+    endorsement_grace: int = optional(
+        custom(
+            integer(32, maximum=MAX_ENDORSEMENT_GRACE),
+            _grace_holds,
+            "Seconds after their end for which documents and revocation lists of this side still count; never those of "
+            "the peer, and no certificates.",
+            width=most_covers,
+        ),
+        0,
+    )
+    max_endorsement_age: int | Any = optional(
+        custom(
+            or_any(integer(32, minimum=1)),
+            _endorsement_age_holds,
+            "Largest age of documents and revocation lists, in seconds since they were issued, however long they last.",
+            width=most_covers,
+        ),
+        ANY,
     )
 
     def __post_init__(self) -> None:
@@ -243,19 +303,46 @@ class Entry:
         Returns:
             All mismatches, and the names of the fields that could not be applied.
         """
+        if self.revocation == "not-checked":
+            facts = replace(facts, lists_expired_by=None, lists_age=None)
         found: list[Mismatch] = []
         not_done: list[str] = []
         for declared in fields(self):
+            softened = rule_of(declared).softened and self.can_be_softened(claims)
             try:
                 result = finding(rule_of(declared), getattr(self, declared.name), claims, facts)
             except ClaimAbsentError:
                 if not verified:
                     not_done.append(declared.name)
                     continue
-                result = Finding("absent", "a verified claim")
+                result, softened = Finding("absent", "a verified claim"), False
             if result is not None:
-                found.append(Mismatch(entry=self.name, field=declared.name, got=result.got, expected=result.expected))
+                found.append(
+                    Mismatch(
+                        entry=self.name,
+                        field=declared.name,
+                        got=result.got,
+                        expected=result.expected,
+                        softened=softened,
+                    )
+                )
         return tuple(found), tuple(not_done)
+
+    def can_be_softened(self, claims: TeeClaims) -> bool:  # noqa: ARG002  # entries of other TEEs look at them
+        """Whether report-only may pass over any mismatch of these claims."""
+        return True
+
+    def field_covers(self, name: str, narrow: Entry) -> bool:
+        """Whether the field of that name accepts all that it accepts in `narrow`, an entry of the same TEE.
+
+        False too where that is not known.
+        """
+        (declared,) = (declared for declared in fields(self) if declared.name == name)
+        return rule_of(declared).covers(getattr(self, name), getattr(narrow, name))
+
+    def covers(self, narrow: Entry) -> bool:
+        """Whether this entry accepts all that `narrow` does; False too where that is not known."""
+        return type(self) is type(narrow) and all(self.field_covers(declared.name, narrow) for declared in fields(self))
 
     def fresh(self, facts: Facts) -> bool:
         """Whether the Evidence is young enough for this entry."""

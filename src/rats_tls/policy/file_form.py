@@ -8,21 +8,32 @@ import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
+from enum import Enum
 
 from rats_tls.policy.entry import Entry
 from rats_tls.policy.problems import EntryError, FileProblem, PolicyFileError
-from rats_tls.policy.rules import is_required, rule_of
-from rats_tls.policy.values import ANY, Json, ValueProblem, shown
+from rats_tls.policy.rules import default_of, is_required, rule_of
+from rats_tls.policy.values import Json, ValueProblem, shown
 
 MAX_POLICY_BYTES = 1_048_576
 _MAX_ENTRIES = 256
 _LONGEST_KEY = 64
 
 
-def entries_from_toml(
+class Mode(str, Enum):
+    """What a policy's refusals mean."""
+
+    ENFORCE = "enforce"
+    REPORT_ONLY = "report-only"  # see `Policy.mode`
+
+
+_KEYS = ("version", "mode", "entry")
+
+
+def policy_from_toml(
     text: str | bytes, classes: Mapping[str, type[Entry]], version: int, *, where: str
-) -> tuple[Entry, ...]:
-    """Read the entries of a policy file.
+) -> tuple[tuple[Entry, ...], Mode]:
+    """Read entries and mode of a policy file.
 
     Raises:
         PolicyFileError: every problem of the file.
@@ -33,10 +44,14 @@ def entries_from_toml(
         document = tomllib.loads(text if isinstance(text, str) else text.decode())
     except (ValueError, RecursionError) as error:  # ValueError: not UTF-8, not TOML, or a number of absurd length
         raise PolicyFileError(where, [FileProblem(problem=f"not TOML: {error}")]) from error
-    problems = [_unknown(key, ("version", "entry")) for key in document if key not in ("version", "entry")]
+    problems = [_unknown(key, _KEYS) for key in document if key not in _KEYS]
     if type(document.get("version")) is not int or document["version"] != version:
         got = shown(document.get("version"))
         problems.append(FileProblem(field="version", problem=f"got {got}, expected {version}"))
+    mode = document.get("mode", Mode.ENFORCE.value)
+    if mode not in [known.value for known in Mode]:
+        expected = " or ".join(repr(known.value) for known in Mode)
+        problems.append(FileProblem(field="mode", problem=f"got {shown(mode)}, expected {expected}"))
     tables = document.get("entry", [])
     if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
         got = "none" if "entry" not in document else "[entry]" if isinstance(tables, dict) else shown(tables)
@@ -54,7 +69,7 @@ def entries_from_toml(
     problems += _repeated(table["name"] for table in tables if isinstance(table.get("name"), str))
     if problems:
         raise PolicyFileError(where, problems)
-    return tuple(entries)
+    return tuple(entries), Mode(mode)
 
 
 def _entry_from_table(
@@ -128,19 +143,14 @@ def entry_document(entry: Entry, *, defaults: bool = True) -> dict[str, Json]:
     document: dict[str, Json] = {"tee": entry.tee.value}
     for declared in fields(entry):
         value = getattr(entry, declared.name)
-        if defaults or is_required(declared) or value != _default(declared.default, entry, declared.name):
+        if defaults or is_required(declared) or value != default_of(declared):
             document[declared.name] = rule_of(declared).form.dump(value)
     return document
 
 
-def _default(default: object, entry: Entry, name: str) -> object:
-    form = next(rule_of(declared).form for declared in fields(entry) if declared.name == name)
-    return ANY if default is ANY else form.parse(default)
-
-
-def entries_to_toml(entries: tuple[Entry, ...], version: int) -> str:
+def policy_to_toml(entries: tuple[Entry, ...], mode: Mode, version: int) -> str:
     """Write the file form."""
-    lines = [f"version = {version}"]
+    lines = [f"version = {version}", *([f"mode = {_toml(mode.value)}"] if mode is not Mode.ENFORCE else [])]
     for entry in entries:
         document = entry_document(entry, defaults=False)
         lines += ["", "[[entry]]", f"name = {_toml(document.pop('name'))}"]

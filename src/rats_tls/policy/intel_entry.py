@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any as Anything
 from typing import ClassVar
 
-from rats_tls.core.claims import TcbStatus
+from rats_tls.core.claims import TcbStatus, TeeClaims
 from rats_tls.core.evidence import TeeType
 from rats_tls.policy.entry import Entry
 from rats_tls.policy.rules import (
@@ -25,6 +25,7 @@ from rats_tls.policy.rules import (
     within_mask,
 )
 from rats_tls.policy.values import ANY, Any, choice, flag, integer, numbers, octets, or_any, several, table, text
+from rats_tls.policy.width import demand_covers, floors_cover, list_covers, permission_covers
 
 # SGX attribute flags (Intel SDM 3D, ENCLAVE ATTRIBUTES): INIT 0, DEBUG 1, MODE64 2, PROVISION_KEY 4,
 # EINITTOKEN_KEY 5, CET 6, KSS 7, AEX_NOTIFY 10. Keys for provisioning and launch are no application's business.
@@ -85,7 +86,13 @@ def _min_tcb_rule(*, tdx: bool) -> Rule:
         return Finding("; ".join(f.got for f in below), "; ".join(f.expected for f in below))
 
     form = table(forms, IntelMinimumTcb, required=tuple(forms))
-    return custom(or_any(form), condition, "Lowest accepted security versions, by component.")
+    return custom(
+        or_any(form),
+        condition,
+        "Lowest accepted security versions, by component.",
+        width=floors_cover,
+        reference_value=True,
+    )
 
 
 def _status_holds(value: Anything, claims: Anything, _: Facts) -> Finding | None:
@@ -120,6 +127,8 @@ class IntelEntry(Entry):
             several(choice(TcbStatus, excluded={"Revoked": "a revoked TCB can never be accepted"})),
             _status_holds,
             "Accepted TCB statuses. One other than UpToDate is accepted only together with all its advisories.",
+            width=list_covers,
+            tcb_status=True,
         ),
         (TcbStatus.UP_TO_DATE,),
     )
@@ -128,6 +137,8 @@ class IntelEntry(Entry):
             several(text(expected="an advisory id such as INTEL-SA-00289"), empty=True),
             _advisories_hold,
             "Accepted advisories, for statuses other than UpToDate; every one that the platform has must be listed.",
+            width=list_covers,
+            tcb_status=True,
         ),
         (),
     )
@@ -153,6 +164,11 @@ class IntelEntry(Entry):
         one_of(flag(), "platform.smt_enabled", "Whether hyper-threading was on (PCK certificate)."), ANY
     )
 
+    def can_be_softened(self, claims: TeeClaims) -> bool:
+        """As that of every entry; no mismatch beside a revoked TCB is."""
+        tcb = getattr(claims, "tcb", None)
+        return tcb is None or tcb.status is not TcbStatus.REVOKED
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SgxEntry(IntelEntry):
@@ -161,16 +177,24 @@ class SgxEntry(IntelEntry):
     tee: ClassVar[TeeType] = TeeType.SGX_ECDSA
 
     mr_enclave: tuple[bytes, ...] | Any = required(
-        one_of(octets(32), "mr_enclave", "Accepted MRENCLAVE: the enclave's code and initial data.")
+        one_of(
+            octets(32), "mr_enclave", "Accepted MRENCLAVE: the enclave's code and initial data.", reference_value=True
+        )
     )
     mr_signer: tuple[bytes, ...] | Any = required(
-        one_of(octets(32), "mr_signer", "Accepted MRSIGNER: the key that signed the enclave.")
+        one_of(octets(32), "mr_signer", "Accepted MRSIGNER: the key that signed the enclave.", reference_value=True)
     )
     isv_prod_id: tuple[int, ...] | Any = required(
-        one_of(integer(16), "isv_prod_id", "Accepted ISVPRODID: which of the signer's products.")
+        one_of(integer(16), "isv_prod_id", "Accepted ISVPRODID: which of the signer's products.", reference_value=True)
     )
     min_isv_svn: int | Any = required(
-        at_least(16, "isv_svn", "Lowest accepted ISVSVN: the enclave's security version.", any_allowed=True)
+        at_least(
+            16,
+            "isv_svn",
+            "Lowest accepted ISVSVN: the enclave's security version.",
+            any_allowed=True,
+            reference_value=True,
+        )
     )
     min_tcb: IntelMinimumTcb | Any = required(_min_tcb_rule(tdx=False))
     allow_debug: bool = optional(
@@ -196,14 +220,19 @@ class SgxEntry(IntelEntry):
         within_mask(32, "miscselect", "Bits of MISCSELECT that may be set; by default EXINFO."), SGX_MISCSELECT
     )
     config_id: tuple[bytes, ...] | Any = optional(
-        one_of(octets(64), "config_id", "Accepted CONFIGID (KSS): what was loaded into the enclave."), (bytes(64),)
+        one_of(
+            octets(64), "config_id", "Accepted CONFIGID (KSS): what was loaded into the enclave.", reference_value=True
+        ),
+        (bytes(64),),
     )
-    min_config_svn: int = optional(at_least(16, "config_svn", "Lowest accepted CONFIGSVN (KSS)."), 0)
+    min_config_svn: int = optional(
+        at_least(16, "config_svn", "Lowest accepted CONFIGSVN (KSS).", reference_value=True), 0
+    )
     isv_ext_prod_id: tuple[bytes, ...] | Any = optional(
-        one_of(octets(16), "isv_ext_prod_id", "Accepted ISVEXTPRODID (KSS)."), (bytes(16),)
+        one_of(octets(16), "isv_ext_prod_id", "Accepted ISVEXTPRODID (KSS).", reference_value=True), (bytes(16),)
     )
     isv_family_id: tuple[bytes, ...] | Any = optional(
-        one_of(octets(16), "isv_family_id", "Accepted ISVFAMILYID (KSS)."), (bytes(16),)
+        one_of(octets(16), "isv_family_id", "Accepted ISVFAMILYID (KSS).", reference_value=True), (bytes(16),)
     )
 
     def contradictions(self) -> list[str]:
@@ -224,22 +253,38 @@ class TdxEntry(IntelEntry):
     tee: ClassVar[TeeType] = TeeType.TDX_ECDSA
 
     mr_td: tuple[bytes, ...] | Any = required(
-        one_of(octets(48), "mr_td", "Accepted MRTD: the trust domain's initial memory, its firmware.")
+        one_of(
+            octets(48), "mr_td", "Accepted MRTD: the trust domain's initial memory, its firmware.", reference_value=True
+        )
     )
     rtmr0: tuple[bytes, ...] | Any = required(
-        one_of(octets(48), "rtmr0", "Accepted RTMR0: firmware configuration, as firmware extends it.")
+        one_of(
+            octets(48), "rtmr0", "Accepted RTMR0: firmware configuration, as firmware extends it.", reference_value=True
+        )
     )
     rtmr1: tuple[bytes, ...] | Any = required(
-        one_of(octets(48), "rtmr1", "Accepted RTMR1: boot loader and kernel, as firmware extends it.")
+        one_of(
+            octets(48), "rtmr1", "Accepted RTMR1: boot loader and kernel, as firmware extends it.", reference_value=True
+        )
     )
     rtmr2: tuple[bytes, ...] | Any = required(
-        one_of(octets(48), "rtmr2", "Accepted RTMR2: kernel command line and initrd, as the boot loader extends it.")
+        one_of(
+            octets(48),
+            "rtmr2",
+            "Accepted RTMR2: kernel command line and initrd, as the boot loader extends it.",
+            reference_value=True,
+        )
     )
     rtmr3: tuple[bytes, ...] | Any = required(
-        one_of(octets(48), "rtmr3", "Accepted RTMR3: what the running system extends.")
+        one_of(octets(48), "rtmr3", "Accepted RTMR3: what the running system extends.", reference_value=True)
     )
     mr_seam: tuple[bytes, ...] | Any = required(
-        one_of(octets(48), "mr_seam", "Accepted TDX modules; Intel's signature over them is verified in any case.")
+        one_of(
+            octets(48),
+            "mr_seam",
+            "Accepted TDX modules; Intel's signature over them is verified in any case.",
+            reference_value=True,
+        )
     )
     min_tcb: IntelMinimumTcb | Any = required(_min_tcb_rule(tdx=True))
     allow_debug: bool = optional(
@@ -251,6 +296,7 @@ class TdxEntry(IntelEntry):
                 else None
             ),
             "Accept trust domains under debug (any bit of the TUD byte).",
+            width=permission_covers,
         ),
         False,
     )
@@ -263,6 +309,7 @@ class TdxEntry(IntelEntry):
                 else None
             ),
             "Require that the host cannot inject exceptions by removing pages (SEPT_VE_DISABLE).",
+            width=demand_covers,
         ),
         True,
     )
@@ -285,15 +332,30 @@ class TdxEntry(IntelEntry):
         within_mask(64, "xfam", "Processor features that may be enabled (XFAM); by default not PT and LBR."), TDX_XFAM
     )
     mr_config_id: tuple[bytes, ...] | Any = optional(
-        one_of(octets(48), "mr_config_id", "Accepted MRCONFIGID: configuration chosen by the owner."), (bytes(48),)
+        one_of(
+            octets(48), "mr_config_id", "Accepted MRCONFIGID: configuration chosen by the owner.", reference_value=True
+        ),
+        (bytes(48),),
     )
     mr_owner: tuple[bytes, ...] | Any = optional(
-        one_of(octets(48), "mr_owner", "Accepted MROWNER: the owner of the trust domain."), (bytes(48),)
+        one_of(octets(48), "mr_owner", "Accepted MROWNER: the owner of the trust domain.", reference_value=True),
+        (bytes(48),),
     )
     mr_owner_config: tuple[bytes, ...] | Any = optional(
-        one_of(octets(48), "mr_owner_config", "Accepted MROWNERCONFIG: the owner's own configuration."), (bytes(48),)
+        one_of(
+            octets(48),
+            "mr_owner_config",
+            "Accepted MROWNERCONFIG: the owner's own configuration.",
+            reference_value=True,
+        ),
+        (bytes(48),),
     )
     mr_service_td: tuple[bytes, ...] | Any = optional(
-        one_of_or_none(48, "mr_service_td", "Accepted service trust domains (TD report body 1.5); zeros for none."),
+        one_of_or_none(
+            48,
+            "mr_service_td",
+            "Accepted service trust domains (TD report body 1.5); zeros for none.",
+            reference_value=True,
+        ),
         (bytes(48),),
     )

@@ -14,9 +14,10 @@ from rats_tls.core.evidence import TeeType
 from rats_tls.policy.entry import Entry, NullEntry
 from rats_tls.policy.file_form import (
     MAX_POLICY_BYTES,
-    entries_from_toml,
-    entries_to_toml,
+    Mode,
     entry_document,
+    policy_from_toml,
+    policy_to_toml,
     repeated_names,
 )
 from rats_tls.policy.intel_entry import SgxEntry, TdxEntry
@@ -39,11 +40,14 @@ class Evaluation:
         accepted: the first entry that holds whole, or None.
         mismatches: every condition that failed, of every entry for this TEE; empty when one accepted.
         not_done: fields that could not be applied because claims need missing Endorsements.
+        reported: when the policy is report-only, the first entry that would hold whole without the mismatches that this
+            mode passes over; never one that accepts.
     """
 
     accepted: Entry | None
     mismatches: tuple[Mismatch, ...]
     not_done: tuple[str, ...]
+    reported: Entry | None = None
 
 
 @dataclass(frozen=True, init=False)
@@ -52,25 +56,29 @@ class Policy:
 
     Attributes:
         entries: at least one, with unique names.
+        mode: report-only softens mismatches of Reference Values and of the TCB status, and no others. The peer is
+            refused even so, and its refusal tells what else was found; connections to it need a switch of `Context`.
         digest: SHA-256 over `canonical()` (32 bytes); cited by results, part of cache keys.
     """
 
     entries: tuple[Entry, ...]
+    mode: Mode
     digest: bytes
 
-    def __init__(self, entries: tuple[Entry, ...]) -> None:
+    def __init__(self, entries: tuple[Entry, ...], mode: Mode = Mode.ENFORCE) -> None:
         if not entries:
             raise ConfigurationError("policy: no entries: an empty policy is an error")
         repeated = repeated_names(entry.name for entry in entries)
         if repeated:
             raise ConfigurationError("policy: " + "; ".join(repeated))
         object.__setattr__(self, "entries", tuple(entries))
+        object.__setattr__(self, "mode", Mode(mode))
         object.__setattr__(self, "digest", hashlib.sha256(self.canonical()).digest())
 
     @classmethod
-    def of(cls, *entries: Entry) -> Policy:
+    def of(cls, *entries: Entry, mode: Mode = Mode.ENFORCE) -> Policy:
         """Make a policy of entries. Raises ConfigurationError."""
-        return cls(entries)
+        return cls(entries, mode)
 
     @classmethod
     def from_toml(cls, text: str | bytes, *, where: str = "policy") -> Policy:
@@ -84,7 +92,7 @@ class Policy:
             PolicyFileError: every problem of the file, each with entry and field.
         """
         classes = {entry.tee.value: entry for entry in ENTRY_CLASSES}
-        return cls(entries_from_toml(text, classes, POLICY_VERSION, where=where))
+        return cls(*policy_from_toml(text, classes, POLICY_VERSION, where=where))
 
     @classmethod
     def from_file(cls, path: str | Path) -> Policy:
@@ -98,14 +106,18 @@ class Policy:
 
     def to_toml(self) -> str:
         """Give the file form; fields at their default are left out."""
-        return entries_to_toml(self.entries, POLICY_VERSION)
+        return policy_to_toml(self.entries, self.mode, POLICY_VERSION)
 
     def canonical(self) -> bytes:
         """Give the canonical form: JSON of every effective value, defaults too.
 
         Keys sorted, no white space, UTF-8, hex in lower case; entries in their order.
         """
-        document = {"version": POLICY_VERSION, "entry": [entry_document(entry) for entry in self.entries]}
+        document = {
+            "version": POLICY_VERSION,
+            "mode": self.mode.value,
+            "entry": [entry_document(entry) for entry in self.entries],
+        }
         return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
     @property
@@ -127,7 +139,7 @@ class Policy:
         if not entries:
             named = ", ".join(sorted(str(tee) for tee in self.tee_types))
             raise ConfigurationError(f"policy: no entry for {tee_type}; its entries are for {named}")
-        return Policy(entries)
+        return Policy(entries, self.mode)
 
     def fresh_entries(self, tee_type: TeeType, facts: Facts) -> tuple[Entry, ...]:
         """Give the entries for one TEE type for which the Evidence is young enough."""
@@ -153,10 +165,13 @@ class Policy:
             )
         mismatches: list[Mismatch] = []
         not_done: list[str] = []
+        reported: Entry | None = None
         for entry in candidates:
             found, skipped = entry.mismatches(claims, facts, verified=verified)
             if not found:
                 return Evaluation(entry if verified else None, (), skipped)
+            if self.mode is Mode.REPORT_ONLY and verified and all(mismatch.softened for mismatch in found):
+                reported = reported or entry
             mismatches.extend(found)
             not_done.extend(name for name in skipped if name not in not_done)
-        return Evaluation(None, tuple(mismatches), tuple(not_done))
+        return Evaluation(None, tuple(mismatches), tuple(not_done), reported)

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field
+from dataclasses import MISSING, dataclass, field, replace
 from typing import Any as Anything
 from typing import Literal
 
 from rats_tls.core.binding import Binding
 from rats_tls.core.checks import shorten
 from rats_tls.policy.values import ANY, Form, flag, integer, mask, octets, or_any, several
+from rats_tls.policy.width import (
+    Covers,
+    bits_cover,
+    least_covers,
+    list_covers,
+    mask_covers,
+    permission_covers,
+    same,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +31,13 @@ class Facts:
         custom_claims: the peer's custom claims.
         evidence_age: seconds since issued-at; "unknown" without one; "not-applicable" for bare Evidence.
         spki_sha256: digest of the peer's public key, or None for bare Evidence.
-        revocation_checked: whether every certificate was checked against a list that is in date.
+        revocation_checked: whether every certificate was checked against a list that is in date, or that has expired
+            `lists_expired_by` seconds ago.
+        documents_expired_by: seconds since the first document ended that is in use; None when all are in date.
+        lists_expired_by: the same of revocation lists.
+        documents_age: seconds since the oldest document in use was issued; None without one.
+        lists_age: the same of revocation lists.
+        endorsements_known: whether no Endorsement is missing.
     """
 
     binding: Binding
@@ -31,6 +46,11 @@ class Facts:
     evidence_age: float | Literal["unknown", "not-applicable"]
     spki_sha256: bytes | None
     revocation_checked: bool = True
+    documents_expired_by: float | None = None
+    lists_expired_by: float | None = None
+    documents_age: float | None = None
+    lists_age: float | None = None
+    endorsements_known: bool = True
 
 
 _LISTED = 8
@@ -62,12 +82,27 @@ class Rule:
         condition: what must hold.
         meaning: one sentence for the documentation.
         judges_any: whether the condition is asked when the value is ANY too.
+        width: whether a value accepts all that another one does, where neither is the other nor the first one ANY.
+        reference_value: whether the field holds Reference Values: what code runs, who signed it, in which version.
+        tcb_status: whether the field judges the TCB status that the vendor gives.
     """
 
     form: Form
     condition: Condition
     meaning: str
     judges_any: bool = False
+    width: Covers = same
+    reference_value: bool = False
+    tcb_status: bool = False
+
+    @property
+    def softened(self) -> bool:
+        """Whether a policy in report-only mode passes over a mismatch of the field."""
+        return self.reference_value or self.tcb_status
+
+    def covers(self, wide: Anything, narrow: Anything) -> bool:
+        """Whether `wide` accepts all that `narrow` does; False too where no order is known."""
+        return wide is ANY or wide == narrow or self.width(wide, narrow)
 
 
 def required(rule: Rule) -> Anything:
@@ -89,6 +124,11 @@ def rule_of(declared: Anything) -> Rule:
 def is_required(declared: Anything) -> bool:
     """Whether a dataclass field must be written."""
     return declared.default is MISSING
+
+
+def default_of(declared: Anything) -> Anything:
+    """Give the default of a dataclass field that has one, as an entry holds it."""
+    return ANY if declared.default is ANY else rule_of(declared).form.parse(declared.default)
 
 
 def _show(value: object) -> str:
@@ -120,7 +160,7 @@ def claim(name: str) -> Callable[[Anything], Anything]:
     return get
 
 
-def one_of(form: Form, name: str, meaning: str) -> Rule:
+def one_of(form: Form, name: str, meaning: str, *, reference_value: bool = False) -> Rule:
     """The claim is one of the listed values; the field also takes "any"."""
     get = claim(name)
 
@@ -128,22 +168,28 @@ def one_of(form: Form, name: str, meaning: str) -> Rule:
         got = get(claims)
         return None if got in value else Finding(_show(got), _show(value))
 
-    return Rule(form=or_any(several(form)), condition=condition, meaning=meaning)
+    return Rule(
+        form=or_any(several(form)),
+        condition=condition,
+        meaning=meaning,
+        width=list_covers,
+        reference_value=reference_value,
+    )
 
 
-def one_of_or_none(size: int, name: str, meaning: str) -> Rule:
+def one_of_or_none(size: int, name: str, meaning: str, *, reference_value: bool = False) -> Rule:
     """As `one_of` for `size` bytes; where this version of the Evidence has no such field, it counts as zeros."""
-    rule = one_of(octets(size), name, meaning)
+    rule = one_of(octets(size), name, meaning, reference_value=reference_value)
 
     def condition(value: Anything, claims: Anything, facts: Facts) -> Finding | None:
         if getattr(claims, name) is not None:
             return rule.condition(value, claims, facts)
         return None if bytes(size) in value else Finding("none", _show(value))
 
-    return Rule(form=rule.form, condition=condition, meaning=meaning)
+    return replace(rule, condition=condition)
 
 
-def at_least(bits: int, name: str, meaning: str, *, any_allowed: bool = False) -> Rule:
+def at_least(bits: int, name: str, meaning: str, *, any_allowed: bool = False, reference_value: bool = False) -> Rule:
     """The claim is not below the value."""
     get = claim(name)
 
@@ -152,7 +198,13 @@ def at_least(bits: int, name: str, meaning: str, *, any_allowed: bool = False) -
         return None if got >= value else Finding(str(got), f"at least {value}")
 
     form = integer(bits)
-    return Rule(form=or_any(form) if any_allowed else form, condition=condition, meaning=meaning)
+    return Rule(
+        form=or_any(form) if any_allowed else form,
+        condition=condition,
+        meaning=meaning,
+        width=least_covers,
+        reference_value=reference_value,
+    )
 
 
 def within_mask(bits: int, name: str, meaning: str, *, judged_elsewhere: int = 0) -> Rule:
@@ -164,7 +216,7 @@ def within_mask(bits: int, name: str, meaning: str, *, judged_elsewhere: int = 0
         outside = got & ~value & ~judged_elsewhere
         return Finding(f"{got:#x} (not allowed: {outside:#x})", f"only bits of {value:#x}") if outside else None
 
-    return Rule(form=mask(bits), condition=condition, meaning=meaning)
+    return Rule(form=mask(bits), condition=condition, meaning=meaning, width=mask_covers)
 
 
 def has_bits(bits: int, name: str, meaning: str) -> Rule:
@@ -178,7 +230,7 @@ def has_bits(bits: int, name: str, meaning: str) -> Rule:
         absent = value & ~got
         return Finding(f"{got:#x} (not set: {absent:#x})", f"all bits of {value:#x}") if absent else None
 
-    return Rule(form=mask(bits), condition=condition, meaning=meaning)
+    return Rule(form=mask(bits), condition=condition, meaning=meaning, width=bits_cover)
 
 
 def allowed_bit(name: str, bit: int, what: str, meaning: str) -> Rule:
@@ -188,12 +240,29 @@ def allowed_bit(name: str, bit: int, what: str, meaning: str) -> Rule:
     def condition(value: Anything, claims: Anything, _: Facts) -> Finding | None:
         return Finding(f"{what} set", f"{what} clear") if not value and get(claims) >> bit & 1 else None
 
-    return Rule(form=flag(), condition=condition, meaning=meaning)
+    return Rule(form=flag(), condition=condition, meaning=meaning, width=permission_covers)
 
 
-def custom(form: Form, condition: Condition, meaning: str, *, judges_any: bool = False) -> Rule:
+def custom(
+    form: Form,
+    condition: Condition,
+    meaning: str,
+    *,
+    judges_any: bool = False,
+    width: Covers = same,
+    reference_value: bool = False,
+    tcb_status: bool = False,
+) -> Rule:
     """A rule with a condition of its own."""
-    return Rule(form=form, condition=condition, meaning=meaning, judges_any=judges_any)
+    return Rule(
+        form=form,
+        condition=condition,
+        meaning=meaning,
+        judges_any=judges_any,
+        width=width,
+        reference_value=reference_value,
+        tcb_status=tcb_status,
+    )
 
 
 def finding(rule: Rule, value: Anything, claims: Anything, facts: Facts) -> Finding | None:

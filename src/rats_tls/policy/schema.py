@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 from rats_tls.policy.entry import Entry
+from rats_tls.policy.file_form import Mode
 from rats_tls.policy.policy import ENTRY_CLASSES, POLICY_VERSION
 from rats_tls.policy.rules import is_required, rule_of
 from rats_tls.policy.values import Json
@@ -18,6 +19,7 @@ def policy_schema() -> dict[str, Json]:
         "type": "object",
         "properties": {
             "version": {"const": POLICY_VERSION},
+            "mode": {"enum": [mode.value for mode in Mode], "default": Mode.ENFORCE.value},
             "entry": {
                 "type": "array",
                 "minItems": 1,

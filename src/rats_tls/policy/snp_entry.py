@@ -23,6 +23,7 @@ from rats_tls.policy.rules import (
     within_mask,
 )
 from rats_tls.policy.values import ANY, Any, choice, flag, integer, mask, numbers, octets, or_any, several, table, text
+from rats_tls.policy.width import bits_cover, floors_cover, least_covers, list_covers, permission_covers
 
 PRODUCTS = ("Milan", "Genoa", "Turin", "Venice")
 _COMPONENTS = ("fmc", "bootloader", "tee", "snp", "microcode")
@@ -133,29 +134,54 @@ class SnpEntry(Entry):
     hardware_id_size: ClassVar[int | None] = 64
 
     measurement: tuple[bytes, ...] | Any = required(
-        one_of(octets(48), "measurement", "Accepted MEASUREMENT: the guest's initial memory.")
+        one_of(octets(48), "measurement", "Accepted MEASUREMENT: the guest's initial memory.", reference_value=True)
     )
     host_data: tuple[bytes, ...] | Any = required(
-        one_of(octets(32), "host_data", "Accepted HOST_DATA: what the host bound to the guest at launch.")
+        one_of(
+            octets(32),
+            "host_data",
+            "Accepted HOST_DATA: what the host bound to the guest at launch.",
+            reference_value=True,
+        )
     )
     id_key_digest: tuple[bytes, ...] | Any = required(
-        one_of(octets(48), "id_key_digest", "Accepted ID_KEY_DIGEST: the key that signed the ID block; zeros for none.")
+        one_of(
+            octets(48),
+            "id_key_digest",
+            "Accepted ID_KEY_DIGEST: the key that signed the ID block; zeros for none.",
+            reference_value=True,
+        )
     )
     author_key_digest: tuple[bytes, ...] | Any = required(
-        one_of(octets(48), "author_key_digest", "Accepted AUTHOR_KEY_DIGEST: the key that signed the ID key.")
+        one_of(
+            octets(48),
+            "author_key_digest",
+            "Accepted AUTHOR_KEY_DIGEST: the key that signed the ID key.",
+            reference_value=True,
+        )
     )
     family_id: tuple[bytes, ...] | Any = required(
-        one_of(octets(16), "family_id", "Accepted FAMILY_ID of the ID block.")
+        one_of(octets(16), "family_id", "Accepted FAMILY_ID of the ID block.", reference_value=True)
     )
-    image_id: tuple[bytes, ...] | Any = required(one_of(octets(16), "image_id", "Accepted IMAGE_ID of the ID block."))
+    image_id: tuple[bytes, ...] | Any = required(
+        one_of(octets(16), "image_id", "Accepted IMAGE_ID of the ID block.", reference_value=True)
+    )
     min_guest_svn: int | Any = required(
-        at_least(32, "guest_svn", "Lowest accepted GUEST_SVN: the guest's security version.", any_allowed=True)
+        at_least(
+            32,
+            "guest_svn",
+            "Lowest accepted GUEST_SVN: the guest's security version.",
+            any_allowed=True,
+            reference_value=True,
+        )
     )
     min_tcb: SnpMinimumTcb | Any = required(
         custom(
             or_any(table({name: integer(8) for name in _COMPONENTS}, SnpMinimumTcb, required=_COMPONENTS[1:])),
             _min_tcb_holds,
             "Lowest accepted security versions, by component, of the reported and the launch TCB.",
+            width=floors_cover,
+            reference_value=True,
         )
     )
     min_report_version: int = optional(
@@ -167,6 +193,7 @@ class SnpEntry(Entry):
             _products_hold,
             'Accepted processors; Genoa includes Bergamo and Siena. "any" needs a report that names its product.',
             judges_any=True,
+            width=list_covers,
         ),
         ANY,
     )
@@ -199,7 +226,12 @@ class SnpEntry(Entry):
         1 << _MUST_BE_ONE,
     )
     min_policy_abi: tuple[int, ...] = optional(
-        custom(numbers(2, 8), _abi_holds, "Lowest accepted firmware ABI version in the guest policy: major, minor."),
+        custom(
+            numbers(2, 8),
+            _abi_holds,
+            "Lowest accepted firmware ABI version in the guest policy: major, minor.",
+            width=least_covers,
+        ),
         (0, 0),
     )
     allowed_platform_info: int = optional(
@@ -224,22 +256,36 @@ class SnpEntry(Entry):
             _firmware_holds,
             "Accept firmware that its host can still roll back (committed below current). Reported or committed "
             "firmware above the current one is refused in any case.",
+            width=permission_covers,
         ),
         False,
     )
     min_firmware_version: tuple[int, ...] = optional(
-        custom(numbers(3, 8), _version_holds, "Lowest accepted firmware version: major, minor, build."), (0, 0, 0)
+        custom(
+            numbers(3, 8),
+            _version_holds,
+            "Lowest accepted firmware version: major, minor, build.",
+            width=least_covers,
+            reference_value=True,
+        ),
+        (0, 0, 0),
     )
     required_mitigations: int = optional(
         custom(
             mask(64),
             _mitigations_hold,
             "Bits of the mitigation vectors that must be set at launch and now (report version 5).",
+            width=bits_cover,
         ),
         0,
     )
     signing_keys: tuple[str, ...] = optional(
-        custom(several(choice(("VCEK", "VLEK"))), _vek_holds, "Which keys may sign: the chip's, the cloud's."),
+        custom(
+            several(choice(("VCEK", "VLEK"))),
+            _vek_holds,
+            "Which keys may sign: the chip's, the cloud's.",
+            width=list_covers,
+        ),
         ("VCEK", "VLEK"),
     )
     csp_ids: tuple[str, ...] | Any = optional(
@@ -247,6 +293,13 @@ class SnpEntry(Entry):
             or_any(several(text(expected="a cloud provider's id"), empty=True)),
             _csp_holds,
             "Cloud providers whose VLEK is accepted; none by default.",
+            width=list_covers,
         ),
         (),
     )
+
+    def field_covers(self, name: str, narrow: Entry) -> bool:
+        """As that of every entry; "any" product needs a report that names its product, a list does not."""
+        if name == "products" and self.products is ANY and isinstance(narrow, SnpEntry):
+            return narrow.products is ANY or narrow.min_report_version >= 3
+        return Entry.field_covers(self, name, narrow)

@@ -24,14 +24,14 @@ class Lists:
     Attributes:
         current: the newest one that is in date.
         error: what is wrong with a list of this side when none is in date.
-        stale: whether `error` is about dates alone.
+        stale: the list that `error` is about, where that is about its dates alone.
         why: what is wrong with the lists of the peer and those that cannot be read.
         revoked: serial numbers on any of them, in date or not.
     """
 
     current: Held[RevocationList] | None
     error: RatsTlsError | None
-    stale: bool
+    stale: Held[RevocationList] | None
     why: str
     revoked: frozenset[int]
 
@@ -62,18 +62,19 @@ def find_lists(judge: Judge, pool: Pool, anchors: Sequence[TrustAnchor]) -> List
     good.sort(key=lambda held: (held.value.this_update, held.value.number or 0), reverse=True)
     revoked = frozenset(serial for held in good for serial in held.value.revoked)
     newest_own = max((held.value.number or 0 for held in good if held.item.origin is Origin.LOCAL), default=0)
-    stale: RatsTlsError | None = None
+    stale: tuple[Held[RevocationList], RatsTlsError] | None = None
     for held in good:
         if held.item.origin is Origin.PEER and (held.value.number or 0) < newest_own:
             why.append(f"peer copy: number {held.value.number} is lower than {newest_own}, which is at hand")
             continue
         problem = date_error(held.value, judge)
         if problem is None:
-            return Lists(current=held, error=None, stale=False, why="", revoked=revoked)
+            return Lists(current=held, error=None, stale=None, why="", revoked=revoked)
         if held.item.origin is Origin.LOCAL:
-            stale = stale or problem
+            stale = stale or (held, problem)
         why.append(f"{held.item.origin.value} copy: {problem.message}")
-    return Lists(current=None, error=stale or forged, stale=stale is not None, why="; ".join(why), revoked=revoked)
+    own, wrong = stale if stale is not None else (None, forged)
+    return Lists(current=None, error=wrong, stale=own, why="; ".join(why), revoked=revoked)
 
 
 def date_error(crl: RevocationList, judge: Judge) -> ExpiredError | None:

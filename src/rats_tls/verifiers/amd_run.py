@@ -26,7 +26,7 @@ from rats_tls.core.verification import EndorsementUse, Verification
 from rats_tls.formats.amd.report import SIGNING_KEY_VCEK, AttestationReport
 from rats_tls.formats.amd.tcb import decode_tcb_version, has_fmc, tcb_text
 from rats_tls.formats.amd.vek import VCEK_NAME, VekCertificate
-from rats_tls.formats.x509 import Certificate
+from rats_tls.formats.x509 import Certificate, RevocationList
 from rats_tls.verifiers.amd_chain import anchors_of_product, signer_name, verify_root
 from rats_tls.verifiers.amd_endorsements import Held, Judge, Pool, choose_signer, choose_vek, product_for
 from rats_tls.verifiers.amd_report import VEK_NAMES, require_identity, require_name, require_tcb, with_product
@@ -342,20 +342,13 @@ class SnpRun:
         if lists.current is not None:
             crl = lists.current.value
             self.log.passed(_CRL, time_text(self.judge.now), expected=f"{_CRL.expected}: {validity(crl)}")
-            self.used.append(
-                EndorsementUse(
-                    kind=EndorsementKind.AMD_CRL,
-                    sha256=hashlib.sha256(crl.der).digest(),
-                    origin=lists.current.item.origin.value,
-                    issued=crl.this_update,
-                    expires=crl.next_update,
-                    description=f"revocation list of {crl.issuer.common_name}",
-                )
-            )
+            self.used.append(_list_use(lists.current))
+        elif lists.stale is not None and lists.error is not None:
+            use = _list_use(lists.stale)
+            expired = use if use.issued <= self.judge.now and use.expires <= self.judge.now else None
+            self.log.failed(_CRL, lists.error, waived_by_revocation=True, expired=expired)
         elif lists.error is not None:
-            stop = self.log.failed(_CRL, lists.error, waived_by_revocation=lists.stale)
-            if not lists.stale:
-                raise stop
+            raise self.log.failed(_CRL, lists.error)
         else:
             key = (("product", product), ("type", name.removeprefix("SEV-")))
             item = MissingEndorsement(kind=EndorsementKind.AMD_CRL, key=key)
@@ -371,6 +364,18 @@ class SnpRun:
         note = "the product is not known: the report is of version 2, and its VEK certificate is not at hand"
         for step in (_SIGNER, _VEK_CHAIN, _PRODUCT, _IDENTITY, _VEK_TCB, _CRL, _NOT_REVOKED):
             self.log.not_checked(step, note)
+
+
+def _list_use(held: Held[RevocationList]) -> EndorsementUse:
+    crl = held.value
+    return EndorsementUse(
+        kind=EndorsementKind.AMD_CRL,
+        sha256=hashlib.sha256(crl.der).digest(),
+        origin=held.item.origin.value,
+        issued=crl.this_update,
+        expires=crl.next_update,
+        description=f"revocation list of {crl.issuer.common_name}",
+    )
 
 
 def _vek_key(report: AttestationReport, name: str) -> tuple[tuple[str, str], ...]:

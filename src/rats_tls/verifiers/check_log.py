@@ -8,13 +8,13 @@ from functools import lru_cache
 from rats_tls.core.checks import Check, Stage, Verdict
 from rats_tls.core.endorsements import MissingEndorsement
 from rats_tls.core.errors import EndorsementMissingError, RatsTlsError
-from rats_tls.core.verification import Problem
+from rats_tls.core.verification import EndorsementUse, Problem
 
 VERIFIES = "it verifies"
 
 
 class Stop(Exception):  # noqa: N818  # ends the steps; not an error of its own
-    """Verification ends here: a problem that is neither a missing Endorsement nor a revocation list was noted."""
+    """Verification ends here: a problem that neither an Endorsement nor the policy can mend was noted."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +46,10 @@ class CheckLog:
     @property
     def failed_for_good(self) -> bool:
         """Whether a problem was noted that neither an Endorsement nor the policy can mend."""
-        return any(problem.missing is None and not problem.waived_by_revocation for problem in self.problems)
+        return any(
+            problem.missing is None and not problem.waived_by_revocation and problem.expired is None
+            for problem in self.problems
+        )
 
     def passed(self, step: Step, got: str, *, expected: str | None = None, note: str | None = None) -> None:
         """Note a check that held: what was found, and what was expected where the step cannot say it."""
@@ -60,6 +63,7 @@ class CheckLog:
         stage: Stage | None = None,
         waived_by_revocation: bool = False,
         note: str | None = None,
+        expired: EndorsementUse | None = None,
     ) -> Stop:
         """Note a check that failed.
 
@@ -71,6 +75,7 @@ class CheckLog:
             stage: of the failure, where it is not the step's.
             waived_by_revocation: a policy that does not ask for revocation lists may pass over it.
             note: what else the reader should know.
+            expired: what a policy may grant a grace, where that it has expired is all that is wrong.
         """
         at = stage or step.stage
         self.checks.append(
@@ -84,7 +89,7 @@ class CheckLog:
                 note=note,
             )
         )
-        self.problems.append(Problem(stage=at, error=error, waived_by_revocation=waived_by_revocation))
+        self.problems.append(Problem(stage=at, error=error, waived_by_revocation=waived_by_revocation, expired=expired))
         return Stop()
 
     def not_checked(self, step: Step, note: str) -> None:

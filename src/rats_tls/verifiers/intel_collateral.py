@@ -77,6 +77,19 @@ class Copy(Generic[T]):
             f"{name} {problem}: got {time_text(now)}, expected {self.validity}", refusal=Refusal.ENDORSEMENTS_EXPIRED
         )
 
+    def expired(self, now: datetime) -> EndorsementUse | None:
+        """Give it where nothing is wrong with it but that it has expired, and it is this side's; else None.
+
+        A signing certificate that has expired is another matter: no document outlives its signer.
+        """
+        try:
+            for role, certificate in self.signers:
+                require_in_date(certificate, now, role=role)
+        except ExpiredError:
+            return None
+        has_expired = self.use.issued <= now and self.use.expires <= now
+        return self.use if has_expired and self.item.origin is Origin.LOCAL else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copies(Generic[T]):

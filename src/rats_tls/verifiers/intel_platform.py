@@ -16,7 +16,7 @@ from rats_tls.formats.intel.tcb_info import EnclaveTcbLevel, TcbInfo
 from rats_tls.formats.x509 import RevocationList
 from rats_tls.verifiers.check_log import CheckLog, Step, Stop
 from rats_tls.verifiers.intel_chain import VerifiedPck
-from rats_tls.verifiers.intel_collateral import Collateral, Copies, Copy, Selector, T
+from rats_tls.verifiers.intel_collateral import Collateral, Copies, Copy, D, Selector, T
 from rats_tls.verifiers.intel_run import TCB_LEVEL, Run
 from rats_tls.verifiers.intel_standing import enclave_standing, platform_standing
 from rats_tls.verifiers.intel_tcb import TcbOutcome, match_qe_identity
@@ -67,7 +67,9 @@ def verify_platform(run: Run, pck: VerifiedPck) -> None:
     )
 
     # (8) The quoting enclave is the one of the identity. QVL 4.1.2.4.15.
-    qe_level = None if identity is None else _match_qe(run, identity, stale=identity_stale is not None)
+    qe_level, below = (None, None) if identity is None else _match_qe(run, identity)
+    if below is not None and identity_stale is None:
+        run.log.failed(_QE_LEVEL, below)  # a revoked certificate is reported before it
 
     # (9) Revocation. QVL 4.1.2.3, 4.1.2.4.6, 4.1.2.4.7. What failed at a later stage was noted, and ends here.
     _verify_revocation(run, pck, collateral)
@@ -79,6 +81,8 @@ def verify_platform(run: Run, pck: VerifiedPck) -> None:
         _require_in_date(run, _TCB_INFO_DATES, tcb_info, tcb_info_stale)
     if identity is not None:
         _require_in_date(run, _QE_IDENTITY_DATES, identity, identity_stale)
+    if below is not None:
+        raise run.log.failed(_QE_LEVEL, below)  # that of an identity out of date, if that is let pass
 
     # (11) TCB level. QVL 4.1.2.4.17.
     if tcb_info is None or identity is None or qe_level is None:
@@ -94,7 +98,8 @@ def _document(
     copy, error = copies.choose(run.now, item.kind.value)
     if copy is not None:
         run.log.passed(step, copy.use.description)
-        run.copies.append(copy)
+        if error is None:
+            run.copies.append(copy)
         return copy, error
     if isinstance(error, RevokedError):
         run.log.failed(step, error, stage=Stage.REVOCATION)  # what fails before revocation is reported before it
@@ -105,7 +110,8 @@ def _document(
     return None, None
 
 
-def _match_qe(run: Run, identity: Copy[QeIdentity], *, stale: bool) -> EnclaveTcbLevel | None:
+def _match_qe(run: Run, identity: Copy[QeIdentity]) -> tuple[EnclaveTcbLevel | None, RatsTlsError | None]:
+    """Give the level of the quoting enclave, or that it is below every level. Raises Stop: it is another enclave."""
     report = run.evidence.qe_report
     key = ("qe", run.trust, identity.item.data, run.evidence.quote.signature_data.qe_report)
     try:
@@ -113,11 +119,9 @@ def _match_qe(run: Run, identity: Copy[QeIdentity], *, stale: bool) -> EnclaveTc
     except CertificateChainError as error:
         raise run.log.failed(_QE, error) from error
     except RatsTlsError as error:
-        if not stale:  # what an identity out of date knows of levels is beside the point
-            run.log.failed(_QE_LEVEL, error)  # a revoked certificate is reported before it
-        return None
+        return None, error
     run.log.passed(_QE, f"isvsvn {report.isv_svn}, {level.status.value}")
-    return level
+    return level, None
 
 
 def _verify_revocation(run: Run, pck: VerifiedPck, collateral: Collateral) -> None:
@@ -135,7 +139,7 @@ def _verify_revocation(run: Run, pck: VerifiedPck, collateral: Collateral) -> No
     )
     current = [_verify_list(run, step, copies, item) for step, copies, item in wanted]
     # A serial on any authentic list counts, also on one that is out of date: once revoked, always refused.
-    for step, in_date, revoked, certificate, role in (
+    for step, unlisted, revoked, certificate, role in (
         (
             _CA_NOT_REVOKED,
             current[0],
@@ -150,14 +154,14 @@ def _verify_revocation(run: Run, pck: VerifiedPck, collateral: Collateral) -> No
                 f"{role} {certificate.serial:x} is on the revocation list of {certificate.issuer.common_name}"
             )
             raise run.log.failed(step, error)
-        if in_date:
+        if unlisted is None:
             run.log.passed(step, f"serial {certificate.serial:x}")
         else:
-            run.log.not_checked(step, f"no revocation list of {certificate.issuer.common_name} that is in date")
+            run.log.not_checked(step, f"{unlisted} of {certificate.issuer.common_name} that is in date")
 
 
-def _verify_list(run: Run, step: Step, copies: Copies[RevocationList], item: MissingEndorsement) -> bool:
-    """Note whether a list is at hand and in date; give that too."""
+def _verify_list(run: Run, step: Step, copies: Copies[RevocationList], item: MissingEndorsement) -> str | None:
+    """Note whether a list is at hand and in date; give why not, for people, or None."""
     copy, error = copies.choose(run.now, item.kind.value)
     if copy is None and error is not None:
         raise run.log.failed(step, error)
@@ -165,18 +169,25 @@ def _verify_list(run: Run, step: Step, copies: Copies[RevocationList], item: Mis
         why = copies.why_none(run.now, item.kind.value)
         run.log.missing(step, item, why=why, waived_by_revocation=True)
     elif error is not None:
-        run.log.failed(step, error, waived_by_revocation=True)
+        run.log.failed(step, error, waived_by_revocation=True, expired=copy.expired(run.now))
+        return "on no list at hand; no revocation list"
     else:
         run.log.passed(step, run.now_text, expected=f"{step.expected}: {copy.validity}")
         run.copies.append(copy)
-        return True
-    return False
+        return None
+    return "no revocation list"
 
 
-def _require_in_date(run: Run, step: Step, copy: Copy[T], stale: RatsTlsError | None) -> None:
-    if stale is not None:
-        raise run.log.failed(step, stale)
-    run.log.passed(step, run.now_text, expected=copy.validity)
+def _require_in_date(run: Run, step: Step, copy: Copy[D], stale: RatsTlsError | None) -> None:
+    """Note whether a document is in date. Raises Stop where it is not, and no grace can help."""
+    if stale is None:
+        run.log.passed(step, run.now_text, expected=copy.validity)
+        return
+    expired = copy.expired(run.now)
+    stop = run.log.failed(step, stale, expired=expired)
+    if expired is None:
+        raise stop
+    run.expired.append(copy)
 
 
 def _evaluate_tcb(

@@ -129,7 +129,7 @@ def _verification(run: Run, claims: SgxClaims | TdxClaims) -> Verification:
     if chosen is not None and run.in_date:
         claims = replace(claims, platform=chosen.pck.chain.platform, tcb=run.tcb)
     uses = ((chosen.use,) if chosen is not None else ()) + tuple(copy.use for copy in run.copies)
-    signers = [certificate for copy in run.copies for _, certificate in copy.signers]
+    signers = [certificate for copy in (*run.copies, *run.expired) for _, certificate in copy.signers]
     starts = [use.issued for use in uses] + [signer.not_before for signer in signers]
     ends = [use.expires for use in uses] + [signer.not_after for signer in signers]
     return Verification(

@@ -129,7 +129,8 @@ class Run:
         chosen: the PCK chain, once verified.
         in_date: whether its certificates are in date.
         tcb: outcome of the TCB evaluation, once made.
-        copies: documents and lists on which the verdict rests.
+        copies: documents and lists on which the verdict rests, in date.
+        expired: documents that have expired, on which it rests where the policy grants them a grace.
     """
 
     tee: TeeProfile
@@ -146,3 +147,4 @@ class Run:
     in_date: bool = False
     tcb: IntelTcb | None = None
     copies: list[Copy[TcbInfo] | Copy[QeIdentity] | Copy[RevocationList]] = field(default_factory=list)
+    expired: list[Copy[TcbInfo] | Copy[QeIdentity]] = field(default_factory=list)

@@ -36,6 +36,8 @@ STRICT: list[tuple[TeeClaims, str, Change, str, str, object]] = [
     (SGX, "max_evidence_age", {"facts.evidence_age": "unknown"}, "unknown age", "at most 3600 s", "any"),
     (SGX, "max_evidence_age", {"facts.evidence_age": float("nan")}, "nan s", "at most 3600 s", "any"),
     (SNP, "revocation", {"facts.revocation_checked": False}, "not checked", "every certificate", "not-checked"),
+    (SGX, "endorsement_grace", {"facts.documents_expired_by": 59.0}, "expired 59 s ago", "in date", 60),
+    (SNP, "endorsement_grace", {"facts.lists_expired_by": 0.0}, "expired 0 s ago", "in date", 1),
     # SGX: the enclave
     (SGX, "mr_enclave", {"mr_enclave": OTHER_32}, OTHER_32.hex(), SGX.mr_enclave.hex(), [SGX.mr_enclave, OTHER_32]),
     (SGX, "mr_signer", {"mr_signer": OTHER_32}, OTHER_32.hex(), SGX.mr_signer.hex(), ANY),
@@ -202,6 +204,14 @@ NARROWING: list[tuple[TeeClaims, str, object, str, str, Change]] = [
         {"facts.custom_claims": {"role": b"client", "shard": b"\x00\x01", "more": b""}},
     ),
     (SGX, "max_evidence_age", 59, "60 s", "at most 59 s", {"facts.evidence_age": 59.0}),
+    (
+        SGX,
+        "max_endorsement_age",
+        60 - 1,
+        "issued 60 s ago",
+        "at most 59 s",
+        {"facts.documents_age": 59.0, "facts.lists_age": 59.0},
+    ),
     (SGX, "min_config_svn", 1, "0", "at least 1", {"config_svn": 1}),
     (SGX, "min_tcb_evaluation_data_number", 21, "20", "at least 21", {"tcb.tcb_evaluation_data_number": 21}),
     (
@@ -342,7 +352,9 @@ def test_strict(claims: TeeClaims, field: str, change: Change, got: str, expecte
     assert got in mismatch.got
     assert expected in mismatch.expected
     also: dict[str, Any] = {"products": ["Genoa"]} if field == "min_report_version" else {}
-    assert refusals(pinning_entry(claims, **{field: written}, **also), bad, known) == ()
+    accepting = pinning_entry(claims, **{field: written}, **also)
+    assert refusals(accepting, bad, known) == ()
+    assert not entry.field_covers(field, accepting), "it accepts what the other refuses"
 
 
 @pytest.mark.parametrize(("claims", "field", "written", "got", "expected", "change"), NARROWING, ids=ids(NARROWING))
@@ -352,6 +364,7 @@ def test_narrowing(claims: TeeClaims, field: str, written: object, got: str, exp
     assert (mismatch.entry, mismatch.field) == ("pinned", field)
     assert got in mismatch.got
     assert expected in mismatch.expected
+    assert not entry.field_covers(field, pinning_entry(claims)), "it refuses what the other accepts"
     if change:
         assert refusals(entry, *changed(claims, change)) == ()
 
@@ -414,6 +427,26 @@ def test_custom_claims_must_all_be_there() -> None:
 def test_report_data_that_the_caller_expected_needs_no_listed_binding() -> None:
     for claims in (SGX, TDX, SNP):
         assert refusals(pinning_entry(claims, bindings="session"), claims, facts(binding=Binding.REPORT_DATA)) == ()
+
+
+def test_the_grace_ends_with_its_last_second() -> None:
+    entry = pinning_entry(SGX, endorsement_grace=60)
+    for expired_by, accepted in ((59.9, True), (60.0, False)):
+        for which in ("documents_expired_by", "lists_expired_by"):
+            assert (refusals(entry, SGX, facts(**{which: expired_by})) == ()) is accepted
+
+
+def test_lists_that_are_not_asked_for_have_no_age() -> None:
+    entry = pinning_entry(SGX, revocation="not-checked", max_endorsement_age=60)
+    assert refusals(entry, SGX, facts(lists_expired_by=1e9, lists_age=1e9)) == ()
+    for name in ("documents_expired_by", "documents_age"):
+        assert refusals(entry, SGX, facts(**{name: 1e9})) != ()
+
+
+def test_the_age_of_what_is_missing_is_not_known() -> None:
+    entry = pinning_entry(SGX, max_endorsement_age=1)
+    mismatches, not_done = entry.mismatches(SGX, facts(endorsements_known=False), verified=False)
+    assert (mismatches, not_done) == ((), ("max_endorsement_age",))
 
 
 def test_what_does_not_apply_outside_a_channel_is_not_demanded() -> None:

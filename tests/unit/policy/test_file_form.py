@@ -143,7 +143,7 @@ def test_every_problem_of_a_file_is_in_one_message() -> None:
     message = refusal(
         f"""
         version = 2
-        mode = "strict"
+        strict = true
 
         [[entry]]
         {NULL_ENTRY}
@@ -158,7 +158,7 @@ def test_every_problem_of_a_file_is_in_one_message() -> None:
         """
     )
     assert message.split("; ") == [
-        "mode: unknown key",
+        "strict: unknown key",
         "version: got 2, expected 1",
         "entry 'n'.premble: unknown key, did you mean 'preamble'?",
         "entry 'n'.max_evidence_age: got 0, expected an integer from 1 to 4294967295, or \"any\"",

@@ -272,9 +272,10 @@ def test_canonical_form_is_what_the_documentation_says() -> None:
 def test_canonical_form_of_null_is_fixed() -> None:
     """The digest is cited by results and caches: a change of it is a change of the format."""
     assert null_policy().canonical() == (
-        b'{"entry":[{"bindings":["none","certificate"],"custom_claims":{},"identity":"measurement-only",'
-        b'"max_evidence_age":3600,"name":"nobody","preamble":"required","revocation":"required","tee":"null"}],'
-        b'"version":1}'
+        b'{"entry":[{"bindings":["none","certificate"],"custom_claims":{},"endorsement_grace":0,'
+        b'"identity":"measurement-only","max_endorsement_age":"any","max_evidence_age":3600,'
+        b'"name":"nobody","preamble":"required","revocation":"required","tee":"null"}],'
+        b'"mode":"enforce","version":1}'
     )
 
 
@@ -284,6 +285,7 @@ OTHER_VALUES: dict[str, object] = {
     "identity": {"spki_sha256": "00" * 32},
     "preamble": "optional",
     "max_evidence_age": 1,
+    "max_endorsement_age": 1,
     "custom_claims": {"role": "00"},
     "revocation": "not-checked",
     "tcb_statuses": ["UpToDate", "OutOfDate"],

@@ -14,7 +14,9 @@ from rats_tls.core.checks import Stage, Verdict
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, Origin
 from rats_tls.core.errors import CertificateChainError
 from rats_tls.core.verification import Verification
+from rats_tls.formats.x509 import Certificate
 from rats_tls.simulation.vendor_state import SignedItem
+from rats_tls.verifiers.intel_collateral import Copy, Selector
 from support.intel import CRYPTO, OUTDATED, PHALA_SGX, PHALA_TDX, SPR_E4, labels, load, passed, verifier_of, verify
 from support.intel_pki import revocation_list
 from support.simulated import NOW, REPORT_DATA, world
@@ -208,6 +210,70 @@ def test_dates_are_compared_at_the_time_given() -> None:
     assert judge(items, now=ends - second).problems == ()
     for now in (issued - second, ends):
         assert labels(judge(items, now=now)) == {"endorsements_expired"}
+
+
+SIGNED = {
+    K.INTEL_TCB_INFO: SignedItem.INTEL_TCB_INFO,
+    K.INTEL_QE_IDENTITY: SignedItem.INTEL_QE_IDENTITY,
+    K.INTEL_ROOT_CRL: SignedItem.INTEL_ROOT_CRL,
+    K.INTEL_PCK_CRL: SignedItem.INTEL_PCK_CRL,
+}
+
+
+@pytest.mark.parametrize("kind", DOCUMENTS_AND_LISTS)
+def test_what_has_expired_is_named_and_verification_goes_on(kind: EndorsementKind) -> None:
+    """The policy may grant it a grace; it is not among what is in date."""
+    verification = judge(items_of(expired={SIGNED[kind]}))
+    (problem,) = verification.problems
+    assert problem.expired is not None
+    assert (problem.expired.kind, problem.expired.origin) == (kind, "local")
+    assert problem.expired.expires <= NOW
+    assert kind not in {use.kind for use in verification.endorsements_used}
+    assert "intel.tcb_level" in passed(verification)
+    assert verification.claims.tcb is not None
+    assert verification.valid_until is not None
+    assert verification.valid_until > NOW
+
+
+@pytest.mark.parametrize("kind", DOCUMENTS_AND_LISTS)
+def test_what_is_not_valid_yet_has_not_expired(kind: EndorsementKind) -> None:
+    (problem,) = judge(items_of(not_yet_valid={SIGNED[kind]})).problems
+    assert problem.expired is None
+
+
+@pytest.mark.parametrize("kind", [K.INTEL_TCB_INFO, K.INTEL_QE_IDENTITY])
+@pytest.mark.parametrize("dates", ["expired", "not_yet_valid"])
+def test_no_document_outlives_its_signer(kind: EndorsementKind, dates: str) -> None:
+    settings: dict[str, set[SignedItem]] = {"expired": {SIGNED[kind]}}
+    settings[dates] = settings.get(dates, set()) | {SignedItem.INTEL_TCB_SIGNING}
+    verification = judge(items_of(**settings))
+    assert labels(verification) == {"certificate_not_in_date"}
+    assert [problem.expired for problem in verification.problems] == [None]
+    assert "intel.tcb_level" not in passed(verification)
+
+
+def test_a_document_in_its_grace_ends_with_its_signer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the verdict rests on without being listed: a signing certificate that ends before everything else."""
+    verify_document = Selector._verify_document
+    soon = NOW + timedelta(seconds=1)
+
+    def ends_soon(self: Selector, item: Endorsement) -> tuple[Certificate, Certificate]:
+        signer, root = verify_document(self, item)
+        return replace(signer, not_after=soon), root
+
+    monkeypatch.setattr(Selector, "_verify_document", ends_soon)
+    both = {SignedItem.INTEL_TCB_INFO, SignedItem.INTEL_QE_IDENTITY}
+    assert judge(items_of(expired=both)).valid_until == soon
+
+
+def test_a_copy_of_the_peers_has_not_expired_in_a_way_that_counts() -> None:
+    item = only(K.INTEL_TCB_INFO, items_of(expired={SignedItem.INTEL_TCB_INFO}))
+    (problem,) = judge((item, *without(K.INTEL_TCB_INFO, items_of()))).problems
+    assert problem.expired is not None
+    copy: Any = Copy(item=item, value=None, signers=(), newness=(1, NOW), use=problem.expired)  # type: ignore[type-var]
+    assert copy.expired(NOW) is problem.expired
+    assert replace(copy, item=replace(item, origin=Origin.PEER)).expired(NOW) is None
+    assert copy.expired(problem.expired.expires - timedelta(seconds=1)) is None
 
 
 # --- revocation ------------------------------------------------------------------------------------------------------

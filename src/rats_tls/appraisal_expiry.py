@@ -1,0 +1,135 @@
+"""What a Verifier's problems leave to the policy: lists that it may not ask for, and Endorsements in their grace.
+
+A grace is for documents and revocation lists of this side alone. Whatever a Verifier says, no certificate and no copy
+that a peer sent counts after its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from rats_tls.core.checks import Check, Stage, Verdict, time_text
+from rats_tls.core.endorsements import Origin
+from rats_tls.core.evidence import TeeType
+from rats_tls.core.verification import EndorsementUse, Problem, Verification
+from rats_tls.policy import Entry, Facts, Policy
+
+_FOR_EVER = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sorted:
+    """A Verifier's problems.
+
+    Attributes:
+        hard: what refuses whatever the policy says, the earliest stage first.
+        missing: Endorsements that are missing and without which no entry can accept.
+        lacking: what some entry may pass over and others may not.
+    """
+
+    hard: tuple[Problem, ...]
+    missing: tuple[Problem, ...]
+    lacking: tuple[Problem, ...]
+
+
+def sort_problems(policy: Policy, tee_type: TeeType, problems: Sequence[Problem], now: datetime) -> Sorted:
+    """Sort problems by what the entries for `tee_type` may pass over."""
+    entries = policy.entries_for(tee_type)
+    passed = [problem for problem in problems if any(_passes(entry, problem, now) for entry in entries)]
+    hard = [problem for problem in problems if problem.missing is None and problem not in passed]
+    return Sorted(
+        hard=tuple(sorted(hard, key=lambda problem: problem.stage)),
+        missing=tuple(problem for problem in problems if problem.missing is not None and problem not in passed),
+        lacking=tuple(problem for problem in problems if problem.waived_by_revocation or problem in passed),
+    )
+
+
+def _passes(entry: Entry, problem: Problem, now: datetime) -> bool:
+    if problem.waived_by_revocation and entry.revocation == "not-checked":
+        return True
+    expired = _expired(problem, now)
+    return expired is not None and now < _later(expired.expires, entry.endorsement_grace)
+
+
+def _expired(problem: Problem, now: datetime) -> EndorsementUse | None:
+    """Give the expired Endorsement that a problem is about, if it is one that can have a grace."""
+    use = problem.expired
+    if use is None or not use.kind.is_reissued or use.origin != Origin.LOCAL.value:
+        return None
+    return use if use.issued <= now and use.expires <= now else None
+
+
+def known_of_endorsements(facts: Facts, verification: Verification, now: datetime) -> Facts:
+    """Add to `facts` how long Endorsements have expired, how old they are, and whether revocation was checked."""
+    expired = [(problem, _expired(problem, now)) for problem in verification.problems]
+    late = [use for _, use in expired if use is not None]
+    used = [use for use in (*verification.endorsements_used, *late) if use.kind.is_reissued]
+
+    def longest(times: Iterable[datetime]) -> float | None:
+        return max(((now - time).total_seconds() for time in times), default=None)
+
+    return replace(
+        facts,
+        revocation_checked=not any(problem.waived_by_revocation and use is None for problem, use in expired),
+        documents_expired_by=longest(use.expires for use in late if not use.kind.is_revocation_list),
+        lists_expired_by=longest(use.expires for use in late if use.kind.is_revocation_list),
+        documents_age=longest(use.issued for use in used if not use.kind.is_revocation_list),
+        lists_age=longest(use.issued for use in used if use.kind.is_revocation_list),
+    )
+
+
+def with_all_endorsements(facts: Facts) -> Facts:
+    """Give `facts` as if every Endorsement were there and in date; how old it would be is not known."""
+    return replace(
+        facts, revocation_checked=True, documents_expired_by=None, lists_expired_by=None, endorsements_known=False
+    )
+
+
+def in_grace(entry: Entry, verification: Verification, now: datetime) -> tuple[EndorsementUse, ...]:
+    """Give the expired Endorsements on which the verdict of the entry that accepted rests, each with its end."""
+    return tuple(
+        replace(use, grace_until=_later(use.expires, entry.endorsement_grace))
+        for problem in verification.problems
+        if (use := _expired(problem, now)) is not None
+        and not (problem.waived_by_revocation and entry.revocation == "not-checked")
+    )
+
+
+def grace_check(entry: Entry, used: Sequence[EndorsementUse], now: datetime) -> Check:
+    """Give the check that tells which Endorsements count by the grace of `entry` alone."""
+    told = "; ".join(
+        f"{use.description} expired at {time_text(use.expires)}, {(now - use.expires).total_seconds():.0f} s ago, and "
+        f"counts until {time_text(use.grace_until or use.expires)}"
+        for use in used
+    )
+    return Check(
+        id="endorsements.grace",
+        stage=Stage.POLICY,
+        source="Appraisal Policy, endorsement_grace",
+        verdict=Verdict.NOT_CHECKED,
+        expected="Endorsements in date",
+        note=f"{told}, by the grace of entry {entry.name!r}; what was revoked or corrected meanwhile is not known",
+    )
+
+
+def ends_of_endorsements(
+    entry: Entry, verification: Verification, graced: Sequence[EndorsementUse]
+) -> tuple[datetime, ...]:
+    """Give the times at which Endorsements end their grace, or are too old for the entry that accepted."""
+    ends = [use.grace_until for use in graced if use.grace_until is not None]
+    if isinstance(entry.max_endorsement_age, int):
+        ends += [
+            _later(use.issued, entry.max_endorsement_age)
+            for use in (*verification.endorsements_used, *graced)
+            if use.kind.is_reissued and not (use.kind.is_revocation_list and entry.revocation == "not-checked")
+        ]
+    return tuple(ends)
+
+
+def _later(time: datetime, seconds: int) -> datetime:
+    try:
+        return time + timedelta(seconds=seconds)
+    except OverflowError:
+        return _FOR_EVER
