@@ -37,7 +37,7 @@ def main() -> None:
         "bulk": lambda: bulk.figures(world, options.rounds),
         "verification": lambda: verification.figures(options.rounds),
         "loop": lambda: loop.figures(world),
-        "footprint": lambda: footprint.figures(world, options.rounds),
+        "footprint": lambda: footprint.figures(options.rounds),
     }
     console = Console()
     found: list[Figure] = []

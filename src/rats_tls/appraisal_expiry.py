@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from rats_tls.core.checks import Check, Stage, Verdict, time_text
+from rats_tls.core.checks import GRACE_CHECK, Check, Stage, Verdict, time_text
 from rats_tls.core.endorsements import Origin
 from rats_tls.core.evidence import TeeType
 from rats_tls.core.verification import EndorsementUse, Problem, Verification
@@ -105,7 +105,7 @@ def grace_check(entry: Entry, used: Sequence[EndorsementUse], now: datetime) -> 
         for use in used
     )
     return Check(
-        id="endorsements.grace",
+        id=GRACE_CHECK,
         stage=Stage.POLICY,
         source="Appraisal Policy, endorsement_grace",
         verdict=Verdict.NOT_CHECKED,

@@ -404,4 +404,7 @@ class Channel(ChannelTransport):
 
     def _open(self, *, peer_accepted: bool | None) -> None:
         self._phase = Phase.OPEN
+        self._peer_certificate = None
+        if self._exchange is not None:
+            self._exchange.forget()
         self._events.append(Accepted(peer_accepted=peer_accepted, application_protocol=self._application_protocol))

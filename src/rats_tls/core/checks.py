@@ -81,6 +81,10 @@ def shorten(data: bytes, digits: int = 64) -> str:
     return text if len(text) <= digits else f"{text[:digits]}… ({len(data)} bytes)"
 
 
+GRACE_CHECK = "endorsements.grace"
+"""Id of the check that says which Endorsements had expired and counted by a policy's grace."""
+
+
 @lru_cache(maxsize=1024)
 def time_text(time: datetime) -> str:
     """Give a time in UTC (RFC 3339, whole seconds)."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from enum import Enum
 
 from rats_tls.core.anchors import AnchorKind
-from rats_tls.core.checks import Mismatch, Stage, Verdict
+from rats_tls.core.checks import GRACE_CHECK, Mismatch, Stage, Verdict
 from rats_tls.core.claims import NullClaims, TcbStatus, TeeClaims
 from rats_tls.core.errors import AppraisalError, RatsTlsError
 from rats_tls.core.refusals import Refusal
@@ -140,7 +140,10 @@ def of_result(result: AttestationResult, entry: Entry | None) -> tuple[Tier, Vec
     }
     if debug:
         vector[CONFIGURATION] = _UNSAFE
-    if any(check.stage is Stage.REVOCATION and check.verdict is not Verdict.PASSED for check in result.checks):
+    if any(
+        (check.stage is Stage.REVOCATION or check.id == GRACE_CHECK) and check.verdict is not Verdict.PASSED
+        for check in result.checks
+    ):
         vector[HARDWARE] = max(vector[HARDWARE], _UNSAFE)
     if result.anchor is None or result.anchor.kind is AnchorKind.SIMULATED:
         # Who reads an EAR elsewhere knows nothing of this side's trust anchors: no such hardware exists.

@@ -208,6 +208,12 @@ class Exchange:
         self.own_accepted = True
         self._out.append(Frame(FrameType.ACCEPTED, AcceptedMessage(self._transcript()).to_bytes()).to_bytes())
 
+    def forget(self) -> None:
+        """Drop what was said: both sides have accepted, and a connection may be open for long."""
+        self._own_frames.clear()
+        self._peer_frames.clear()
+        self.peer_certificate, self.peer_endorsements = None, ()
+
     def refuse(self, code: WireCode) -> None:
         """Send *refused*; nothing may follow. Not after *accepted*: the peer could take it for application data."""
         if not self.own_accepted:

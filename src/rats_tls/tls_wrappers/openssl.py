@@ -112,6 +112,7 @@ class OpensslTlsWrapper:
         context.set_max_proto_version(SSL.TLS1_3_VERSION)
         context.set_options(_OPTIONS)
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # 34 KB less for a connection that waits
         if not server:
             self._calls.accept_any_certificate(context, SSL.VERIFY_PEER)
         elif config.request_peer_certificate:
