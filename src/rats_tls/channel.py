@@ -381,9 +381,10 @@ class Channel(ChannelTransport):
     def _require_nothing_early(self) -> None:
         """Require that the peer, which has accepted, waits: what is here now, it sent before this side accepted."""
         exchange, tls = self._exchange, self._tls
-        if exchange is None or tls is None or not exchange.peer_accepted:
+        if exchange is None or tls is None:
             return
-        if self._read_before_acceptance(tls, 1) is not None:
+        self._read_preamble(tls, exchange)  # *accepted* of the peer may lie unread, and data behind it
+        if exchange.peer_accepted and self._read_before_acceptance(tls, 1) is not None:
             raise early_data()
 
     def _accept(self) -> None:

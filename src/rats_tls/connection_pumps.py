@@ -35,6 +35,10 @@ class Pump(Protocol):
         """
         ...
 
+    def take_what_is_here(self) -> None:
+        """Hand to the channel what the peer has sent so far, without waiting. Raises OSError, RatsTlsError."""
+        ...
+
     def send(self, deadline: float | None) -> None:
         """Send all that the channel has for the peer. Raises as `receive`."""
         ...
@@ -74,6 +78,9 @@ class DirectPump:
         if not self._channel.accepted:
             with self._state_lock:
                 self._channel.proceed()
+
+    def take_what_is_here(self) -> None:
+        """See `Pump`: nothing to do, the channel reads the socket."""
 
     def _events(self) -> int:
         if not self._channel.waits_to_send:
@@ -116,6 +123,11 @@ class CarryingPump:
         """See `Pump`."""
         self._hand_over(receive_bytes(self._socket, deadline))
 
+    def take_what_is_here(self) -> None:
+        """See `Pump`."""
+        with contextlib.suppress(BlockingIOError):
+            self._hand_over(self._socket.recv(_RECEIVE_SIZE, socket.MSG_DONTWAIT))
+
     def _hand_over(self, data: bytes) -> None:
         with self._state_lock:
             if data:
@@ -133,8 +145,7 @@ class CarryingPump:
         if self._send_some():
             return True
         wait(self._socket, select.POLLIN | select.POLLOUT, deadline)
-        with contextlib.suppress(BlockingIOError):
-            self._hand_over(self._socket.recv(_RECEIVE_SIZE, socket.MSG_DONTWAIT))
+        self.take_what_is_here()
         return False
 
     def _send_some(self) -> bool:

@@ -183,6 +183,7 @@ class SocketWire:
                     self.channel.refuse(error)
             else:
                 self.peer = result
+                self._pump.take_what_is_here()  # what came before this side accepts must not count as after
                 with self.state_lock:
                     self.channel.supply_result(result)
         elif isinstance(event, Accepted):

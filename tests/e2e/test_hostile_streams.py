@@ -21,6 +21,7 @@ from rats_tls.connection import Connection
 from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.core.errors import HandshakeTimeoutError, RatsTlsError, TlsError
 from rats_tls.core.limits import Limits
+from rats_tls.core.refusals import Refusal
 from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
 from rats_tls.tls_wrappers.openssl_calls import PublicCalls
 from support.channels import certificate, key
@@ -384,3 +385,58 @@ def test_a_shared_descriptor_keeps_its_flags() -> None:
     os.close(other)
     for end in (server, client):
         end.close()
+
+
+# --- before acceptance -----------------------------------------------------------------------------------------------
+@over
+def test_data_that_waits_in_the_socket_while_the_peer_is_judged_is_early(tls: OpensslTlsWrapper) -> None:
+    """The client accepts first, and does not wait for the server's word."""
+    judging, go_on = threading.Event(), threading.Event()
+
+    def confirm(*_: object) -> None:
+        judging.set()
+        go_on.wait(20)
+
+    left, right = socket.socketpair()
+    server = context(SGX, SGX, tls=tls, confirm=confirm).wrap_socket(left, server_side=True)
+    client = context(SGX, SGX, tls=tls).wrap_socket(right)
+    outcome: list[BaseException] = []
+
+    def serve() -> None:
+        try:
+            server.handshake()
+        except RatsTlsError as error:
+            outcome.append(error)
+
+    def connect() -> None:
+        with suppress(RatsTlsError):
+            client.handshake()
+
+    threads = [threading.Thread(target=serve), threading.Thread(target=connect)]
+    for thread in threads:
+        thread.start()
+    assert judging.wait(20)
+    time.sleep(0.3)  # the client has accepted by now, and waits
+    with client._wire.state_lock:
+        session = client._wire.channel._tls
+        assert session is not None
+        session.write(b"early")
+        if not tls.capabilities.sockets:
+            right.send(session.data_to_send())
+    time.sleep(0.1)
+    go_on.set()
+    for thread in threads:
+        thread.join(20)
+    (error,) = outcome
+    assert isinstance(error, RatsTlsError)
+    assert error.refusal is Refusal.EARLY_DATA
+    for end in (server, client):
+        end.close()
+
+
+def test_wrapping_a_socket_sends_nothing() -> None:
+    left, right = socket.socketpair()
+    right.close()
+    connection = context(None, SGX).wrap_socket(left)
+    with pytest.raises(RatsTlsError):
+        connection.handshake()
