@@ -5,16 +5,15 @@ Source: AMD, Versioned Chip Endorsement Key (VCEK) Certificate and KDS Interface
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
-from rats_tls.core.errors import DecodeError, RatsTlsError
+from rats_tls.core.errors import DecodeError
 from rats_tls.endorsements.http import HttpsClient, host_of, require_base_url
+from rats_tls.endorsements.http_source import HttpSource, SourceRequest
 from rats_tls.endorsements.lookup_key import hexadecimal, one_byte, parts_of
-from rats_tls.endorsements.source import FetchError, FetchProblem
 from rats_tls.formats.amd.pem import CERTIFICATE, split_pem
 from rats_tls.formats.amd.tcb import has_fmc
 from rats_tls.formats.amd.vek import VCEK_NAME, VekCertificate
@@ -29,21 +28,16 @@ _CHIP_ID_SIZE, _SHORT_CHIP_ID_SIZE = 64, 8
 _DER, _PEM, _CRL = "application/pkix-cert, */*", "application/x-pem-file, */*", "application/pkix-crl, */*"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
-    what: str
-    path: str
-    accept: str
-    most_bytes: int
-    read: Callable[[bytes], tuple[Endorsement, ...]]
-
-
-class AmdKds:
+class AmdKds(HttpSource):
     """AMD KDS: VCEK certificates, chains of VCEK and VLEK, revocation lists. Blocks; thread-safe.
 
     It gives no VLEK certificate (providers alone may ask for those) and none of a chip whose id is masked. AMD
     throttles after a few requests in ten minutes, so what was got is to be kept: the VCEK of a chip and a TCB is the
     same for ever.
+
+    Served, by kind and parts of the key: VEK by `type` VCEK, `product`, `hwid` (64 bytes; of Turin 8) and the SPLs of
+    the reported TCB; ASK or ASVK, with which its ARK comes, by `product` and `name`; revocation list by `product` and
+    `type`.
 
     Args:
         base_url: where the service is; for a mirror.
@@ -63,43 +57,9 @@ class AmdKds:
         client: HttpsClient | None = None,
     ) -> None:
         self._base = require_base_url(base_url)
-        self._client = client or HttpsClient((host_of(self._base),), ca=ca)
-        self._client.require_allowed(self._base)
-        self._limits = self._client.limits
+        super().__init__("amd-kds", client or HttpsClient((host_of(self._base),), ca=ca), self._base)
 
-    @property
-    def name(self) -> str:
-        """What it is called in logs, budgets and errors."""
-        return "amd-kds"
-
-    def serves(self, item: MissingEndorsement) -> bool:
-        """Whether it knows how to ask for `item`.
-
-        By kind, with the parts of the key in their fixed forms: VEK by `type` VCEK, `product`, `hwid` (64 bytes; of
-        Turin 8) and the SPLs of the reported TCB; ASK or ASVK by `product` and `name`; revocation list by `product`
-        and `type`.
-        """
-        return self._request(item) is not None
-
-    def fetch(self, item: MissingEndorsement) -> tuple[Endorsement, ...]:
-        """Get `item`; with an ASK or ASVK comes its ARK.
-
-        Raises:
-            FetchError: it was not got; NOT_FOUND too if it is not served.
-        """
-        request = self._request(item)
-        if request is None:
-            raise FetchError(f"{self.name}: does not serve {item}", problem=FetchProblem.NOT_FOUND)
-        what = f"{self.name}: {request.what}"
-        url = self._base + request.path
-        answer = self._client.get(url, what=what, accept=request.accept, most_bytes=request.most_bytes)
-        try:
-            return request.read(answer.body)
-        except RatsTlsError as error:
-            raise FetchError(f"{what}: {error.message}", problem=FetchProblem.MALFORMED) from error
-
-    def _request(self, item: MissingEndorsement) -> _Request | None:
-        """Make the request from a fixed template and parts of fixed form; None if `item` is not served."""
+    def _request(self, item: MissingEndorsement) -> SourceRequest | None:
         parts = parts_of(item)
         product = parts.get("product", "")
         if product not in _PRODUCTS:
@@ -114,7 +74,7 @@ class AmdKds:
             case _:
                 return None
 
-    def _vcek(self, product: str, parts: Mapping[str, str]) -> _Request | None:
+    def _vcek(self, product: str, parts: Mapping[str, str]) -> SourceRequest | None:
         size = _SHORT_CHIP_ID_SIZE if has_fmc(product) else _CHIP_ID_SIZE
         hwid = hexadecimal(parts, "hwid", size)
         if parts.get("type") != "VCEK" or hwid is None or not hwid.strip("0"):
@@ -123,40 +83,40 @@ class AmdKds:
         if any(value is None for _, value in spls):
             return None
         query = "&".join(f"{name}={value:02d}" for name, value in spls)
-        return _Request(
+        return SourceRequest(
             what=f"VCEK of {product} chip {hwid[:16]}, {query}",
-            path=f"/vcek/v1/{product}/{hwid}?{query}",
+            url=f"{self._base}/vcek/v1/{product}/{hwid}?{query}",
             accept=_DER,
             most_bytes=self._limits.certificate,
             read=partial(_read_vcek, hwid=hwid),
         )
 
-    def _chain(self, product: str, parts: Mapping[str, str]) -> _Request | None:
+    def _chain(self, product: str, parts: Mapping[str, str]) -> SourceRequest | None:
         for kind, prefix in _SIGNERS.items():
             if parts.get("name") == prefix + product:
-                return _Request(
+                return SourceRequest(
                     what=f"chain of {prefix}{product}",
-                    path=f"/{kind}/v1/{product}/cert_chain",
+                    url=f"{self._base}/{kind}/v1/{product}/cert_chain",
                     accept=_PEM,
                     most_bytes=self._limits.certificate,
                     read=partial(_read_chain, signer=prefix + product, root=f"ARK-{product}"),
                 )
         return None
 
-    def _crl(self, product: str, parts: Mapping[str, str]) -> _Request | None:
+    def _crl(self, product: str, parts: Mapping[str, str]) -> SourceRequest | None:
         kind = parts.get("type", "").lower()
         if kind not in _SIGNERS:
             return None
-        return _Request(
+        return SourceRequest(
             what=f"revocation list of {product}, {kind}",
-            path=f"/{kind}/v1/{product}/crl",
+            url=f"{self._base}/{kind}/v1/{product}/crl",
             accept=_CRL,
             most_bytes=self._limits.revocation_list,
             read=partial(_read_crl, root=f"ARK-{product}"),
         )
 
 
-def _read_vcek(body: bytes, *, hwid: str) -> tuple[Endorsement, ...]:
+def _read_vcek(body: bytes, _headers: Mapping[str, str], *, hwid: str) -> tuple[Endorsement, ...]:
     vek = VekCertificate.from_der(body)
     _require_name("VekCertificate", vek.certificate.subject.common_name, VCEK_NAME)
     got = vek.extensions.hwid.hex() if vek.extensions.hwid is not None else "none"
@@ -166,7 +126,7 @@ def _read_vcek(body: bytes, *, hwid: str) -> tuple[Endorsement, ...]:
     return (Endorsement(kind=EndorsementKind.AMD_VEK, data=body),)
 
 
-def _read_chain(body: bytes, *, signer: str, root: str) -> tuple[Endorsement, ...]:
+def _read_chain(body: bytes, _headers: Mapping[str, str], *, signer: str, root: str) -> tuple[Endorsement, ...]:
     blocks = split_pem(body, "CertChain", limit=2)
     if [block.label for block in blocks] != [CERTIFICATE] * 2:
         raise DecodeError("CertChain", "", None, f"got {len(blocks)} blocks, expected two certificates")
@@ -176,7 +136,7 @@ def _read_chain(body: bytes, *, signer: str, root: str) -> tuple[Endorsement, ..
     return tuple(Endorsement(kind=kind, data=block.der) for block, (kind, _) in zip(blocks, wanted, strict=True))
 
 
-def _read_crl(body: bytes, *, root: str) -> tuple[Endorsement, ...]:
+def _read_crl(body: bytes, _headers: Mapping[str, str], *, root: str) -> tuple[Endorsement, ...]:
     _require_name("RevocationList", RevocationList.from_der(body).issuer.common_name, root)
     return (Endorsement(kind=EndorsementKind.AMD_CRL, data=body),)
 

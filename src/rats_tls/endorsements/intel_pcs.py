@@ -6,17 +6,16 @@ Source: Intel SGX and TDX Provisioning Certification Service API v4.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
 
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
-from rats_tls.core.errors import ConfigurationError, RatsTlsError
+from rats_tls.core.errors import ConfigurationError
 from rats_tls.endorsements import intel_answers
 from rats_tls.endorsements.http import HttpsClient, host_of, require_base_url
+from rats_tls.endorsements.http_source import HttpSource, SourceRequest
 from rats_tls.endorsements.lookup_key import hexadecimal, parts_of
-from rats_tls.endorsements.source import FetchError, FetchProblem
 
 PCS_URL = "https://api.trustedservices.intel.com"
 ROOT_CRL_URL = "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der"
@@ -39,65 +38,34 @@ class UpdateChannel(str, Enum):
     EARLY = "early"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
-    what: str
-    url: str
-    accept: str
-    most_bytes: int
-    read: Callable[[bytes, Mapping[str, str]], Endorsement]
+_Read = Callable[[bytes, Mapping[str, str]], Endorsement]
 
 
-class _IntelService:
-    """What PCS and PCCS share. All documents of one service are of one update channel: they are not to be mixed."""
+def _one(read: _Read) -> Callable[[bytes, Mapping[str, str]], tuple[Endorsement, ...]]:
+    return lambda body, headers: (read(body, headers),)
+
+
+class _IntelService(HttpSource):
+    """What PCS and PCCS share. All documents of one service are of one update channel: they are not to be mixed.
+
+    Served, by kind and parts of the key: TCB info by `id` and `fmspc`, QE identity by `id`, PCK revocation list by
+    `ca`, root revocation list by `issuer`, PCK certificate by `encrypted_ppid`, `cpusvn`, `pcesvn`, `pceid`, and for
+    PCCS `qeid`.
+    """
 
     def __init__(
         self, name: str, base_url: str, root_crl_url: str, client: HttpsClient, channel: UpdateChannel | str
     ) -> None:
-        self._name = name
+        super().__init__(name, client, base_url, root_crl_url)
         self._base = base_url
         self._root_crl_url = root_crl_url
-        client.require_allowed(base_url, root_crl_url)
-        self._client = client
-        self._limits = client.limits
         try:
             self._channel = UpdateChannel(channel)
         except ValueError as error:
             known = " or ".join(member.value for member in UpdateChannel)
             raise ConfigurationError(f"update channel of {name}: got {channel!r}, expected {known}") from error
 
-    @property
-    def name(self) -> str:
-        """What it is called in logs, budgets and errors."""
-        return self._name
-
-    def serves(self, item: MissingEndorsement) -> bool:
-        """Whether it knows how to ask for `item`.
-
-        By kind, with the parts of the key in their fixed forms: TCB info by `id` and `fmspc`, QE identity by `id`, PCK
-        revocation list by `ca`, root revocation list by `issuer`, PCK certificate by `encrypted_ppid`, `cpusvn`,
-        `pcesvn`, `pceid`, and for PCCS `qeid`.
-        """
-        return self._request(item) is not None
-
-    def fetch(self, item: MissingEndorsement) -> tuple[Endorsement, ...]:
-        """Get `item`.
-
-        Raises:
-            FetchError: it was not got; NOT_FOUND too if it is not served.
-        """
-        request = self._request(item)
-        if request is None:
-            raise FetchError(f"{self.name}: does not serve {item}", problem=FetchProblem.NOT_FOUND)
-        what = f"{self.name}: {request.what}"
-        answer = self._client.get(request.url, what=what, accept=request.accept, most_bytes=request.most_bytes)
-        try:
-            return (request.read(answer.body, answer.headers),)
-        except RatsTlsError as error:
-            raise FetchError(f"{what}: {error.message}", problem=FetchProblem.MALFORMED) from error
-
-    def _request(self, item: MissingEndorsement) -> _Request | None:
-        """Make the request from a fixed template and parts of fixed form; None if `item` is not served."""
+    def _request(self, item: MissingEndorsement) -> SourceRequest | None:
         parts = parts_of(item)
         match item.kind:
             case EndorsementKind.INTEL_TCB_INFO:
@@ -113,49 +81,49 @@ class _IntelService:
             case _:
                 return None
 
-    def _tcb_info(self, parts: Mapping[str, str]) -> _Request | None:
+    def _tcb_info(self, parts: Mapping[str, str]) -> SourceRequest | None:
         tee, fmspc = parts.get("id", ""), hexadecimal(parts, "fmspc", 6)
         if tee not in _TEES or fmspc is None:
             return None
-        return _Request(
+        return SourceRequest(
             what=f"TCB info of {tee}, FMSPC {fmspc}",
             url=f"{self._base}/{_TEES[tee]}/{_PATH}/tcb?fmspc={fmspc}&update={self._channel.value}",
             accept=_JSON,
             most_bytes=self._limits.json_document,
-            read=partial(intel_answers.tcb_info, tee=tee, fmspc=fmspc),
+            read=_one(partial(intel_answers.tcb_info, tee=tee, fmspc=fmspc)),
         )
 
-    def _qe_identity(self, parts: Mapping[str, str]) -> _Request | None:
+    def _qe_identity(self, parts: Mapping[str, str]) -> SourceRequest | None:
         identity = parts.get("id", "")
         if identity not in _QE_IDENTITIES:
             return None
-        return _Request(
+        return SourceRequest(
             what=f"identity of {identity}",
             url=f"{self._base}/{_QE_IDENTITIES[identity]}/{_PATH}/qe/identity?update={self._channel.value}",
             accept=_JSON,
             most_bytes=self._limits.json_document,
-            read=partial(intel_answers.qe_identity, identity=identity),
+            read=_one(partial(intel_answers.qe_identity, identity=identity)),
         )
 
-    def _pck_crl(self, parts: Mapping[str, str]) -> _Request | None:
+    def _pck_crl(self, parts: Mapping[str, str]) -> SourceRequest | None:
         ca = parts.get("ca", "")
         if ca not in _PCK_CA_NAMES:
             return None
-        return _Request(
+        return SourceRequest(
             what=f"revocation list of the PCK {ca} CA",
             url=f"{self._base}/sgx/{_PATH}/pckcrl?ca={ca}&encoding=der",
             accept=_CRL,
             most_bytes=self._limits.revocation_list,
-            read=partial(intel_answers.pck_crl, issuer=_PCK_CA_NAMES[ca]),
+            read=_one(partial(intel_answers.pck_crl, issuer=_PCK_CA_NAMES[ca])),
         )
 
-    def _root_crl(self) -> _Request:
-        return _Request(
+    def _root_crl(self) -> SourceRequest:
+        return SourceRequest(
             what="revocation list of the root CA",
             url=self._root_crl_url,
             accept=f"{_CRL}, */*",
             most_bytes=self._limits.revocation_list,
-            read=lambda body, _headers: intel_answers.root_crl(body, issuer=_ROOT_NAME),
+            read=_one(lambda body, _headers: intel_answers.root_crl(body, issuer=_ROOT_NAME)),
         )
 
     def _pck_query(self, parts: Mapping[str, str]) -> dict[str, str] | None:
@@ -163,16 +131,16 @@ class _IntelService:
         found = {name: value for name, value in query.items() if value is not None}
         return found if len(found) == len(query) else None
 
-    def _pck_certificate(self, parts: Mapping[str, str]) -> _Request | None:
+    def _pck_certificate(self, parts: Mapping[str, str]) -> SourceRequest | None:
         query = self._pck_query(parts)
         if query is None:
             return None
-        return _Request(
+        return SourceRequest(
             what="PCK certificate",
             url=f"{self._base}/sgx/{_PATH}/pckcert?{'&'.join(f'{name}={value}' for name, value in query.items())}",
             accept=_PEM,
             most_bytes=self._limits.certificate,
-            read=intel_answers.pck_certificate,
+            read=_one(intel_answers.pck_certificate),
         )
 
 
