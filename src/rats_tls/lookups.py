@@ -63,7 +63,7 @@ class Lookups:
             try:
                 result = judge(more)
             except EndorsementMissingError as error:
-                found = self._service.find(error.missing, anchors=self._anchors, now=now)
+                found = self._service.find(error.missing, anchors=self._anchors, now=now, tried=more)
                 added = tuple(item for _, item in found.items if item not in more)
                 if not added:
                     raise explained(error, found.why) from error

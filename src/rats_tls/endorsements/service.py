@@ -65,7 +65,14 @@ class EndorsementService:
         """Take a new lock: the parent's may be held for ever."""
         self._lock = threading.Lock()
 
-    def find(self, missing: Iterable[MissingEndorsement], *, anchors: Collection[bytes], now: datetime) -> Found:
+    def find(
+        self,
+        missing: Iterable[MissingEndorsement],
+        *,
+        anchors: Collection[bytes],
+        now: datetime,
+        tried: Collection[Endorsement] = (),
+    ) -> Found:
         """Look up what an appraisal misses.
 
         What has expired is given only where sources give nothing in its place: the refusal then names it.
@@ -74,9 +81,10 @@ class EndorsementService:
             missing: the items. What is asked for Evidence that nobody has authenticated spends the budget.
             anchors: fingerprints of the trust anchors in use.
             now: time of the appraisal.
+            tried: what the appraisal has had already, and misses the item all the same: it does not do.
         """
         wanted = tuple(dict.fromkeys(missing))
-        here = {item: self._at_hand(item, anchors) for item in wanted}
+        here = {item: self._at_hand(item, anchors, now, tried) for item in wanted}
         items = [(item, stored.endorsement) for item in wanted for stored in here[item] if now < stored.expires]
         unknown = [item for item in wanted if not any(now < stored.expires for stored in here[item])]
         why = ""
@@ -90,17 +98,22 @@ class EndorsementService:
         items += [(item, stored.endorsement) for item in unknown for stored in here[item]]
         return Found(tuple(items), why)
 
-    def _at_hand(self, item: MissingEndorsement, anchors: Collection[bytes]) -> tuple[StoredEndorsement, ...]:
+    def _at_hand(
+        self, item: MissingEndorsement, anchors: Collection[bytes], now: datetime, tried: Collection[Endorsement]
+    ) -> tuple[StoredEndorsement, ...]:
+        """Give what memory has in date, else also what the store has: another process may have kept a newer one."""
         lookup = str(item)
         with self._lock:
             known = tuple(self._known[anchor, lookup] for anchor in anchors if (anchor, lookup) in self._known)
-        if known or self._store is None:
-            return known
+        usable = tuple(stored for stored in known if stored.endorsement not in tried)
+        if self._store is None or any(now < stored.expires for stored in usable):
+            return usable
         try:
-            return self._store.find(item, anchors)
+            found = self._store.find(item, anchors)
         except ConfigurationError as error:
             _log.warning("endorsements not read: %s", error.message)
-            return ()
+            return usable
+        return tuple(stored for stored in found if stored.endorsement not in tried)
 
     def keep(
         self,
@@ -119,7 +132,7 @@ class EndorsementService:
         now = datetime.now(UTC)
         kept = []
         for item, endorsement in looked_up:
-            use = by_digest.get(_sha256(endorsement.data))
+            use = by_digest.get(sha256(endorsement.data))
             if use is not None and item.key:
                 kept.append(
                     StoredEndorsement(
@@ -153,5 +166,6 @@ def explained(error: EndorsementMissingError, why: str) -> EndorsementMissingErr
     return told
 
 
-def _sha256(data: bytes) -> bytes:
+def sha256(data: bytes) -> bytes:
+    """Give the digest by which results name an Endorsement."""
     return hashlib.sha256(data).digest()

@@ -172,9 +172,15 @@ class EndorsementStore:
         if process != os.getpid():  # SQLite's connections do not survive a fork
             database = sqlite3.connect(self._path, timeout=_BUSY_SECONDS)
             database.execute("PRAGMA journal_mode = WAL")
+            if process is not None:  # closing what a parent has open would disturb its locks
+                _inherited.append(self._local.database)
             self._local.database, self._local.process = database, os.getpid()
         connection: sqlite3.Connection = self._local.database
         return connection
+
+
+_inherited: list[sqlite3.Connection] = []
+"""Connections of the parents of this process, never used and never closed."""
 
 
 def _seconds(time: datetime) -> int:

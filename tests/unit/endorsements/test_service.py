@@ -1,0 +1,127 @@
+"""What the look-up gives, out of which place, and what it does with items that do not do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from rats_tls.core.anchors import AnchorKind, TrustAnchor, Vendor
+from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
+from rats_tls.core.verification import EndorsementUse
+from rats_tls.endorsements.service import EndorsementService, Found, sha256
+from rats_tls.endorsements.source import FetchError, FetchProblem
+from rats_tls.endorsements.store import EndorsementStore
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+CRL = MissingEndorsement(kind=EndorsementKind.AMD_CRL, key=(("product", "Milan"), ("type", "VCEK")))
+ANCHOR = TrustAnchor(
+    vendor=Vendor.AMD, subject=b"subject", spki=b"key", kind=AnchorKind.VENDOR, name="ARK-Milan", source="a test"
+)
+ANCHORS = (ANCHOR.fingerprint,)
+
+
+class Source:
+    """Gives what it is told to, and counts."""
+
+    name = "a source"
+
+    def __init__(self, give: Callable[[], Endorsement]) -> None:
+        self.give = give
+        self.asked = 0
+
+    def serves(self, _: MissingEndorsement) -> bool:
+        return True
+
+    def fetch(self, _: MissingEndorsement) -> tuple[Endorsement, ...]:
+        self.asked += 1
+        return (self.give(),)
+
+
+def down() -> Endorsement:
+    raise FetchError("a source: is down", problem=FetchProblem.UNAVAILABLE)
+
+
+def crl(number: int) -> Endorsement:
+    return Endorsement(kind=EndorsementKind.AMD_CRL, data=bytes([number]))
+
+
+def use(item: Endorsement, day: int) -> EndorsementUse:
+    issued = START + timedelta(days=day)
+    return EndorsementUse(
+        kind=item.kind,
+        sha256=sha256(item.data),
+        origin="local",
+        issued=issued,
+        expires=issued + timedelta(days=30),
+        description="a list",
+    )
+
+
+def given(found: Found) -> list[bytes]:
+    return [item.data for _, item in found.items]
+
+
+def test_what_was_kept_is_given_without_asking() -> None:
+    source = Source(lambda: crl(1))
+    service = EndorsementService((source,))
+    found = service.find([CRL], anchors=ANCHORS, now=START)
+    assert given(found) == [b"\1"]
+    service.keep(found.items, [use(crl(1), 0)], ANCHOR)
+    assert given(service.find([CRL], anchors=ANCHORS, now=START)) == [b"\1"]
+    assert source.asked == 1
+
+
+def test_what_no_verdict_rested_on_is_not_kept(tmp_path: Path) -> None:
+    source = Source(lambda: crl(1))
+    service = EndorsementService((source,), store=EndorsementStore(tmp_path))
+    service.keep(service.find([CRL], anchors=ANCHORS, now=START).items, [use(crl(2), 0)], ANCHOR)
+    assert EndorsementStore(tmp_path).entries() == ()
+    service.find([CRL], anchors=ANCHORS, now=START)
+    assert source.asked == 2
+
+
+def test_what_was_kept_under_another_anchor_is_not_given() -> None:
+    service = EndorsementService()
+    service.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR)
+    assert service.find([CRL], anchors=(bytes(32),), now=START).items == ()
+
+
+def test_what_does_not_do_is_looked_for_at_the_sources() -> None:
+    """An item that is at hand and misses its purpose must not stand in the way of a better one."""
+    source = Source(lambda: crl(2))
+    service = EndorsementService((source,))
+    service.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR)
+    assert given(service.find([CRL], anchors=ANCHORS, now=START)) == [b"\1"]
+    assert given(service.find([CRL], anchors=ANCHORS, now=START, tried=(crl(1),))) == [b"\2"]
+    assert source.asked == 1
+
+
+def test_what_has_expired_is_given_only_where_no_source_has_another() -> None:
+    source = Source(down)
+    service = EndorsementService((source,))
+    service.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR)
+    late = START + timedelta(days=31)
+    found = service.find([CRL], anchors=ANCHORS, now=late)
+    assert given(found) == [b"\1"]
+    assert "is down" in found.why
+    source.give = lambda: crl(2)
+    assert given(service.find([CRL], anchors=ANCHORS, now=late)) == [b"\2"]
+
+
+def test_what_another_process_kept_takes_the_place_of_what_has_expired_here(tmp_path: Path) -> None:
+    here = EndorsementService(store=EndorsementStore(tmp_path))
+    here.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR)
+    EndorsementService(store=EndorsementStore(tmp_path)).keep([(CRL, crl(2))], [use(crl(2), 20)], ANCHOR)
+    assert given(here.find([CRL], anchors=ANCHORS, now=START + timedelta(days=10))) == [b"\1"]
+    assert given(here.find([CRL], anchors=ANCHORS, now=START + timedelta(days=35))) == [b"\2"]
+
+
+def test_a_store_that_fails_later_is_a_warning(tmp_path: Path, caplog) -> None:
+    store = EndorsementStore(tmp_path)
+    service = EndorsementService((Source(lambda: crl(1)),), store=store)
+    store._local.database.close()
+    assert given(service.find([CRL], anchors=ANCHORS, now=START)) == [b"\1"]
+    service.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR)
+    assert "endorsements not read" in caplog.text
+    assert "endorsements not kept" in caplog.text
