@@ -7,7 +7,8 @@ import os
 import socket
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -251,46 +252,46 @@ def _expand(secret: bytes, label: bytes, size: int, digest: str) -> bytes:
     return hmac.digest(secret, info + b"\x01", digest)[:size]
 
 
-@over
-def test_a_flood_of_tickets_keeps_no_thread_beyond_its_time(tls: OpensslTlsWrapper) -> None:
+@contextmanager
+def flooded(tls: OpensslTlsWrapper, seconds: float) -> Iterator[Connection]:
+    """Give a client's connection that is flooded once TLS stands, and may take `seconds` for its handshake."""
     left, right = socket.socketpair()
     flood = Flood(left)
     flood.start()
-    client = context(None, SGX, tls=tls, limits=Limits(handshake_seconds=1.0)).wrap_socket(right)
-    started = time.monotonic()
-    with pytest.raises(HandshakeTimeoutError):
-        client.handshake()
-    assert time.monotonic() - started < 3
+    yield context(None, SGX, tls=tls, limits=Limits(handshake_seconds=seconds)).wrap_socket(right)
     flood.over.set()
     left.close()
     flood.join(20)
+
+
+@over
+def test_a_flood_of_tickets_keeps_no_thread_beyond_its_time(tls: OpensslTlsWrapper) -> None:
+    with flooded(tls, 1.0) as client:
+        started = time.monotonic()
+        with pytest.raises(HandshakeTimeoutError):
+            client.handshake()
+        assert time.monotonic() - started < 3
 
 
 @over
 def test_a_flood_of_tickets_does_not_keep_a_connection_from_being_closed(tls: OpensslTlsWrapper) -> None:
-    left, right = socket.socketpair()
-    flood = Flood(left)
-    flood.start()
-    client = context(None, SGX, tls=tls, limits=Limits(handshake_seconds=8.0)).wrap_socket(right)
-    outcome: list[BaseException] = []
+    with flooded(tls, 8.0) as client:
+        outcome: list[BaseException] = []
 
-    def shake_hands() -> None:
-        try:
-            client.handshake()
-        except RatsTlsError as error:
-            outcome.append(error)
+        def shake_hands() -> None:
+            try:
+                client.handshake()
+            except RatsTlsError as error:
+                outcome.append(error)
 
-    thread = threading.Thread(target=shake_hands)
-    thread.start()
-    time.sleep(0.5)
-    started = time.monotonic()
-    client.close()
-    assert time.monotonic() - started < 3
-    thread.join(20)
-    assert outcome
-    flood.over.set()
-    left.close()
-    flood.join(20)
+        thread = threading.Thread(target=shake_hands)
+        thread.start()
+        time.sleep(0.5)
+        started = time.monotonic()
+        client.close()
+        assert time.monotonic() - started < 3
+        thread.join(20)
+        assert outcome
 
 
 # --- times -----------------------------------------------------------------------------------------------------------

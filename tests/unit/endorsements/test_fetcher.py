@@ -7,8 +7,9 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -153,6 +154,20 @@ def waiters(flight: _Flight) -> int:
     return len(flight.done._cond._waiters)  # type: ignore[attr-defined]  # the standard library's own
 
 
+@contextmanager
+def two_for_one(source: ScriptedSource) -> Iterator[tuple[Future[FetchOutcome], Future[FetchOutcome]]]:
+    """Give what comes of two look-ups of an item: the second waits for the first, which the source then answers."""
+    fetcher = Fetcher([source])
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(fetcher.fetch, [vek()], authenticated=True)
+        assert source.begun.wait(10)
+        flight = fetcher._flights[vek()]
+        second = pool.submit(fetcher.fetch, [vek()], authenticated=True)
+        until(lambda: waiters(flight) == 1)
+        source.go.set()
+        yield first, second
+
+
 def test_many_threads_share_one_request() -> None:
     source = ScriptedSource("a", held=True)
     fetcher = Fetcher([source], budget=FetchBudget(per_source={"a": ONCE}))
@@ -180,14 +195,7 @@ def test_different_items_do_not_wait_for_each_other() -> None:
 
 def test_a_failure_is_shared_too() -> None:
     source = ScriptedSource("a", failing(P.UNAVAILABLE), held=True)
-    fetcher = Fetcher([source])
-    with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(fetcher.fetch, [vek()], authenticated=True)
-        assert source.begun.wait(10)
-        flight = fetcher._flights[vek()]
-        second = pool.submit(fetcher.fetch, [vek()], authenticated=True)
-        until(lambda: waiters(flight) == 1)
-        source.go.set()
+    with two_for_one(source) as (first, second):
         assert problems(first.result(10)) == problems(second.result(10)) == [("a", P.UNAVAILABLE)]
     assert source.asked == [vek()]
 
@@ -252,15 +260,7 @@ def test_who_waits_takes_over_from_a_thread_that_was_interrupted() -> None:
             raise KeyboardInterrupt
         return answer_to(item)
 
-    source = ScriptedSource("a", give, held=True)
-    fetcher = Fetcher([source])
-    with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(fetcher.fetch, [vek()], authenticated=True)
-        assert source.begun.wait(10)
-        flight = fetcher._flights[vek()]
-        second = pool.submit(fetcher.fetch, [vek()], authenticated=True)
-        until(lambda: waiters(flight) == 1)
-        source.go.set()
+    with two_for_one(ScriptedSource("a", give, held=True)) as (first, second):
         with pytest.raises(KeyboardInterrupt):
             first.result(10)
         assert second.result(10).found == (answer_to(vek()),)
