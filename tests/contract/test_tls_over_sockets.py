@@ -42,10 +42,10 @@ def shake_hands(client: SocketTlsSession, server: SocketTlsSession) -> None:
     raise AssertionError("handshake does not complete")
 
 
-def heard(session: SocketTlsSession) -> bytes | None:
+def heard(session: SocketTlsSession, size: int = 100) -> bytes | None:
     """What is read behind records without data: each of them ends a read."""
     for _ in range(10):
-        if (data := session.read(100)) is not None:
+        if (data := session.read(size)) is not None:
             return data
     return None
 
@@ -90,6 +90,24 @@ def test_a_write_that_the_socket_does_not_take_is_flushed_in_order(tls: TlsWrapp
         assert bytes(got) == MEGABYTE + b"and the end"
         assert not client.unsent
         assert not client.waits_to_send
+
+
+@over
+def test_what_a_failure_keeps_from_being_sent_is_not_counted_as_sent(tls: TlsWrapper) -> None:
+    """A read may find data with a failure behind it: whoever waits to send hears of it first."""
+    with both(tls) as (client, server, _, right):
+        shake_hands(client, server)
+        while client.read(1) is not None:
+            pass
+        client.write(MEGABYTE)
+        server.write(bytes(16_384))
+        right.send(b"\x17\x03\x03\x00\x20" + bytes(32))
+        assert heard(client, 65_536) == bytes(16_384)
+        assert client.unsent
+        with pytest.raises(TlsError):
+            client.flush()
+        assert not client.unsent
+        assert client.flush()
 
 
 @over
