@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from enum import Enum, auto
 from types import TracebackType
 from typing import cast
@@ -27,10 +28,10 @@ class Phase(Enum):
 class _Fatal:
     """Ends a channel by the error that leaves a block. A class: entered for each piece of data, and generators cost."""
 
-    __slots__ = ("_channel",)
+    __slots__ = ("_end_by",)
 
-    def __init__(self, channel: ChannelTransport) -> None:
-        self._channel = channel
+    def __init__(self, end_by: Callable[[BaseException], None]) -> None:
+        self._end_by = end_by
 
     def __enter__(self) -> None: ...
 
@@ -38,7 +39,7 @@ class _Fatal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            self._channel._end_by(error)  # noqa: SLF001  # part of the channel
+            self._end_by(error)
 
 
 class ChannelTransport(ABC):
@@ -189,7 +190,7 @@ class ChannelTransport(ABC):
     # --- failure -------------------------------------------------------------------------------------------------
     def _fatal(self) -> _Fatal:
         """End the connection by whatever error is raised within; one that is not ours comes from a plug-in."""
-        return _Fatal(self)
+        return _Fatal(self._end_by)
 
     def _end_by(self, error: BaseException) -> None:
         """Take an error that ends the connection. Raises InternalError for one of a plug-in."""
