@@ -31,6 +31,7 @@ from rats_tls.appraisal_expiry import (
     grace_check,
     in_grace,
     known_of_endorsements,
+    require_not_rolled_back,
     sort_problems,
     with_all_endorsements,
 )
@@ -47,8 +48,10 @@ from rats_tls.core.errors import (
     ConfigurationError,
     InternalError,
     RatsTlsError,
+    TcbLevelError,
 )
 from rats_tls.core.evidence import Evidence, TeeType
+from rats_tls.core.floors import NO_FLOORS, Floors
 from rats_tls.core.interfaces import CryptoWrapper, Verifier
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.core.refusals import Refusal
@@ -63,6 +66,7 @@ class _Found:
 
     checks: list[Check] = field(default_factory=list)
     claims: TeeClaims | None = None
+    verification: Verification | None = None
 
 
 class Appraiser:
@@ -118,6 +122,7 @@ class Appraiser:
         possession_proved: bool,
         preamble: bool | None = None,
         peer_endorsements: Iterable[Endorsement] = (),
+        floors: Floors = NO_FLOORS,
         connection: ConnectionFacts | None = None,
     ) -> AttestationResult:
         """Appraise a certificate that carries Evidence.
@@ -129,6 +134,7 @@ class Appraiser:
                 it the binding is `none`.
             preamble: whether the peer spoke the preamble; None outside a channel.
             peer_endorsements: Endorsements that the peer sent beside the certificate.
+            floors: what counts as rolled back.
             connection: facts of the TLS connection, for the result.
 
         Returns:
@@ -145,7 +151,7 @@ class Appraiser:
             AppraisalError: every mismatch of the policy; `reported` holds what a report-only policy passes over.
             InternalError: a Verifier failed in a way of its own.
         """
-        endorsements = self._endorsements.with_items(peer_endorsements)
+        endorsements = self._endorsements.with_floors(floors).with_items(peer_endorsements)
         key = self._key(certificate, endorsements, possession_proved=possession_proved, preamble=preamble)
         remembered = self._memory.recall(key, now, connection)
         if remembered is not None:
@@ -173,10 +179,11 @@ class Appraiser:
         possession_proved: bool,
         preamble: bool | None = None,
         peer_endorsements: Iterable[Endorsement] = (),
+        floors: Floors = NO_FLOORS,
         connection: ConnectionFacts | None = None,
     ) -> AttestationResult | None:
         """Give what `appraise_certificate` would give without judging again, or None. Takes no time to speak of."""
-        endorsements = self._endorsements.with_items(peer_endorsements)
+        endorsements = self._endorsements.with_floors(floors).with_items(peer_endorsements)
         key = self._key(certificate, endorsements, possession_proved=possession_proved, preamble=preamble)
         return self._memory.recall(key, now, connection)
 
@@ -241,6 +248,8 @@ class Appraiser:
                 checks = sorted(found.checks, key=lambda check: check.stage)
                 error.checks = (*checks, *failed_check(error, checks))
             error.claims = found.claims
+            if found.verification is not None and isinstance(error, AppraisalError | TcbLevelError):
+                error.anchor, error.endorsements = found.verification.anchor, found.verification.endorsements_used
             raise
         except Exception as error:  # of a plug-in: crypto wrapper, or a Verifier that gives something else
             raise InternalError(
@@ -273,12 +282,13 @@ class Appraiser:
                 f"Verifier {verifier.name}: got claims of {verification.claims.tee_type}, expected {tee_type}",
                 refusal=Refusal.VERIFIER_FAILED,
             )
-        found.claims = verification.claims
+        found.claims, found.verification = verification.claims, verification
         checks.extend(verification.checks)
         if decoded is not None and decoded.not_covered:
             checks.append(uncovered(decoded.not_covered))
         if subject.attested is not None and any(subject.attested.trailing_bytes):
             checks.append(unread(subject.attested.trailing_bytes))
+        require_not_rolled_back(verification, endorsements.floors)
         problems = sort_problems(self._policy, tee_type, verification.problems, now)
         # (2) Evidence signature.
         _raise_first(problems.hard, Stage.EVIDENCE_SIGNATURE)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from rats_tls.core.checks import GRACE_CHECK, Check, Stage, Verdict, time_text
 from rats_tls.core.endorsements import Origin
 from rats_tls.core.evidence import TeeType
+from rats_tls.core.floors import Floors
 from rats_tls.core.verification import EndorsementUse, Problem, Verification
 from rats_tls.policy import Entry, Facts, Policy
 
@@ -78,6 +79,20 @@ def known_of_endorsements(facts: Facts, verification: Verification, now: datetim
         documents_age=longest(use.issued for use in used if not use.kind.is_revocation_list),
         lists_age=longest(use.issued for use in used if use.kind.is_revocation_list),
     )
+
+
+def require_not_rolled_back(verification: Verification, floors: Floors) -> None:
+    """Require that no verdict rests on what is below its floor, whatever a Verifier makes of it.
+
+    Raises:
+        RolledBackError: it does.
+    """
+    if verification.anchor is None:
+        return
+    for use in verification.endorsements_used:
+        error = use.rolled_back(floors, verification.anchor)
+        if error is not None:
+            raise error
 
 
 def with_all_endorsements(facts: Facts) -> Facts:

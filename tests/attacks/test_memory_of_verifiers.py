@@ -27,8 +27,8 @@ from rats_tls.policy import ANY
 from rats_tls.simulation.intel_levels import QE_LEVELS, TCB_LEVELS
 from rats_tls.simulation.vendor_state import SignedItem
 from rats_tls.simulation.world import SimulatedWorld
+from rats_tls.verifiers import intel_collateral
 from rats_tls.verifiers.chain import BoundedCache
-from rats_tls.verifiers.intel_collateral import Selector
 from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
 from support.judged import REPORT_DATA, appraise, appraiser, collected
 from support.sides import ALL_SIMULATED, SGX, SNP, TDX, policy_for
@@ -251,14 +251,14 @@ class TestVerifiers:
     def test_a_verdict_holds_no_longer_than_the_signer_of_its_documents(
         self, name: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        original = Selector._verify_document
+        original = intel_collateral.verify_document
         begins, ends = NOW - SECOND, NOW + SECOND
 
-        def shortlived(self: Selector, item: Any) -> Any:
-            signer, root = original(self, item)
+        def shortlived(*given: Any) -> Any:
+            signer, root = original(*given)
             return replace(signer, not_before=begins, not_after=ends), root
 
-        monkeypatch.setattr(Selector, "_verify_document", shortlived)
+        monkeypatch.setattr(intel_collateral, "verify_document", shortlived)
         evidence, endorsements = collected(name)
         policy = policy_for(name)
         shared = registry.verifiers(policy.tee_types)

@@ -299,6 +299,8 @@ class TestRule6AllMismatches:
             Refusal.CERTIFICATE_NOT_IN_DATE,
             Refusal.TCB_NO_LEVEL,
             Refusal.POLICY,
+            Refusal.ENDORSEMENTS_ROLLED_BACK,
+            Refusal.CLOCK_BEHIND,
             Refusal.VERIFIER_FAILED,
             Refusal.NOT_CONFIRMED,
         }

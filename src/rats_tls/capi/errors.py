@@ -182,6 +182,8 @@ CODES: dict[Refusal, ErrorCode] = {
     Refusal.BUSY: TlsWrapperCode.INVALID,
     Refusal.INTERNAL: CoreCode.UNKNOWN,
     Refusal.NOT_CONFIRMED: EnclaveVerifierCode.INVALID,
+    Refusal.ENDORSEMENTS_ROLLED_BACK: EnclaveVerifierCode.INVALID,
+    Refusal.CLOCK_BEHIND: EnclaveVerifierCode.INVALID,
 }
 """The code of every refusal. Data that cannot be moved has `TRANSMIT` or `RECEIVE` instead."""
 

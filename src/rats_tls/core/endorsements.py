@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
+
+from rats_tls.core.floors import NO_FLOORS, Floors
 
 
 class EndorsementKind(str, Enum):
@@ -30,6 +32,11 @@ class EndorsementKind(str, Enum):
     def is_reissued(self) -> bool:
         """Whether it is a document or list that its vendor issues anew before its end, as certificates are not."""
         return self in _LISTS or self in _DOCUMENTS
+
+    @property
+    def has_channel(self) -> bool:
+        """Whether it is a document that differs by update channel."""
+        return self in _DOCUMENTS
 
 
 _LISTS = frozenset({EndorsementKind.INTEL_ROOT_CRL, EndorsementKind.INTEL_PCK_CRL, EndorsementKind.AMD_CRL})
@@ -81,13 +88,20 @@ class Endorsement:
 
 @dataclass(frozen=True, slots=True)
 class Endorsements:
-    """An unordered set of Endorsements, from any number of platforms. Verifiers pick what fits the Evidence."""
+    """An unordered set of Endorsements, from any number of platforms. Verifiers pick what fits the Evidence.
+
+    Attributes:
+        items: the set.
+        floors: what counts as rolled back; a Verifier takes no item below them.
+        digest: SHA-256 over both.
+    """
 
     items: tuple[Endorsement, ...] = ()
+    floors: Floors = NO_FLOORS
     digest: bytes = field(init=False, compare=False, repr=False, default=b"")
 
     def __post_init__(self) -> None:
-        h = hashlib.sha256()
+        h = hashlib.sha256(self.floors.digest)
         for item in sorted(item.digest for item in self.items):
             h.update(item)
         object.__setattr__(self, "digest", h.digest())
@@ -107,7 +121,11 @@ class Endorsements:
     def with_items(self, more: Iterable[Endorsement]) -> Endorsements:
         """Give these and `more` together, each item once."""
         added = tuple(more)
-        return Endorsements(tuple(dict.fromkeys((*self.items, *added)))) if added else self
+        return replace(self, items=tuple(dict.fromkeys((*self.items, *added)))) if added else self
+
+    def with_floors(self, floors: Floors) -> Endorsements:
+        """Give these under `floors`."""
+        return self if floors is self.floors else replace(self, floors=floors)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,12 @@ from rats_tls.core.refusals import Refusal, WireCode
 from rats_tls.core.text import printable
 
 if TYPE_CHECKING:
+    from rats_tls.core.anchors import TrustAnchor
     from rats_tls.core.checks import Check, Mismatch
     from rats_tls.core.claims import TeeClaims
     from rats_tls.core.endorsements import MissingEndorsement
     from rats_tls.core.results import AttestationResult
+    from rats_tls.core.verification import EndorsementUse
 
 
 _CERTIFICATE_ALERTS = frozenset(
@@ -41,6 +43,8 @@ class RatsTlsError(Exception):
     Attributes:
         refusal: the row of the refusal table.
         checks: the checks done before the refusal, the failed one last; empty outside an appraisal.
+        anchor: the trust anchor that the refused Evidence reached, and `endorsements` those that were verified and in
+            date: of a policy's refusal and of a TCB level that is not there; None and none of others.
         claims: what was known of the refused Evidence, with platform and TCB where they were verified; authentic only
             in an `AppraisalError` that says so. None where nothing was decoded.
     """
@@ -52,6 +56,8 @@ class RatsTlsError(Exception):
         self.refusal = refusal or self.default_refusal
         self.checks: tuple[Check, ...] = ()
         self.claims: TeeClaims | None = None
+        self.anchor: TrustAnchor | None = None
+        self.endorsements: tuple[EndorsementUse, ...] = ()
 
     @property
     def message(self) -> str:
@@ -126,6 +132,18 @@ class ExpiredError(RatsTlsError):
     """An Endorsement or certificate outside its validity at the time of judgement, either way."""
 
     default_refusal = Refusal.ENDORSEMENTS_EXPIRED
+
+
+class RolledBackError(RatsTlsError):
+    """An Endorsement older than one of its series that was seen before; it may be in date."""
+
+    default_refusal = Refusal.ENDORSEMENTS_ROLLED_BACK
+
+
+class ClockError(RatsTlsError):
+    """The clock is behind what vendors had signed when this side last saw it, or behind this package's release."""
+
+    default_refusal = Refusal.CLOCK_BEHIND
 
 
 class AuthenticityError(RatsTlsError):

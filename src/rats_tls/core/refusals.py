@@ -113,6 +113,10 @@ class Refusal(Enum):
     BUSY = RefusalRow(30, "busy", "ProtocolError", WireCode.BUSY, ExitCode.CONNECTION)
     INTERNAL = RefusalRow(31, "internal", "InternalError", WireCode.INTERNAL, ExitCode.INTERNAL)
     NOT_CONFIRMED = RefusalRow(32, "not_confirmed", "NotConfirmedError", WireCode.APPRAISAL, ExitCode.POLICY)
+    ENDORSEMENTS_ROLLED_BACK = RefusalRow(
+        33, "endorsements_rolled_back", "RolledBackError", WireCode.APPRAISAL, ExitCode.ENDORSEMENTS
+    )
+    CLOCK_BEHIND = RefusalRow(34, "clock_behind", "ClockError", WireCode.APPRAISAL, ExitCode.ENDORSEMENTS)
 
     @property
     def label(self) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.checks import Check, Stage
 from rats_tls.core.claims import TeeClaims
-from rats_tls.core.endorsements import EndorsementKind, MissingEndorsement
-from rats_tls.core.errors import RatsTlsError
+from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
+from rats_tls.core.errors import RatsTlsError, RolledBackError
+from rats_tls.core.floors import Floor, Floors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,8 @@ class EndorsementUse:
         issued: thisUpdate, issueDate or notBefore.
         expires: nextUpdate or notAfter.
         description: subject, id or FMSPC, for people.
+        series: name of what is issued again and again, to compare it with what was seen before; "" for certificates.
+        number: tcbEvaluationDataNumber or cRLNumber; 0 where there is none.
         grace_until: when set, it had expired, and counts until then by the grace of the policy entry that accepted.
     """
 
@@ -53,7 +58,17 @@ class EndorsementUse:
     issued: datetime
     expires: datetime
     description: str
+    series: str = ""
+    number: int = 0
     grace_until: datetime | None = None
+
+    def rolled_back(self, floors: Floors, anchor: TrustAnchor) -> RolledBackError | None:
+        """Say that it is older than what was seen of its series under `anchor`, or None."""
+        if not self.series:
+            return None
+        seen = Floor(number=self.number, issued=self.issued)
+        problem = floors.problem((anchor.fingerprint, self.series), seen)
+        return RolledBackError(f"{self.description} is rolled back: {problem}") if problem else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,3 +112,38 @@ class Verification:
     endorsements_used: tuple[EndorsementUse, ...] = ()
     valid_from: datetime | None = None
     valid_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedEndorsement:
+    """An Endorsement that is authentic and in date, whatever Evidence there is.
+
+    Attributes:
+        item: as received.
+        keys: what it is looked up by, as its content says; several where its content leaves it open.
+        use: what a result would say of it.
+        anchor: the trust anchor to which it leads.
+    """
+
+    item: Endorsement
+    keys: tuple[MissingEndorsement, ...]
+    use: EndorsementUse
+    anchor: TrustAnchor
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedEndorsement:
+    """An Endorsement that is not authentic, or not in date."""
+
+    item: Endorsement
+    error: RatsTlsError
+
+
+class EndorsementsVerifier(Protocol):
+    """Verifies Endorsements by themselves, before they are kept."""
+
+    def __call__(
+        self, items: Sequence[Endorsement], *, now: datetime, floors: Floors
+    ) -> tuple[VerifiedEndorsement | RefusedEndorsement, ...]:
+        """Verify `items`, each with the help of the others; gives one outcome for each, in their order."""
+        ...

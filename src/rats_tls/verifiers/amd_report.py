@@ -9,11 +9,10 @@ from rats_tls.core.claims import SnpClaims, SnpTcb
 from rats_tls.core.errors import CertificateChainError, RatsTlsError
 from rats_tls.formats.amd.report import SIGNING_KEY_VCEK, SIGNING_KEY_VLEK, AttestationReport
 from rats_tls.formats.amd.tcb import decode_tcb_version, has_fmc, tcb_text
-from rats_tls.formats.amd.vek import VCEK_NAME, VLEK_NAME, VekCertificate
+from rats_tls.formats.amd.vek import SHORT_HWID, VCEK_NAME, VLEK_NAME, VekCertificate
 from rats_tls.verifiers.amd_chain import signer_name
 
 _TCB_OFFSETS = {"current_tcb": 0x38, "reported_tcb": 0x180, "committed_tcb": 0x1E0, "launch_tcb": 0x1F0}
-_SHORT_HWID = 8
 VEK_NAMES = {SIGNING_KEY_VCEK: VCEK_NAME, SIGNING_KEY_VLEK: VLEK_NAME}
 """Common name of the VEK certificate by signing_key."""
 
@@ -118,10 +117,10 @@ def require_identity(report: AttestationReport, vek: VekCertificate, product: st
     if extensions.hwid is None or extensions.csp_id is not None:
         raise CertificateChainError("VCEK certificate: expected hwID and no CSP_ID")
     hwid = extensions.hwid
-    if has_fmc(product) and len(hwid) == _SHORT_HWID:
+    if has_fmc(product) and len(hwid) == SHORT_HWID:
         # From Turin on a chip is named by 8 bytes; the report has zeros behind them, the certificate may.
         hwid = hwid.ljust(len(report.chip_id), b"\0")
-    if has_fmc(product) and any(hwid[_SHORT_HWID:]):
+    if has_fmc(product) and any(hwid[SHORT_HWID:]):
         raise CertificateChainError(f"VCEK hwID: got {hwid.hex()}, expected 8 bytes and zeros for {product}")
     if hwid != report.chip_id:
         raise CertificateChainError(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.checks import time_text
-from rats_tls.core.endorsements import EndorsementKind, Origin
-from rats_tls.core.errors import CertificateChainError, ExpiredError, RatsTlsError
+from rats_tls.core.endorsements import Endorsement, EndorsementKind, Origin
+from rats_tls.core.errors import CertificateChainError, ExpiredError, RatsTlsError, RolledBackError
+from rats_tls.core.floors import Floors
 from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.refusals import Refusal
+from rats_tls.core.verification import EndorsementUse
 from rats_tls.formats.x509 import RevocationList
 from rats_tls.verifiers.amd_chain import verify_revocation_list
 from rats_tls.verifiers.amd_endorsements import Held, Judge, Pool
@@ -23,7 +26,7 @@ class Lists:
 
     Attributes:
         current: the newest one that is in date.
-        error: what is wrong with a list of this side when none is in date.
+        error: what is wrong with a list of this side when none is in date, and not rolled back.
         stale: the list that `error` is about, where that is about its dates alone.
         why: what is wrong with the lists of the peer and those that cannot be read.
         revoked: serial numbers on any of them, in date or not.
@@ -36,9 +39,18 @@ class Lists:
     revoked: frozenset[int]
 
 
-def find_lists(judge: Judge, pool: Pool, anchors: Sequence[TrustAnchor]) -> Lists:
-    """Find the lists that one of `anchors` issued. Lists of other issuers are left alone."""
+def find_lists(judge: Judge, pool: Pool, anchors: Sequence[TrustAnchor], vek_type: str, floors: Floors) -> Lists:
+    """Find the lists that one of `anchors` issued. Lists of other issuers are left alone.
+
+    Args:
+        judge: anchors, crypto wrapper, time, memory.
+        pool: Endorsements at hand.
+        anchors: those that come into question.
+        vek_type: "VCEK" or "VLEK".
+        floors: what counts as rolled back; such a list still revokes.
+    """
     good: list[Held[RevocationList]] = []
+    older: dict[bytes, RolledBackError | None] = {}
     forged: RatsTlsError | None = None
     why: list[str] = []
     unreadable = pool.unreadable.get(EndorsementKind.AMD_CRL)
@@ -51,30 +63,53 @@ def find_lists(judge: Judge, pool: Pool, anchors: Sequence[TrustAnchor]) -> List
             continue
         try:
             key = ("crl", judge.trust, tuple(anchor.fingerprint for anchor in issuers), held.value.der)
-            judge.memory.verified.get(key, partial(_verify, held.value, issuers, judge.crypto))
+            issuer = judge.memory.verified.get(key, partial(issuer_of, held.value, issuers, judge.crypto))
         except CertificateChainError as error:
             if held.item.origin is Origin.LOCAL:
                 forged = forged or error
             why.append(f"{held.item.origin.value} copy: {error.message}")
         else:
             good.append(held)
+            use = list_use(held.item, held.value, vek_type)
+            older[held.value.der] = use.rolled_back(floors, issuer)
     # This side's come first, and sorting keeps that order among equally new ones.
     good.sort(key=lambda held: (held.value.this_update, held.value.number or 0), reverse=True)
     revoked = frozenset(serial for held in good for serial in held.value.revoked)
     newest_own = max((held.value.number or 0 for held in good if held.item.origin is Origin.LOCAL), default=0)
     stale: tuple[Held[RevocationList], RatsTlsError] | None = None
+    rolled_back: RatsTlsError | None = None
     for held in good:
+        problem = older[held.value.der]
+        if problem is not None:
+            rolled_back = rolled_back or (problem if held.item.origin is Origin.LOCAL else None)
+            why.append(f"{held.item.origin.value} copy: {problem.message}")
+            continue
         if held.item.origin is Origin.PEER and (held.value.number or 0) < newest_own:
             why.append(f"peer copy: number {held.value.number} is lower than {newest_own}, which is at hand")
             continue
-        problem = date_error(held.value, judge)
-        if problem is None:
+        out_of_date = date_error(held.value, judge)
+        if out_of_date is None:
             return Lists(current=held, error=None, stale=None, why="", revoked=revoked)
         if held.item.origin is Origin.LOCAL:
-            stale = stale or (held, problem)
-        why.append(f"{held.item.origin.value} copy: {problem.message}")
-    own, wrong = stale if stale is not None else (None, forged)
+            stale = stale or (held, out_of_date)
+        why.append(f"{held.item.origin.value} copy: {out_of_date.message}")
+    own, wrong = stale if stale is not None else (None, forged or rolled_back)
     return Lists(current=None, error=wrong, stale=own, why="; ".join(why), revoked=revoked)
+
+
+def list_use(item: Endorsement, crl: RevocationList, vek_type: str) -> EndorsementUse:
+    """Give what a result says of a list. Those for VCEK and for VLEK may be numbered each for itself."""
+    product = crl.issuer.common_name.removeprefix("ARK-")
+    return EndorsementUse(
+        kind=EndorsementKind.AMD_CRL,
+        sha256=hashlib.sha256(crl.der).digest(),
+        origin=item.origin.value,
+        issued=crl.this_update,
+        expires=crl.next_update,
+        description=f"revocation list of {crl.issuer.common_name}",
+        series=f"{EndorsementKind.AMD_CRL.value} {product} {vek_type}",
+        number=crl.number or 0,
+    )
 
 
 def date_error(crl: RevocationList, judge: Judge) -> ExpiredError | None:
@@ -93,7 +128,12 @@ def validity(crl: RevocationList) -> str:
     return f"{time_text(crl.this_update)} to before {time_text(crl.next_update)}"
 
 
-def _verify(crl: RevocationList, issuers: Sequence[TrustAnchor], crypto: CryptoWrapper) -> bool:
+def issuer_of(crl: RevocationList, issuers: Sequence[TrustAnchor], crypto: CryptoWrapper) -> TrustAnchor:
+    """Find the anchor that issued a list, among those of its issuer's name (at least one).
+
+    Raises:
+        CertificateChainError: none of them.
+    """
     errors: list[CertificateChainError] = []
     for anchor in issuers:
         try:
@@ -101,5 +141,5 @@ def _verify(crl: RevocationList, issuers: Sequence[TrustAnchor], crypto: CryptoW
         except CertificateChainError as error:
             errors.append(error)
         else:
-            return True
+            return anchor
     raise errors[0]

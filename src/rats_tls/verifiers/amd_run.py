@@ -7,7 +7,6 @@ its words, are the policy's to judge.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -19,18 +18,21 @@ from rats_tls.core.errors import (
     CertificateChainError,
     RatsTlsError,
     RevokedError,
+    RolledBackError,
     SignatureError,
     UnsupportedError,
 )
+from rats_tls.core.floors import Floors
 from rats_tls.core.verification import EndorsementUse, Verification
 from rats_tls.formats.amd.report import SIGNING_KEY_VCEK, AttestationReport
 from rats_tls.formats.amd.tcb import decode_tcb_version, has_fmc, tcb_text
-from rats_tls.formats.amd.vek import VCEK_NAME, VekCertificate
-from rats_tls.formats.x509 import Certificate, RevocationList
+from rats_tls.formats.amd.vek import SHORT_HWID, VCEK_NAME, VekCertificate
+from rats_tls.formats.x509 import Certificate
+from rats_tls.verifiers import lookup_keys
 from rats_tls.verifiers.amd_chain import anchors_of_product, signer_name, verify_root
 from rats_tls.verifiers.amd_endorsements import Held, Judge, Pool, choose_signer, choose_vek, product_for
 from rats_tls.verifiers.amd_report import VEK_NAMES, require_identity, require_name, require_tcb, with_product
-from rats_tls.verifiers.amd_revocation import find_lists, validity
+from rats_tls.verifiers.amd_revocation import find_lists, list_use, validity
 from rats_tls.verifiers.chain import require_in_date
 from rats_tls.verifiers.check_log import VERIFIES, CheckLog, Step
 
@@ -80,6 +82,7 @@ class SnpRun:
         claims: its claims, completed on the way.
         judge: anchors, crypto wrapper, time, memory.
         pool: Endorsements at hand.
+        floors: what counts as rolled back.
         log: checks and problems so far.
         vek: the VEK certificate, once its key verified the report's signature.
         signer: the ASK or ASVK certificate, once an anchor was found to have issued it.
@@ -92,6 +95,7 @@ class SnpRun:
     claims: SnpClaims
     judge: Judge
     pool: Pool
+    floors: Floors
     log: CheckLog = field(default_factory=CheckLog)
     vek: Held[VekCertificate] | None = None
     signer: Held[Certificate] | None = None
@@ -148,8 +152,7 @@ class SnpRun:
             self.log.not_checked(_SIGNATURE, "no VEK certificate of this report is at hand")
             raise self.log.failed(_VEK_CHAIN, chosen.error)
         if chosen.held is None:
-            item = MissingEndorsement(kind=EndorsementKind.AMD_VEK, key=_vek_key(self.report, name))
-            self.log.missing(_SIGNATURE, item, why=chosen.why)
+            self.log.missing(_SIGNATURE, _wanted_vek(self.report, name), why=chosen.why)
             return
         if chosen.signature_error is not None:
             raise self.log.failed(_SIGNATURE, chosen.signature_error)
@@ -199,7 +202,7 @@ class SnpRun:
             unreadable = self.pool.unreadable.get(EndorsementKind.AMD_SIGNER)
             if unreadable is not None and unreadable.refusal is not None:
                 raise self.log.failed(_SIGNER, unreadable.refusal)
-            item = MissingEndorsement(kind=EndorsementKind.AMD_SIGNER, key=(("product", product), ("name", wanted)))
+            item = lookup_keys.amd_signer(product, wanted)
             self.log.missing(_SIGNER, item, why=str(unreadable) if unreadable is not None else "")
             self.log.not_checked(_VEK_CHAIN, f"the certificate of {wanted} is not at hand")
             return anchors
@@ -326,7 +329,8 @@ class SnpRun:
 
     # --- revocation ----------------------------------------------------------------------------------------------
     def _verify_revocation(self, name: str, product: str, anchors: Sequence[TrustAnchor]) -> None:
-        lists = find_lists(self.judge, self.pool, anchors)
+        vek_type = name.removeprefix("SEV-")
+        lists = find_lists(self.judge, self.pool, anchors, vek_type, self.floors)
         # (13) No certificate of the chain is on any list that the ARK signed, however old the list is.
         chain = [held.value for held in (self.signer, self.root) if held is not None]
         if self.vek is not None:
@@ -342,16 +346,18 @@ class SnpRun:
         if lists.current is not None:
             crl = lists.current.value
             self.log.passed(_CRL, time_text(self.judge.now), expected=f"{_CRL.expected}: {validity(crl)}")
-            self.used.append(_list_use(lists.current))
+            self.used.append(list_use(lists.current.item, lists.current.value, vek_type))
         elif lists.stale is not None and lists.error is not None:
-            use = _list_use(lists.stale)
+            use = list_use(lists.stale.item, lists.stale.value, vek_type)
             expired = use if use.issued <= self.judge.now and use.expires <= self.judge.now else None
             self.log.failed(_CRL, lists.error, waived_by_revocation=True, expired=expired)
         elif lists.error is not None:
-            raise self.log.failed(_CRL, lists.error)
+            rolled_back = isinstance(lists.error, RolledBackError)
+            stop = self.log.failed(_CRL, lists.error, waived_by_revocation=rolled_back)
+            if not rolled_back:
+                raise stop
         else:
-            key = (("product", product), ("type", name.removeprefix("SEV-")))
-            item = MissingEndorsement(kind=EndorsementKind.AMD_CRL, key=key)
+            item = lookup_keys.amd_crl(product, vek_type)
             self.log.missing(_CRL, item, why=lists.why, waived_by_revocation=True)
         if lists.current is None:
             self.log.not_checked(_NOT_REVOKED, f"no revocation list of {anchors[0].name} that is in date")
@@ -366,30 +372,10 @@ class SnpRun:
             self.log.not_checked(step, note)
 
 
-def _list_use(held: Held[RevocationList]) -> EndorsementUse:
-    crl = held.value
-    return EndorsementUse(
-        kind=EndorsementKind.AMD_CRL,
-        sha256=hashlib.sha256(crl.der).digest(),
-        origin=held.item.origin.value,
-        issued=crl.this_update,
-        expires=crl.next_update,
-        description=f"revocation list of {crl.issuer.common_name}",
-    )
-
-
-def _vek_key(report: AttestationReport, name: str) -> tuple[tuple[str, str], ...]:
-    """Give what a VEK certificate is looked up by: the parameters of AMD's Key Distribution Service."""
-    product = report.product
-    key = [("type", name.removeprefix("SEV-"))]
+def _wanted_vek(report: AttestationReport, name: str) -> MissingEndorsement:
+    product, vek_type = report.product, name.removeprefix("SEV-")
+    chip_id = report.chip_id if name == VCEK_NAME else None
     if product is None:
-        key += [("hwid", report.chip_id.hex())] if name == VCEK_NAME else []
-        return (*key, ("reported_tcb", report.reported_tcb.hex()))
-    key.insert(0, ("product", product))
-    if name == VCEK_NAME:
-        key.append(("hwid", (report.chip_id[:8] if has_fmc(product) else report.chip_id).hex()))
-    tcb = decode_tcb_version(report.reported_tcb, product, "reported_tcb")
-    if tcb.fmc is not None:
-        key.append(("fmcSPL", str(tcb.fmc)))
-    spls = (("blSPL", tcb.bootloader), ("teeSPL", tcb.tee), ("snpSPL", tcb.snp), ("ucodeSPL", tcb.microcode))
-    return (*key, *((spl, str(value)) for spl, value in spls))
+        return lookup_keys.vek_without_product(vek_type, chip_id, report.reported_tcb)
+    hwid = chip_id[:SHORT_HWID] if chip_id is not None and has_fmc(product) else chip_id
+    return lookup_keys.vek(product, vek_type, hwid, decode_tcb_version(report.reported_tcb, product, "reported_tcb"))

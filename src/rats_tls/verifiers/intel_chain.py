@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rats_tls.core.algorithms import KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.anchors import TrustAnchor, Vendor
-from rats_tls.core.errors import CertificateChainError, RatsTlsError
+from rats_tls.core.errors import CertificateChainError, RatsTlsError, SignatureError
 from rats_tls.core.interfaces import CryptoWrapper, PublicKey
 from rats_tls.formats.intel.pck import PckChain
 from rats_tls.formats.x509 import Certificate, RevocationList
@@ -77,12 +77,7 @@ def verify_pck_chain(chain: PckChain, anchors: Sequence[TrustAnchor], crypto: Cr
     intermediate, root = chain.issuers
     _require_name(chain.leaf, _PCK_NAME, "PCK certificate")
     _require_name(root, _ROOT_NAME, "root certificate")
-    name = intermediate.subject.common_name
-    ca = next((ca for phrase, ca in _CA_NAMES.items() if phrase in name), None)
-    if ca is None:
-        raise CertificateChainError(
-            f"PCK CA certificate common name: got {name!r}, expected one with {' or '.join(_CA_NAMES)}"
-        )
+    ca = _ca_of(intermediate)
     if chain.leaf.is_ca:
         raise CertificateChainError("PCK certificate: basicConstraints has the CA flag")
     _require_links(((chain.leaf, intermediate, "PCK certificate"), (intermediate, root, "PCK CA certificate")), crypto)
@@ -96,6 +91,37 @@ def verify_pck_chain(chain: PckChain, anchors: Sequence[TrustAnchor], crypto: Cr
         ca=ca,
         key=load_p256(chain.leaf.spki, crypto, "PCK certificate"),
     )
+
+
+def verify_ca_chain(
+    certificates: Sequence[Certificate], anchor: TrustAnchor, crypto: CryptoWrapper
+) -> tuple[Certificate, Certificate, str]:
+    """Verify the chain of a PCK CA without a PCK: Platform or Processor CA, then root.
+
+    Returns:
+        The CA's certificate, the root's, and "platform" or "processor".
+
+    Raises:
+        CertificateChainError: not that form, or it does not lead to `anchor`.
+    """
+    if len(certificates) != 2:
+        raise CertificateChainError(f"PCK CA chain: got {len(certificates)} certificates, expected 2")
+    intermediate, root = certificates
+    _require_name(root, _ROOT_NAME, "root certificate")
+    ca = _ca_of(intermediate)
+    _require_links(((intermediate, root, "PCK CA certificate"),), crypto)
+    _match_root(root, (anchor,), crypto)
+    return intermediate, root, ca
+
+
+def _ca_of(intermediate: Certificate) -> str:
+    name = intermediate.subject.common_name
+    ca = next((ca for phrase, ca in _CA_NAMES.items() if phrase in name), None)
+    if ca is None:
+        raise CertificateChainError(
+            f"PCK CA certificate common name: got {name!r}, expected one with {' or '.join(_CA_NAMES)}"
+        )
+    return ca
 
 
 def verify_tcb_signer(certificates: Sequence[Certificate], anchor: TrustAnchor, crypto: CryptoWrapper) -> PublicKey:
@@ -132,13 +158,33 @@ def verify_revocation_list(crl: RevocationList, issuer: Certificate, crypto: Cry
             extension.
     """
     role = f"revocation list of {issuer.subject.common_name}"
+    _require_list(crl, role)
+    _require_links(((crl, issuer, role),), crypto)
+
+
+def verify_list_of_anchor(crl: RevocationList, anchor: TrustAnchor, crypto: CryptoWrapper) -> None:
+    """Verify that the root itself issued a list, where no certificate of it is at hand; rules as for any list.
+
+    Raises:
+        CertificateChainError: as `verify_revocation_list`.
+    """
+    role = f"revocation list of {anchor.name}"
+    _require_list(crl, role)
+    if crl.signature_algorithm is not SignatureAlgorithm.ECDSA_SHA256:
+        raise CertificateChainError(f"{role} signature algorithm: expected ECDSA with SHA-256")
+    try:
+        load_p256(anchor.spki, crypto, role).verify(SignatureAlgorithm.ECDSA_SHA256, crl.signature, crl.tbs)
+    except SignatureError as error:
+        raise CertificateChainError(f"{role} signature by {anchor.name}: {error.message}") from error
+
+
+def _require_list(crl: RevocationList, role: str) -> None:
     if crl.number is None:
         raise CertificateChainError(f"{role}: crlNumber is missing")
     if not crl.authority_key_id:
         raise CertificateChainError(f"{role}: authorityKeyIdentifier is missing")
     if crl.unknown_critical:
         raise CertificateChainError(f"{role}: unknown critical extension {crl.unknown_critical[0]}")
-    _require_links(((crl, issuer, role),), crypto)
 
 
 def _require_name(certificate: Certificate, phrase: str, role: str) -> None:

@@ -1,9 +1,9 @@
 """Which of the Endorsements at hand fit a platform: authentic copies, best first.
 
 A pool holds documents of many platforms, from this side and from the peer. Whatever is wrong with one copy, it never
-stands in the way of another; but a peer's copy with a lower number than an authentic one of this side is a rollback
-and counts as absent. When no copy is good, a bad one of this side is an error, a bad one of the peer counts as absent
-(so that it can still be fetched). Nothing here looks at a clock.
+stands in the way of another; but a copy below the pool's floors, and a peer's copy that is older than an authentic one
+of this side, is a rollback and does not count. When no copy is good, a bad one of this side is an error, a bad one of
+the peer counts as absent (so that it can still be fetched). Nothing here looks at a clock.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from rats_tls.core.algorithms import SignatureAlgorithm
+from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.checks import time_text
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, Origin
 from rats_tls.core.errors import (
@@ -24,6 +25,7 @@ from rats_tls.core.errors import (
     ExpiredError,
     RatsTlsError,
     RevokedError,
+    RolledBackError,
     SignatureError,
 )
 from rats_tls.core.interfaces import CryptoWrapper
@@ -49,6 +51,7 @@ class Copy(Generic[T]):
         signers: role and certificate of the TCB signer and its root; none for lists.
         newness: orders copies; the higher, the newer.
         use: what a result says of it, with its dates: issueDate or thisUpdate, nextUpdate.
+        rolled_back: that it is below its floor, or None.
         validity: these dates, for people.
     """
 
@@ -57,6 +60,7 @@ class Copy(Generic[T]):
     signers: tuple[tuple[str, Certificate], ...]
     newness: tuple[int, datetime]
     use: EndorsementUse
+    rolled_back: RolledBackError | None = None
     validity: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -112,30 +116,44 @@ class Copies(Generic[T]):
             The copy and None; or, when none is in date, the best one of this side with what is wrong with it; or None
             and the error, if any, of the copies that are not good.
         """
+        own = self._own()
         for copy in self.good:
-            if copy.item.origin is Origin.PEER and self._older_than_own(copy):
+            if copy.rolled_back is not None or _yields(copy, own, now, name):
                 continue
             if copy.date_error(now, name) is None:
                 return copy, None
-        if (own := self._own()) is not None:
+        if own is not None:
             return own, own.date_error(now, name)
-        return None, _of_its_own(self.error)
-
-    def _older_than_own(self, copy: Copy[T]) -> bool:
-        own = self._own()
-        return own is not None and copy.newness[0] < own.newness[0]
+        rolled_back = next(
+            (copy.rolled_back for copy in self.good if copy.rolled_back and copy.item.origin is Origin.LOCAL), None
+        )
+        return None, _of_its_own(self.error or rolled_back)
 
     def _own(self) -> Copy[T] | None:
-        return next((copy for copy in self.good if copy.item.origin is Origin.LOCAL), None)
+        return next((copy for copy in self.good if copy.item.origin is Origin.LOCAL and copy.rolled_back is None), None)
 
     def why_none(self, now: datetime, name: str) -> str:
         """Say why the copies that are there do not count."""
         notes = list(self.notes)
         for copy in self.good:
-            error = copy.date_error(now, name)
+            error = copy.rolled_back or copy.date_error(now, name)
             if error is not None:
                 notes.append(f"peer's copy: {error.message}")
         return "; ".join(notes)
+
+
+def _yields(copy: Copy[T], own: Copy[T] | None, now: datetime, name: str) -> bool:
+    """Whether a peer's copy stands back for the newest one of this side.
+
+    It does where it is older in number or date; and while that one is in date, also where a document belongs to another
+    TCB recovery: which of them counts, and from when, is the choice of this side's update channel.
+    """
+    if own is None or copy.item.origin is not Origin.PEER:
+        return False
+    if copy.newness[0] < own.newness[0] or copy.use.issued < own.use.issued <= now:
+        return True
+    another_recovery = not copy.item.kind.is_revocation_list and copy.newness[0] != own.newness[0]
+    return another_recovery and own.date_error(now, name) is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,16 +212,13 @@ class Selector:
             return value.id == qe_identity_id  # QVL 4.1.2.4.14
 
         # QVL 4.1.2.3: the root CA's list is the root's, the PCK list that of the CA which issued the PCK certificate.
-        root_crl = self._lists(pool.of_kind(EndorsementKind.INTEL_ROOT_CRL), self.pck.root)
-        pck_crl = self._lists(pool.of_kind(EndorsementKind.INTEL_PCK_CRL), self.pck.intermediate)
+        root_crl = self._lists(pool, EndorsementKind.INTEL_ROOT_CRL, self.pck.root)
+        pck_crl = self._lists(pool, EndorsementKind.INTEL_PCK_CRL, self.pck.intermediate)
         revoked = _serials(root_crl)
-        documents = pool.of_kind
         return Collateral(
-            tcb_info=self._documents(
-                documents(EndorsementKind.INTEL_TCB_INFO), TcbInfo.from_json, fits_tcb_info, revoked
-            ),
+            tcb_info=self._documents(pool, EndorsementKind.INTEL_TCB_INFO, TcbInfo.from_json, fits_tcb_info, revoked),
             qe_identity=self._documents(
-                documents(EndorsementKind.INTEL_QE_IDENTITY), QeIdentity.from_json, fits_qe_identity, revoked
+                pool, EndorsementKind.INTEL_QE_IDENTITY, QeIdentity.from_json, fits_qe_identity, revoked
             ),
             root_crl=root_crl,
             pck_crl=pck_crl,
@@ -213,7 +228,8 @@ class Selector:
 
     def _documents(
         self,
-        items: Iterable[Endorsement],
+        pool: Endorsements,
+        kind: EndorsementKind,
         read: Callable[[bytes], D],
         fits: Callable[[D], bool],
         revoked: frozenset[int],
@@ -223,39 +239,23 @@ class Selector:
             if not fits(value):
                 return None
             key = ("signer", self.trust, self.pck.chain.ders, item.data, item.signature, item.issuer_chain)
-            signer, root = self.memory.get(key, lambda: self._verify_document(item))
+            signer, root = self.memory.get(key, lambda: verify_document(item, self.pck.anchor, self.crypto))
             if signer.serial in revoked:
                 raise RevokedError(f"TCB signing certificate {signer.serial:x} is on the root CA's revocation list")
+            use = document_use(item, value)
             return Copy(
                 item=item,
                 value=value,
                 signers=(("TCB signing certificate", signer), ("root certificate", root)),
                 # A copy of an older TCB recovery never beats one of a newer, whenever it was issued.
-                newness=(value.tcb_evaluation_data_number, value.issue_date),
-                use=_use(item, value.issue_date, value.next_update, value.title),
+                newness=(use.number, use.issued),
+                use=use,
+                rolled_back=use.rolled_back(pool.floors, self.pck.anchor),
             )
 
-        return _authentic(items, authenticate)
+        return _authentic(pool.of_kind(kind), authenticate)
 
-    def _verify_document(self, item: Endorsement) -> tuple[Certificate, Certificate]:
-        """Verify chain and signature of TCB info or identity; give signing certificate and root (QVL 4.1.2.2)."""
-        certificates = [Certificate.from_der(der, "TcbSigningChain") for der in item.issuer_chain[:3]]
-        key = verify_tcb_signer(certificates, self.pck.anchor, self.crypto)
-        if len(item.signature) != 64:
-            raise CertificateChainError(f"{item.kind.value} signature: got {len(item.signature)} bytes, expected 64")
-        try:
-            key.verify_ecdsa(
-                SignatureAlgorithm.ECDSA_SHA256,
-                int.from_bytes(item.signature[:32], "big"),
-                int.from_bytes(item.signature[32:], "big"),
-                item.data,
-            )
-        except SignatureError as error:
-            raise CertificateChainError(f"{item.kind.value} signature by its TCB signer: {error.message}") from error
-        signer, root = certificates
-        return signer, root
-
-    def _lists(self, items: Iterable[Endorsement], issuer: Certificate) -> Copies[RevocationList]:
+    def _lists(self, pool: Endorsements, kind: EndorsementKind, issuer: Certificate) -> Copies[RevocationList]:
         def verify(crl: RevocationList) -> bool:
             verify_revocation_list(crl, issuer, self.crypto)
             return True
@@ -265,15 +265,41 @@ class Selector:
             if crl.issuer.der != issuer.subject.der:
                 return None
             self.memory.get(("list issuer", self.trust, self.pck.chain.ders, item.data), lambda: verify(crl))
+            use = list_use(item, crl)
             return Copy(
                 item=item,
                 value=crl,
                 signers=(),
-                newness=(crl.number or 0, crl.this_update),
-                use=_use(item, crl.this_update, crl.next_update, f"revocation list of {crl.issuer.common_name}"),
+                newness=(use.number, use.issued),
+                use=use,
+                rolled_back=use.rolled_back(pool.floors, self.pck.anchor),
             )
 
-        return _authentic(items, authenticate)
+        return _authentic(pool.of_kind(kind), authenticate)
+
+
+def verify_document(item: Endorsement, anchor: TrustAnchor, crypto: CryptoWrapper) -> tuple[Certificate, Certificate]:
+    """Verify chain and signature of TCB info or identity; give signing certificate and root (QVL 4.1.2.2).
+
+    Raises:
+        DecodeError: a certificate of the chain is malformed.
+        CertificateChainError: a signature does not verify, or the chain does not lead to `anchor`.
+    """
+    certificates = [Certificate.from_der(der, "TcbSigningChain") for der in item.issuer_chain[:3]]
+    key = verify_tcb_signer(certificates, anchor, crypto)
+    if len(item.signature) != 64:
+        raise CertificateChainError(f"{item.kind.value} signature: got {len(item.signature)} bytes, expected 64")
+    try:
+        key.verify_ecdsa(
+            SignatureAlgorithm.ECDSA_SHA256,
+            int.from_bytes(item.signature[:32], "big"),
+            int.from_bytes(item.signature[32:], "big"),
+            item.data,
+        )
+    except SignatureError as error:
+        raise CertificateChainError(f"{item.kind.value} signature by its TCB signer: {error.message}") from error
+    signer, root = certificates
+    return signer, root
 
 
 def _authentic(items: Iterable[Endorsement], authenticate: Callable[[Endorsement], Copy[T] | None]) -> Copies[T]:
@@ -314,12 +340,30 @@ def _serials(copies: Copies[RevocationList]) -> frozenset[int]:
     return frozenset(serial for copy in copies.good for serial in copy.value.revoked)
 
 
-def _use(item: Endorsement, issued: datetime, expires: datetime, description: str) -> EndorsementUse:
+def document_use(item: Endorsement, value: TcbInfo | QeIdentity) -> EndorsementUse:
+    """Give what a result says of TCB info or a QE identity."""
+    about = f"{value.id} {value.fmspc.hex()}" if isinstance(value, TcbInfo) else value.id
     return EndorsementUse(
         kind=item.kind,
         sha256=hashlib.sha256(item.data).digest(),
         origin=item.origin.value,
-        issued=issued,
-        expires=expires,
-        description=description,
+        issued=value.issue_date,
+        expires=value.next_update,
+        description=value.title,
+        series=f"{item.kind.value} {about}",
+        number=value.tcb_evaluation_data_number,
+    )
+
+
+def list_use(item: Endorsement, crl: RevocationList) -> EndorsementUse:
+    """Give what a result says of a revocation list."""
+    return EndorsementUse(
+        kind=item.kind,
+        sha256=hashlib.sha256(item.data).digest(),
+        origin=item.origin.value,
+        issued=crl.this_update,
+        expires=crl.next_update,
+        description=f"revocation list of {crl.issuer.common_name}",
+        series=f"{item.kind.value} {crl.issuer.common_name}",
+        number=crl.number or 0,
     )

@@ -17,6 +17,7 @@ from rats_tls.core.errors import CertificateChainError, DecodeError, RatsTlsErro
 from rats_tls.core.interfaces import PublicKey
 from rats_tls.core.verification import EndorsementUse
 from rats_tls.formats.intel.pck import PckChain
+from rats_tls.verifiers import lookup_keys
 from rats_tls.verifiers.chain import require_in_date
 from rats_tls.verifiers.check_log import VERIFIES, Step
 from rats_tls.verifiers.intel_chain import load_p256, verify_pck_chain
@@ -110,8 +111,7 @@ def _verify_carried_chain(run: Run, carried: PckChain) -> None:
     elif same:
         _verify_chain(run, *same[0])
     else:
-        key = (("leaf_sha256", carried.leaf.sha256.hex()), ("issuer", carried.leaf.issuer.common_name))
-        _chain_missing(run, key, "")
+        _chain_missing(run, lookup_keys.pck_issuers(carried.leaf.sha256, carried.leaf.issuer.common_name), "")
 
 
 def _find_chain(run: Run) -> None:
@@ -134,12 +134,13 @@ def _find_chain(run: Run) -> None:
             ("cpusvn", platform.cpu_svn.hex()),
             ("pcesvn", platform.pce_svn.to_bytes(2, "little").hex()),
             ("pceid", platform.pce_id.hex() if platform.pce_id is not None else ""),
+            ("qeid", run.evidence.quote.header.user_data[:16].hex()),  # a cache asks for it too
         )
-    _chain_missing(run, key, f"none of {len(pool)} PCK certificates at hand signed the QE report" if pool else "")
-
-
-def _chain_missing(run: Run, key: tuple[tuple[str, str], ...], why: str) -> None:
     item = MissingEndorsement(kind=EndorsementKind.INTEL_PCK_CHAIN, key=key)
+    _chain_missing(run, item, f"none of {len(pool)} PCK certificates at hand signed the QE report" if pool else "")
+
+
+def _chain_missing(run: Run, item: MissingEndorsement, why: str) -> None:
     run.log.missing(_CHAIN, item, why=why)
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from rats_tls.core.checks import Check, Stage
 from rats_tls.core.claims import IntelTcb, TcbStanding
-from rats_tls.core.endorsements import EndorsementKind, MissingEndorsement
-from rats_tls.core.errors import CertificateChainError, RatsTlsError, RevokedError
+from rats_tls.core.endorsements import MissingEndorsement
+from rats_tls.core.errors import CertificateChainError, RatsTlsError, RevokedError, RolledBackError
 from rats_tls.formats.intel.qe_identity import QeIdentity
 from rats_tls.formats.intel.report import TdReportBody
 from rats_tls.formats.intel.tcb_info import EnclaveTcbLevel, TcbInfo
 from rats_tls.formats.x509 import RevocationList
+from rats_tls.verifiers import lookup_keys
 from rats_tls.verifiers.check_log import CheckLog, Step, Stop
 from rats_tls.verifiers.intel_chain import VerifiedPck
 from rats_tls.verifiers.intel_collateral import Collateral, Copies, Copy, D, Selector, T
@@ -54,16 +55,13 @@ def verify_platform(run: Run, pck: VerifiedPck) -> None:
         run,
         _TCB_INFO,
         collateral.tcb_info,
-        MissingEndorsement(
-            kind=EndorsementKind.INTEL_TCB_INFO,
-            key=(("id", tee.tcb_info_id), ("fmspc", platform.fmspc.hex()), ("pceid", platform.pce_id.hex())),
-        ),
+        lookup_keys.tcb_info(tee.tcb_info_id, platform.fmspc, platform.pce_id),
     )
     identity, identity_stale = _document(
         run,
         _QE_IDENTITY,
         collateral.qe_identity,
-        MissingEndorsement(kind=EndorsementKind.INTEL_QE_IDENTITY, key=(("id", tee.qe_identity_id),)),
+        lookup_keys.qe_identity(tee.qe_identity_id),
     )
 
     # (8) The quoting enclave is the one of the identity. QVL 4.1.2.4.15.
@@ -129,12 +127,12 @@ def _verify_revocation(run: Run, pck: VerifiedPck, collateral: Collateral) -> No
         (
             _ROOT_CRL,
             collateral.root_crl,
-            MissingEndorsement(kind=EndorsementKind.INTEL_ROOT_CRL, key=(("issuer", pck.root.subject.common_name),)),
+            lookup_keys.root_crl(pck.root.subject.common_name),
         ),
         (
             _PCK_CRL,
             collateral.pck_crl,
-            MissingEndorsement(kind=EndorsementKind.INTEL_PCK_CRL, key=(("ca", pck.ca),)),
+            lookup_keys.pck_crl(pck.ca),
         ),
     )
     current = [_verify_list(run, step, copies, item) for step, copies, item in wanted]
@@ -164,8 +162,11 @@ def _verify_list(run: Run, step: Step, copies: Copies[RevocationList], item: Mis
     """Note whether a list is at hand and in date; give why not, for people, or None."""
     copy, error = copies.choose(run.now, item.kind.value)
     if copy is None and error is not None:
-        raise run.log.failed(step, error)
-    if copy is None:
+        rolled_back = isinstance(error, RolledBackError)
+        stop = run.log.failed(step, error, waived_by_revocation=rolled_back)
+        if not rolled_back:
+            raise stop
+    elif copy is None:
         why = copies.why_none(run.now, item.kind.value)
         run.log.missing(step, item, why=why, waived_by_revocation=True)
     elif error is not None:

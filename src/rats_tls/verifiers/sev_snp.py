@@ -85,6 +85,7 @@ class SevSnpVerifier:
             claims=decoded.claims,
             judge=judge,
             pool=Pool.read(endorsements, self._memory),
+            floors=endorsements.floors,
         )
         with contextlib.suppress(Stop):  # noted in the log
             run.verify()

@@ -46,6 +46,8 @@ GOLDEN = """
 30 busy                     ProtocolError            8  7
 31 internal                 InternalError            9 70
 32 not_confirmed            NotConfirmedError        1  5
+33 endorsements_rolled_back RolledBackError          1  4
+34 clock_behind             ClockError               1  4
 """
 ROWS = [tuple(line.split()) for line in GOLDEN.strip().splitlines()]
 
@@ -99,6 +101,7 @@ def test_a_peer_cannot_tell_why_its_evidence_was_refused() -> None:
         *(Refusal.KEY_BINDING, Refusal.CERTIFICATE_CHAIN, Refusal.REVOKED, Refusal.FRESHNESS),
         *(Refusal.ENDORSEMENTS_MISSING, Refusal.ENDORSEMENTS_EXPIRED, Refusal.CERTIFICATE_NOT_IN_DATE),
         *(Refusal.TCB_NO_LEVEL, Refusal.POLICY, Refusal.VERIFIER_FAILED, Refusal.NOT_CONFIRMED),
+        *(Refusal.ENDORSEMENTS_ROLLED_BACK, Refusal.CLOCK_BEHIND),
     }
     assert {refusal for refusal in Refusal if refusal.wire_code is WireCode.APPRAISAL} == judgements
 
@@ -155,6 +158,7 @@ def test_exit_codes_by_error_class() -> None:
         "AuthenticityError": 3,
         "BindingError": 3,
         "CertificateChainError": 3,
+        "ClockError": 4,
         "CollectionError": 6,
         "ConfigurationError": 1,
         "ConnectionFailedError": 7,
@@ -170,6 +174,7 @@ def test_exit_codes_by_error_class() -> None:
         "PeerRefusedError": 8,
         "ProtocolError": 7,
         "RevokedError": 3,
+        "RolledBackError": 4,
         "SignatureError": 3,
         "TcbLevelError": 5,
         "TlsError": 7,

@@ -10,13 +10,16 @@ from typing import Any
 
 import pytest
 
+from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.checks import Stage, Verdict
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, Origin
 from rats_tls.core.errors import CertificateChainError
+from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.verification import Verification
 from rats_tls.formats.x509 import Certificate
 from rats_tls.simulation.vendor_state import SignedItem
-from rats_tls.verifiers.intel_collateral import Copy, Selector
+from rats_tls.verifiers import intel_collateral
+from rats_tls.verifiers.intel_collateral import Copy
 from support.intel import CRYPTO, OUTDATED, PHALA_SGX, PHALA_TDX, SPR_E4, labels, load, passed, verifier_of, verify
 from support.intel_pki import revocation_list
 from support.simulated import NOW, REPORT_DATA, world
@@ -254,14 +257,14 @@ def test_no_document_outlives_its_signer(kind: EndorsementKind, dates: str) -> N
 
 def test_a_document_in_its_grace_ends_with_its_signer(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the verdict rests on without being listed: a signing certificate that ends before everything else."""
-    verify_document = Selector._verify_document
+    verify_document = intel_collateral.verify_document
     soon = NOW + timedelta(seconds=1)
 
-    def ends_soon(self: Selector, item: Endorsement) -> tuple[Certificate, Certificate]:
-        signer, root = verify_document(self, item)
+    def ends_soon(item: Endorsement, anchor: TrustAnchor, crypto: CryptoWrapper) -> tuple[Certificate, Certificate]:
+        signer, root = verify_document(item, anchor, crypto)
         return replace(signer, not_after=soon), root
 
-    monkeypatch.setattr(Selector, "_verify_document", ends_soon)
+    monkeypatch.setattr(intel_collateral, "verify_document", ends_soon)
     both = {SignedItem.INTEL_TCB_INFO, SignedItem.INTEL_QE_IDENTITY}
     assert judge(items_of(expired=both)).valid_until == soon
 
@@ -381,7 +384,7 @@ def test_pck_chain_that_the_quote_does_not_carry() -> None:
     (problem,) = absent.problems
     assert problem.missing is not None
     assert problem.missing.kind is K.INTEL_PCK_CHAIN
-    assert [name for name, _ in problem.missing.key] == ["ppid", "cpusvn", "pcesvn", "pceid"]
+    assert [name for name, _ in problem.missing.key] == ["ppid", "cpusvn", "pcesvn", "pceid", "qeid"]
     assert "none of 2 PCK certificates" in problem.error.message
     assert not {"intel.qe_report_signature", "intel.pck_chain"} & passed(absent)
     # It is verified as one inside a quote would be.

@@ -16,11 +16,13 @@ from rats_tls.formats.x509 import Certificate, Extension
 
 VCEK_NAME = "SEV-VCEK"
 VLEK_NAME = "SEV-VLEK"
+SHORT_HWID = 8
+"""Bytes by which a chip is named from Turin on; the report has zeros behind them, the certificate may."""
 
 _ARC = "1.3.6.1.4.1.3704.1"
 _STRUCTURE = "VekCertificate"
 _IA5_STRING = 0x16
-_HWID_SIZES = (8, 64)
+_HWID_SIZES = (SHORT_HWID, 64)
 _TEXT_LIMIT = 256
 
 

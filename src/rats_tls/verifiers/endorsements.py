@@ -1,0 +1,299 @@
+"""Verification of Endorsements by themselves: before they are kept in a store or taken from a bundle.
+
+An appraisal verifies them again, against its Evidence; this only says what is worth keeping, and for what.
+Links and signatures are verified by the functions that an appraisal uses, numbered there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from rats_tls.core.anchors import TrustAnchor, Vendor
+from rats_tls.core.checks import time_text
+from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
+from rats_tls.core.errors import CertificateChainError, DecodeError, ExpiredError, RatsTlsError, RevokedError
+from rats_tls.core.floors import Floors
+from rats_tls.core.interfaces import CryptoWrapper
+from rats_tls.core.refusals import Refusal
+from rats_tls.core.verification import EndorsementUse, RefusedEndorsement, VerifiedEndorsement
+from rats_tls.formats.amd.tcb import has_fmc
+from rats_tls.formats.amd.vek import SHORT_HWID, VCEK_NAME, VLEK_NAME, VekCertificate
+from rats_tls.formats.intel.pck import PckChain
+from rats_tls.formats.intel.qe_identity import QeIdentity
+from rats_tls.formats.intel.tcb_info import TcbInfo
+from rats_tls.formats.x509 import Certificate, RevocationList
+from rats_tls.verifiers import intel_chain, lookup_keys
+from rats_tls.verifiers.amd_chain import (
+    anchors_of_product,
+    product_of_signer,
+    verify_root,
+    verify_signer,
+    verify_vek,
+)
+from rats_tls.verifiers.amd_revocation import issuer_of
+from rats_tls.verifiers.amd_revocation import list_use as amd_list_use
+from rats_tls.verifiers.chain import anchors_of, malformed_endorsement, match_anchor, product_of, require_in_date
+from rats_tls.verifiers.intel_collateral import document_use, list_use, verify_document
+
+_K = EndorsementKind
+_ENTRIES = 3
+"""Most certificates of an issuer chain that are read: leaf, CA, root."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What is known of one item. `certificates`: role and certificate, all of which must be in date and unrevoked."""
+
+    keys: tuple[MissingEndorsement, ...]
+    use: EndorsementUse
+    anchor: TrustAnchor
+    certificates: tuple[tuple[str, Certificate], ...] = ()
+    revoked: tuple[tuple[bytes, int], ...] = ()
+
+
+class VendorEndorsementsVerifier:
+    """Verifies Endorsements of all vendors by themselves. Holds no state.
+
+    Args:
+        anchors: trust anchors.
+        crypto: crypto wrapper.
+    """
+
+    def __init__(self, anchors: Sequence[TrustAnchor], crypto: CryptoWrapper) -> None:
+        self._anchors = tuple(anchors)
+        self._crypto = crypto
+
+    def __call__(
+        self, items: Sequence[Endorsement], *, now: datetime, floors: Floors
+    ) -> tuple[VerifiedEndorsement | RefusedEndorsement, ...]:
+        """Verify `items`, each with the help of the others: signers of VEKs, revocation lists of certificates.
+
+        Authentic is what leads to an anchor as the vendor demands, is in date, on no list among `items`, and not below
+        `floors`. What Evidence would be needed for is not verified: a PCK chain is not of any quote yet.
+
+        Args:
+            items: Endorsements of any platforms.
+            now: time of judgement, aware.
+            floors: what counts as rolled back.
+
+        Returns:
+            One outcome for each, in their order. Raises nothing for what is in them.
+        """
+        found = [self._verify(item, items) for item in items]
+        revoked = {pair for outcome in found if isinstance(outcome, _Found) for pair in outcome.revoked}
+        return tuple(
+            _judged(item, outcome, now, revoked, floors) if isinstance(outcome, _Found) else outcome
+            for item, outcome in zip(items, found, strict=True)
+        )
+
+    def _verify(self, item: Endorsement, items: Sequence[Endorsement]) -> _Found | RefusedEndorsement:
+        try:
+            match item.kind:
+                case _K.INTEL_TCB_INFO | _K.INTEL_QE_IDENTITY:
+                    return self._intel_document(item)
+                case _K.INTEL_ROOT_CRL:
+                    return self._intel_root_list(item)
+                case _K.INTEL_PCK_CRL:
+                    return self._intel_pck_list(item)
+                case _K.INTEL_PCK_CHAIN:
+                    return self._pck_chain(item)
+                case _K.AMD_VEK:
+                    return self._vek(item, items)
+                case _K.AMD_SIGNER:
+                    return self._amd_signer(item)
+                case _K.AMD_ROOT:
+                    return self._amd_root(item)
+                case _K.AMD_CRL:
+                    return self._amd_list(item)
+        except DecodeError as error:
+            return RefusedEndorsement(item, malformed_endorsement(error))
+        except RatsTlsError as error:
+            return RefusedEndorsement(item, error)
+
+    # --- Intel ---------------------------------------------------------------------------------------------------
+    def _intel_document(self, item: Endorsement) -> _Found:
+        value: TcbInfo | QeIdentity
+        if item.kind is _K.INTEL_TCB_INFO:
+            value = info = TcbInfo.from_json(item.data)
+            key = lookup_keys.tcb_info(info.id, info.fmspc, info.pce_id)
+        else:
+            value = QeIdentity.from_json(item.data)
+            key = lookup_keys.qe_identity(value.id)
+        anchor = self._intel_anchor(item.issuer_chain)
+        signer, root = verify_document(item, anchor, self._crypto)
+        return _Found(
+            keys=(key,),
+            use=document_use(item, value),
+            anchor=anchor,
+            certificates=(("TCB signing certificate", signer), ("root certificate", root)),
+        )
+
+    def _intel_root_list(self, item: Endorsement) -> _Found:
+        crl = RevocationList.from_der(item.data)
+        errors: list[RatsTlsError] = []
+        for anchor in anchors_of(self._anchors, Vendor.INTEL):
+            if anchor.subject != crl.issuer.der:
+                continue
+            try:
+                intel_chain.verify_list_of_anchor(crl, anchor, self._crypto)
+            except RatsTlsError as error:
+                errors.append(error)
+            else:
+                return _Found(
+                    keys=(lookup_keys.root_crl(crl.issuer.common_name),),
+                    use=list_use(item, crl),
+                    anchor=anchor,
+                    revoked=_serials(crl),
+                )
+        raise errors[0] if errors else CertificateChainError(f"revocation list issuer: got {crl.issuer}, no anchor")
+
+    def _intel_pck_list(self, item: Endorsement) -> _Found:
+        crl = RevocationList.from_der(item.data)
+        anchor = self._intel_anchor(item.issuer_chain)
+        issuer, root, ca = intel_chain.verify_ca_chain(_certificates(item.issuer_chain), anchor, self._crypto)
+        intel_chain.verify_revocation_list(crl, issuer, self._crypto)
+        return _Found(
+            keys=(lookup_keys.pck_crl(ca),),
+            use=list_use(item, crl),
+            anchor=anchor,
+            certificates=(("PCK CA certificate", issuer), ("root certificate", root)),
+            revoked=_serials(crl),
+        )
+
+    def _pck_chain(self, item: Endorsement) -> _Found:
+        chain = PckChain.from_ders((item.data, *item.issuer_chain))
+        pck = intel_chain.verify_pck_chain(chain, self._anchors, self._crypto)
+        return _Found(
+            keys=(lookup_keys.pck_issuers(chain.leaf.sha256, chain.leaf.issuer.common_name),),
+            use=_certificate_use(
+                item,
+                [certificate for _, certificate in pck.certificates],
+                f"PCK certificate, FMSPC {chain.platform.fmspc.hex()}",
+            ),
+            anchor=pck.anchor,
+            certificates=pck.certificates,
+        )
+
+    def _intel_anchor(self, issuer_chain: Sequence[bytes]) -> TrustAnchor:
+        certificates = _certificates(issuer_chain)
+        if not certificates:
+            raise CertificateChainError("issuer chain: got no certificate")
+        return match_anchor(certificates[-1], self._anchors, Vendor.INTEL, self._crypto)
+
+    # --- AMD -----------------------------------------------------------------------------------------------------
+    def _amd_signer(self, item: Endorsement) -> _Found:
+        signer = Certificate.from_der(item.data, "AmdSignerCertificate")
+        name = signer.subject.common_name
+        product = product_of_signer(VLEK_NAME, name) or product_of_signer(VCEK_NAME, name)
+        if product is None:
+            raise CertificateChainError(f"signer common name: got {name!r}, which is no ASK or ASVK of AMD's")
+        anchor = verify_signer(signer, anchors_of_product(self._anchors, product), name, self._crypto)
+        return _Found(
+            keys=(lookup_keys.amd_signer(product, name),),
+            use=_certificate_use(item, (signer,), name),
+            anchor=anchor,
+            certificates=((name, signer),),
+        )
+
+    def _amd_root(self, item: Endorsement) -> _Found:
+        root = Certificate.from_der(item.data, "AmdRootCertificate")
+        name = root.subject.common_name
+        anchor = verify_root(root, anchors_of(self._anchors, Vendor.AMD), self._crypto)
+        return _Found(keys=(), use=_certificate_use(item, (root,), name), anchor=anchor, certificates=((name, root),))
+
+    def _amd_list(self, item: Endorsement) -> _Found:
+        crl = RevocationList.from_der(item.data, "AmdRevocationList")
+        issuers = [a for a in anchors_of(self._anchors, Vendor.AMD) if a.subject == crl.issuer.der]
+        if not issuers:
+            raise CertificateChainError(f"revocation list issuer: got {crl.issuer}, no anchor")
+        anchor = issuer_of(crl, issuers, self._crypto)
+        product = product_of(anchor)
+        # A list does not say for which of the two it was got.
+        keys = tuple(lookup_keys.amd_crl(product, vek_type) for vek_type in ("VCEK", "VLEK"))
+        return _Found(keys=keys, use=amd_list_use(item, crl, "VCEK"), anchor=anchor, revoked=_serials(crl))
+
+    def _vek(self, item: Endorsement, items: Iterable[Endorsement]) -> _Found:
+        vek = VekCertificate.from_der(item.data)
+        name, issuer = vek.certificate.subject.common_name, vek.certificate.issuer
+        product = product_of_signer(name, issuer.common_name)
+        if product is None:
+            raise CertificateChainError(f"VEK certificate: got {name!r} issued by {issuer.common_name!r}")
+        signer, anchor = self._signer_of(vek, product, items)
+        hwid = vek.extensions.hwid
+        if name == VCEK_NAME and (hwid is None or vek.extensions.csp_id is not None):
+            raise CertificateChainError("VCEK certificate: expected hwID and no CSP_ID")
+        if name == VLEK_NAME and (hwid is not None or vek.extensions.csp_id is None):
+            raise CertificateChainError("VLEK certificate: expected CSP_ID and no hwID")
+        if hwid is not None and has_fmc(product):
+            hwid = hwid[:SHORT_HWID]
+        return _Found(
+            keys=(lookup_keys.vek(product, name.removeprefix("SEV-"), hwid, vek.extensions.tcb),),
+            use=_certificate_use(item, (vek.certificate,), name),
+            anchor=anchor,
+            certificates=((name, vek.certificate), (issuer.common_name, signer)),
+        )
+
+    def _signer_of(
+        self, vek: VekCertificate, product: str, items: Iterable[Endorsement]
+    ) -> tuple[Certificate, TrustAnchor]:
+        name = vek.certificate.issuer.common_name
+        error: RatsTlsError | None = None
+        for item in items:
+            if item.kind is not _K.AMD_SIGNER:
+                continue
+            try:
+                signer = Certificate.from_der(item.data, "AmdSignerCertificate")
+                if signer.subject.der != vek.certificate.issuer.der:
+                    continue
+                anchor = verify_signer(signer, anchors_of_product(self._anchors, product), name, self._crypto)
+                verify_vek(vek, signer, self._crypto)
+            except RatsTlsError as problem:
+                error = error or problem
+            else:
+                return signer, anchor
+        raise error or CertificateChainError(f"VEK certificate: the certificate of {name} is not at hand")
+
+
+def _judged(
+    item: Endorsement, found: _Found, now: datetime, revoked: set[tuple[bytes, int]], floors: Floors
+) -> VerifiedEndorsement | RefusedEndorsement:
+    use = found.use
+    rolled_back = use.rolled_back(floors, found.anchor)
+    try:
+        for role, certificate in found.certificates:
+            if (certificate.issuer.der, certificate.serial) in revoked:
+                raise RevokedError(f"{role} {certificate.serial:x} is on the list of {certificate.issuer.common_name}")
+            require_in_date(certificate, now, role=role)
+        if item.kind.is_reissued and not use.issued <= now < use.expires:
+            problem = "has expired" if now >= use.expires else "is from the future"
+            raise ExpiredError(
+                f"{use.description} {problem}: got {time_text(now)}, expected {time_text(use.issued)} to before "
+                f"{time_text(use.expires)}",
+                refusal=Refusal.ENDORSEMENTS_EXPIRED,
+            )
+        if rolled_back is not None:
+            raise rolled_back
+    except RatsTlsError as error:
+        return RefusedEndorsement(item, error)
+    return VerifiedEndorsement(item=item, keys=found.keys, use=use, anchor=found.anchor)
+
+
+def _certificates(ders: Sequence[bytes]) -> tuple[Certificate, ...]:
+    return tuple(Certificate.from_der(der, "IssuerChain") for der in ders[:_ENTRIES])
+
+
+def _serials(crl: RevocationList) -> tuple[tuple[bytes, int], ...]:
+    return tuple((crl.issuer.der, serial) for serial in crl.revoked)
+
+
+def _certificate_use(item: Endorsement, certificates: Sequence[Certificate], description: str) -> EndorsementUse:
+    return EndorsementUse(
+        kind=item.kind,
+        sha256=certificates[0].sha256,
+        origin=item.origin.value,
+        issued=max(certificate.not_before for certificate in certificates),
+        expires=min(certificate.not_after for certificate in certificates),
+        description=description,
+    )
