@@ -28,6 +28,7 @@ from rats_tls.core.errors import (
     RatsTlsError,
 )
 from rats_tls.core.evidence import TeeType
+from rats_tls.core.floors import NO_FLOORS
 from rats_tls.core.interfaces import Attester, CryptoWrapper, Verifier
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.core.results import AttestationResult, ConnectionFacts
@@ -152,7 +153,7 @@ class Context:
             else None
         )
         service = endorsements if isinstance(endorsements, EndorsementService) else None
-        self._lookups = Lookups(service, self._appraiser.anchors) if service and self._appraiser else None
+        self._lookups = Lookups(service, self._appraiser.anchors, self._crypto) if service and self._appraiser else None
         self._credentials = CredentialSource(
             self._attester,
             self._crypto,
@@ -320,8 +321,12 @@ class Context:
         """
         if self._appraiser is None or self._confirm is not None:
             return None
-        more = self._lookups.remembered(needed.certificate) if self._lookups is not None else ()
-        return self._ask(self._appraiser.recall_certificate, needed, self._clock(), more)
+        now = self._clock()
+        more: tuple[Endorsement, ...] = ()
+        if self._lookups is not None:
+            self._lookups.require_clock(now)
+            more = self._lookups.remembered(needed.certificate)
+        return self._ask(self._appraiser.recall_certificate, needed, now, more)
 
     def appraise(self, needed: AppraisalNeeded) -> AttestationResult:
         """Judge the peer of a connection, and have the application confirm.
@@ -336,7 +341,11 @@ class Context:
         now = self._clock()
         appraise = partial(self._ask, self._appraiser.appraise_certificate, needed, now)
         try:
-            result = appraise(()) if self._lookups is None else self._lookups.judge(needed.certificate, appraise, now)
+            if self._lookups is None:
+                result = appraise(())
+            else:
+                self._lookups.require_clock(now)
+                result = self._lookups.judge(needed.certificate, appraise, now)
         except AppraisalError as error:
             if not self._opens_refused:
                 raise
@@ -354,6 +363,7 @@ class Context:
             possession_proved=needed.binding is not Binding.NONE,
             preamble=needed.preamble,
             peer_endorsements=(*needed.endorsements, *more),
+            floors=self._lookups.floors if self._lookups is not None else NO_FLOORS,
             connection=ConnectionFacts(tls=needed.facts, tls_wrapper=self._tls_text),
         )
 

@@ -10,10 +10,13 @@ from datetime import datetime
 
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.endorsements import Endorsement, MissingEndorsement
-from rats_tls.core.errors import EndorsementMissingError, ExpiredError
+from rats_tls.core.errors import AppraisalError, EndorsementMissingError, ExpiredError, TcbLevelError
+from rats_tls.core.floors import Floors
+from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.results import AttestationResult
 from rats_tls.endorsements.forking import renew_in_children
 from rats_tls.endorsements.service import EndorsementService, explained
+from rats_tls.verifiers.endorsements import VendorEndorsementsVerifier
 
 _ROUNDS = 4
 """A PCK or VEK certificate, then its signer, then documents and lists of its platform; and one for what has expired."""
@@ -28,12 +31,15 @@ class Lookups:
     Args:
         service: looks up.
         anchors: the trust anchors in use.
+        crypto: crypto wrapper that verifies what the service refreshes.
     """
 
-    def __init__(self, service: EndorsementService, anchors: tuple[TrustAnchor, ...]) -> None:
+    def __init__(self, service: EndorsementService, anchors: tuple[TrustAnchor, ...], crypto: CryptoWrapper) -> None:
         self._service = service
+        service.verify_with(VendorEndorsementsVerifier(anchors, crypto), [anchor.fingerprint for anchor in anchors])
         self._anchors = frozenset(anchor.fingerprint for anchor in anchors)
         self._remembered: OrderedDict[bytes, tuple[Endorsement, ...]] = OrderedDict()
+        self._generation = service.generation
         self._lock = threading.Lock()
         renew_in_children(self)
 
@@ -44,6 +50,9 @@ class Lookups:
     def remembered(self, certificate: bytes) -> tuple[Endorsement, ...]:
         """Give what the last accepted appraisal of this certificate missed at first."""
         with self._lock:
+            if self._generation != self._service.generation:
+                self._generation = self._service.generation
+                self._remembered.clear()
             return self._remembered.get(hashlib.sha256(certificate).digest(), ())
 
     def judge(self, certificate: bytes, judge: Judge, now: datetime) -> AttestationResult:
@@ -73,21 +82,29 @@ class Lookups:
                 if looked_up or not more:
                     raise
                 more = ()  # what was remembered has expired: look for newer copies
+            except (AppraisalError, TcbLevelError) as error:
+                # The platform is genuine and its Endorsements are authentic: they are not fetched again for the next
+                # one that the policy refuses.
+                if error.anchor is not None:
+                    self._service.keep(looked_up, error.endorsements, error.anchor)
+                raise
             else:
-                self._accepted(certificate, more, looked_up, result)
+                if looked_up and result.anchor is not None:
+                    self._service.keep(looked_up, result.endorsements, result.anchor)
+                    self._remember(certificate, more)
                 return result
         return judge(more)
 
-    def _accepted(
-        self,
-        certificate: bytes,
-        more: tuple[Endorsement, ...],
-        looked_up: list[tuple[MissingEndorsement, Endorsement]],
-        result: AttestationResult,
-    ) -> None:
-        if not looked_up or result.anchor is None:
-            return
-        self._service.keep(looked_up, result.endorsements, result.anchor)
+    @property
+    def floors(self) -> Floors:
+        """What counts as rolled back."""
+        return self._service.floors
+
+    def require_clock(self, now: datetime) -> None:
+        """Require that the clock is not behind what vendors have signed. Raises ClockError."""
+        self._service.require_clock(now)
+
+    def _remember(self, certificate: bytes, more: tuple[Endorsement, ...]) -> None:
         with self._lock:
             self._remembered[hashlib.sha256(certificate).digest()] = more
             while len(self._remembered) > _REMEMBERED:

@@ -51,6 +51,10 @@ class ScriptedSource:
     begun: threading.Event = field(default_factory=threading.Event)
     go: threading.Event = field(default_factory=threading.Event)
 
+    @property
+    def channel(self) -> None:
+        return None
+
     def serves(self, item: MissingEndorsement) -> bool:
         return item.kind in self.kinds
 

@@ -81,7 +81,8 @@ LAYERS = (
         imports=(
             *(*CHANNEL, "appraisal", "certificates", "endorsements", "policy", "registry"),
             # Anchors, and what a file that the user names holds.
-            *("verifiers.chain", "verifiers.vendor_roots", "formats.amd.pem", "formats.detect", "formats.x509"),
+            *("verifiers.chain", "verifiers.endorsements", "verifiers.vendor_roots"),
+            *("formats.amd.pem", "formats.detect", "formats.x509"),
         ),
     ),
     Layer(

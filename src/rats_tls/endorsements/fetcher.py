@@ -96,6 +96,11 @@ class Fetcher:
         self.renew_in_child()
         renew_in_children(self)
 
+    @property
+    def sources(self) -> tuple[EndorsementSource, ...]:
+        """The sources, in the order of asking."""
+        return self._sources
+
     def renew_in_child(self) -> None:
         """Forget requests in flight: those who make them are not in the child."""
         self._lock = threading.Lock()

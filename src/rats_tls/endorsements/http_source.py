@@ -54,6 +54,11 @@ class HttpSource(ABC):
         """What it is called in logs, budgets and errors."""
         return self._name
 
+    @property
+    def channel(self) -> str | None:
+        """Update channel of its Intel documents; None where it has none."""
+        return None
+
     def serves(self, item: MissingEndorsement) -> bool:
         """Whether it knows how to ask for `item`: its kind, with each part of the key in its fixed form."""
         return self._request(item) is not None

@@ -65,6 +65,11 @@ class _IntelService(HttpSource):
             known = " or ".join(member.value for member in UpdateChannel)
             raise ConfigurationError(f"update channel of {name}: got {channel!r}, expected {known}") from error
 
+    @property
+    def channel(self) -> str:
+        """Update channel of its documents."""
+        return self._channel.value
+
     def _request(self, item: MissingEndorsement) -> SourceRequest | None:
         parts = parts_of(item)
         match item.kind:

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from rats_tls.core.anchors import TrustAnchor
+from rats_tls.core.checks import time_text
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
-from rats_tls.core.errors import ConfigurationError, EndorsementMissingError
-from rats_tls.core.verification import EndorsementUse
+from rats_tls.core.errors import ClockError, ConfigurationError, EndorsementMissingError
+from rats_tls.core.floors import Floors
+from rats_tls.core.limits import DEFAULT_LIMITS
+from rats_tls.core.verification import EndorsementsVerifier, EndorsementUse
 from rats_tls.endorsements.fetcher import Fetcher
 from rats_tls.endorsements.forking import renew_in_children
+from rats_tls.endorsements.refresh import Freshness, Refresher
+from rats_tls.endorsements.shelf import Shelf
 from rats_tls.endorsements.source import EndorsementSource
-from rats_tls.endorsements.store import EndorsementStore, StoredEndorsement
+from rats_tls.endorsements.store import EndorsementStore
 
-_log = logging.getLogger(__name__)
-
+STANDARD = "standard"
 _UNPROVED = frozenset({EndorsementKind.AMD_VEK, EndorsementKind.INTEL_PCK_CHAIN})
 """While one of these is missing, nothing in the Evidence is proved: its keys are whatever a peer writes."""
-_LARGEST_MEMORY = 4096
+_MOST_RECENT = 256
+_RECENT_SECONDS = 60.0
+"""How long an answer that no verdict has rested on yet is given again before its source is asked again."""
+_CLOCK_TOLERANCE = timedelta(seconds=DEFAULT_LIMITS.clock_skew_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +47,17 @@ class Found:
 
 
 class EndorsementService:
-    """Looks up Endorsements for appraisals. Thread-safe.
+    """Looks up Endorsements for appraisals, and keeps them fresh. Thread-safe.
 
     Args:
-        sources: asked in order for what neither memory nor store has.
+        sources: asked in order for what neither memory nor store has; all of one update channel.
         store: kept on disk; None keeps what was proved in memory only.
         fetcher: in place of one made of `sources`, with budgets of its own.
+        channel: update channel of Intel's documents in the store, where no source says it.
+        refresh: whether what vendors issue anew is fetched in the background before its end.
+
+    Raises:
+        ConfigurationError: sources of two update channels, whose documents are not to be mixed.
     """
 
     def __init__(
@@ -54,10 +66,17 @@ class EndorsementService:
         *,
         store: EndorsementStore | None = None,
         fetcher: Fetcher | None = None,
+        channel: str | None = None,
+        refresh: bool = True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store = store
-        self._fetcher = fetcher if fetcher is not None else (Fetcher(sources) if sources else None)
-        self._known: OrderedDict[tuple[bytes, str], StoredEndorsement] = OrderedDict()
+        self._fetcher = fetcher if fetcher is not None else Fetcher(sources)
+        self._shelf = Shelf(store, channel=_channel(self._fetcher.sources, channel), clock=clock)
+        self._refresher = Refresher(self._shelf, self._fetcher)
+        if not refresh:
+            self._refresher.end()
+        self._clock = clock
+        self._recent: OrderedDict[MissingEndorsement, tuple[float, tuple[Endorsement, ...]]] = OrderedDict()
         self._lock = threading.Lock()
         renew_in_children(self)
 
@@ -65,6 +84,11 @@ class EndorsementService:
         """Take a new lock: the parent's may be held for ever."""
         self._lock = threading.Lock()
 
+    def verify_with(self, verifier: EndorsementsVerifier, anchors: Collection[bytes]) -> None:
+        """Keep fresh what is under `anchors` (fingerprints), verifying what comes with `verifier`."""
+        self._refresher.verify_with(verifier, anchors)
+
+    # --- what is at hand -----------------------------------------------------------------------------------------
     def find(
         self,
         missing: Iterable[MissingEndorsement],
@@ -84,36 +108,45 @@ class EndorsementService:
             tried: what the appraisal has had already, and misses the item all the same: it does not do.
         """
         wanted = tuple(dict.fromkeys(missing))
-        here = {item: self._at_hand(item, anchors, now, tried) for item in wanted}
+        here = {item: self._shelf.find(item, anchors, now, tried) for item in wanted}
         items = [(item, stored.endorsement) for item in wanted for stored in here[item] if now < stored.expires]
         unknown = [item for item in wanted if not any(now < stored.expires for stored in here[item])]
         why = ""
-        if unknown and self._fetcher is not None:
+        if unknown:
             authenticated = not any(item.kind in _UNPROVED for item in wanted)
-            outcome = self._fetcher.fetch(unknown, authenticated=authenticated)
-            why = str(outcome)
-            by_kind = {item.kind: item for item in unknown}
-            items += [(by_kind.get(found.kind, MissingEndorsement(kind=found.kind)), found) for found in outcome.found]
-            unknown = list(outcome.missing)
+            fetched, unknown, why = self._fetch(unknown, authenticated=authenticated)
+            items += fetched
         items += [(item, stored.endorsement) for item in unknown for stored in here[item]]
+        self._refresher.begin()
         return Found(tuple(items), why)
 
-    def _at_hand(
-        self, item: MissingEndorsement, anchors: Collection[bytes], now: datetime, tried: Collection[Endorsement]
-    ) -> tuple[StoredEndorsement, ...]:
-        """Give what memory has in date, else also what the store has: another process may have kept a newer one."""
-        lookup = str(item)
+    def _fetch(
+        self, unknown: Sequence[MissingEndorsement], *, authenticated: bool
+    ) -> tuple[list[tuple[MissingEndorsement, Endorsement]], list[MissingEndorsement], str]:
+        """Give what sources give, or gave a short while ago; what they do not; and why."""
+        if not self._fetcher.sources:
+            return [], list(unknown), ""
+        recent = {item: answer for item in unknown if (answer := self._given_recently(item))}
+        items = [(item, found) for item, answer in recent.items() for found in answer]
+        outcome = self._fetcher.fetch([item for item in unknown if item not in recent], authenticated=authenticated)
+        by_kind = {item.kind: item for item in unknown if item not in recent}
+        given: dict[MissingEndorsement, tuple[Endorsement, ...]] = {}
+        for found in outcome.found:
+            item = by_kind.get(found.kind, MissingEndorsement(kind=found.kind))
+            given[item] = (*given.get(item, ()), found)
+            items.append((item, found))
         with self._lock:
-            known = tuple(self._known[anchor, lookup] for anchor in anchors if (anchor, lookup) in self._known)
-        usable = tuple(stored for stored in known if stored.endorsement not in tried)
-        if self._store is None or any(now < stored.expires for stored in usable):
-            return usable
-        try:
-            found = self._store.find(item, anchors)
-        except ConfigurationError as error:
-            _log.warning("endorsements not read: %s", error.message)
-            return usable
-        return tuple(stored for stored in found if stored.endorsement not in tried)
+            for item, answer in given.items():
+                self._recent[item] = (self._clock(), answer)
+            while len(self._recent) > _MOST_RECENT:
+                self._recent.popitem(last=False)
+        return items, list(outcome.missing), str(outcome)
+
+    def _given_recently(self, item: MissingEndorsement) -> tuple[Endorsement, ...]:
+        """Give what a source gave for `item` within the last minute: it would give the same again."""
+        with self._lock:
+            given, answer = self._recent.get(item, (0.0, ()))
+        return answer if answer and self._clock() - given < _RECENT_SECONDS else ()
 
     def keep(
         self,
@@ -129,32 +162,58 @@ class EndorsementService:
             anchor: the anchor of the verdict.
         """
         by_digest = {use.sha256: use for use in uses}
-        now = datetime.now(UTC)
-        kept = []
-        for item, endorsement in looked_up:
-            use = by_digest.get(sha256(endorsement.data))
-            if use is not None and item.key:
-                kept.append(
-                    StoredEndorsement(
-                        anchor=anchor.fingerprint,
-                        lookup=str(item),
-                        endorsement=endorsement,
-                        issued=use.issued,
-                        expires=use.expires,
-                        kept=now,
-                    )
-                )
+        proved = [
+            (item, endorsement, use)
+            for item, endorsement in looked_up
+            if item.key and (use := by_digest.get(sha256(endorsement.data))) is not None
+        ]
         with self._lock:
-            for stored in kept:
-                self._known[stored.anchor, stored.lookup] = stored
-                self._known.move_to_end((stored.anchor, stored.lookup))
-            while len(self._known) > _LARGEST_MEMORY:
-                self._known.popitem(last=False)
-        if self._store is not None and kept:
-            try:
-                self._store.keep(kept)
-            except ConfigurationError as error:
-                _log.warning("endorsements not kept: %s", error.message)
+            for item, _, _ in proved:
+                self._recent.pop(item, None)
+        self._shelf.keep(proved, anchor, datetime.now(UTC))
+
+    # --- floors and clock ----------------------------------------------------------------------------------------
+    @property
+    def floors(self) -> Floors:
+        """What counts as rolled back."""
+        return self._shelf.floors
+
+    @property
+    def generation(self) -> int:
+        """Rises when something newer has come: what was judged with what was at hand before is to be judged again."""
+        return self._shelf.generation
+
+    def require_clock(self, now: datetime) -> None:
+        """Require that `now` is not behind what vendors have signed already, but for five minutes.
+
+        Raises:
+            ClockError: it is; what has expired would seem to be in date.
+        """
+        latest = self._shelf.floors.latest
+        if latest is not None and now + _CLOCK_TOLERANCE < latest:
+            raise ClockError(
+                f"clock is behind: got {time_text(now)}, expected at least {time_text(latest)}, "
+                "when a vendor signed what was seen here"
+            )
+
+    # --- how it stands -------------------------------------------------------------------------------------------
+    @property
+    def freshness(self) -> tuple[Freshness, ...]:
+        """How it stands with each document and revocation list that is kept fresh."""
+        return self._refresher.freshness
+
+    def close(self) -> None:
+        """End the refreshing."""
+        self._refresher.end()
+
+
+def _channel(sources: Sequence[EndorsementSource], channel: str | None) -> str:
+    found = {source.channel for source in sources if source.channel is not None} | ({channel} if channel else set())
+    if len(found) > 1:
+        raise ConfigurationError(
+            f"update channels of the sources: got {' and '.join(sorted(found))}, whose documents are not to be mixed"
+        )
+    return found.pop() if found else STANDARD
 
 
 def explained(error: EndorsementMissingError, why: str) -> EndorsementMissingError:

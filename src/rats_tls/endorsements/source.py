@@ -44,6 +44,11 @@ class EndorsementSource(Protocol):
         """What it is called in logs, budgets and errors."""
         ...
 
+    @property
+    def channel(self) -> str | None:
+        """Update channel of its Intel documents; None where it has none."""
+        ...
+
     def serves(self, item: MissingEndorsement) -> bool:
         """Whether it knows how to ask for `item`: its kind, with every part of the key that is needed."""
         ...

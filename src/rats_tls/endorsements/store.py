@@ -14,34 +14,52 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import cbor2
 
 from rats_tls.core.cbor import decode_exact
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
 from rats_tls.core.errors import ConfigurationError, DecodeError
+from rats_tls.core.floors import Floor, Floors, Series
 
 FILE_NAME = "endorsements.sqlite3"
 MOST_BYTES = 64 * 1024 * 1024
 """Bytes of Endorsements that a store keeps: some 30,000 chips, or 2,000 families of platforms."""
 
 _BUSY_SECONDS = 5.0
-_VERSION = 1
-_TABLE = """
+_VERSION = 2
+_TABLES = (
+    """
 CREATE TABLE IF NOT EXISTS items (
     anchor  BLOB NOT NULL,     -- fingerprint of the trust anchor, 32 bytes
-    lookup  TEXT NOT NULL,     -- kind and key
+    channel TEXT NOT NULL,     -- update channel of Intel's documents; empty for what is the same in all
+    lookup  TEXT NOT NULL,     -- kind and key, as they are printed
     digest  BLOB NOT NULL,     -- SHA-256 of the Endorsement
+    key     BLOB NOT NULL,     -- CBOR: [[name, value], ...]
     kind    TEXT NOT NULL,
     data    BLOB NOT NULL,
     proof   BLOB NOT NULL,     -- CBOR: [signature, [certificates]]
+    series  TEXT NOT NULL,     -- what is issued again and again; empty for certificates
+    number  TEXT NOT NULL,     -- tcbEvaluationDataNumber or cRLNumber, which has up to 20 bytes: decimal digits
     issued  INTEGER NOT NULL,  -- Unix seconds, as the item itself says
     expires INTEGER NOT NULL,
     kept    INTEGER NOT NULL,
-    PRIMARY KEY (anchor, lookup, digest)
+    PRIMARY KEY (anchor, channel, lookup, digest)
 ) WITHOUT ROWID
-"""
-_SELECT = "SELECT anchor, lookup, kind, data, proof, issued, expires, kept FROM items"
+""",
+    """
+CREATE TABLE IF NOT EXISTS floors (
+    anchor  BLOB NOT NULL,
+    channel TEXT NOT NULL,
+    series  TEXT NOT NULL,
+    number  TEXT NOT NULL,
+    issued  INTEGER NOT NULL,
+    PRIMARY KEY (anchor, channel, series)
+) WITHOUT ROWID
+""",
+)
+_SELECT = "SELECT anchor, channel, kind, key, data, proof, series, number, issued, expires, kept FROM items"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,26 +68,37 @@ class StoredEndorsement:
 
     Attributes:
         anchor: fingerprint of the trust anchor under which it was verified when it was kept (32 bytes).
-        lookup: kind and key by which it is found, for people and as `MissingEndorsement` prints it.
+        channel: update channel of Intel's documents; "" for what is the same in all.
+        item: kind and key by which it is found.
         endorsement: the item.
         issued: thisUpdate, issueDate or notBefore.
         expires: nextUpdate or notAfter.
-        kept: when it was written.
+        kept: when it was written, or last given by a source again.
+        series: of what is issued again and again; "" for certificates.
+        number: tcbEvaluationDataNumber or cRLNumber; 0 where there is none.
     """
 
     anchor: bytes
-    lookup: str
+    channel: str = ""
+    item: MissingEndorsement
     endorsement: Endorsement
     issued: datetime
     expires: datetime
     kept: datetime
+    series: str = ""
+    number: int = 0
+
+    @property
+    def floor(self) -> tuple[Series, Floor]:
+        """What it says of how new the next of its series must be."""
+        return (self.anchor, self.series), Floor(number=self.number, issued=self.issued)
 
 
 class EndorsementStore:
     """A store in a directory. Thread-safe, shared by processes, usable in forked children.
 
     Of one key the newest item under an anchor is kept. When it grows beyond `most_bytes`, what expires first goes
-    first.
+    first. Floors are kept beside the items and outlive them; who can write the file can put both back.
 
     Args:
         directory: where the file lies; made with mode 0700 when it is not there.
@@ -90,61 +119,68 @@ class EndorsementStore:
         with self._database() as database:
             (version,) = database.execute("PRAGMA user_version").fetchone()
             if version not in {0, _VERSION}:
-                raise ConfigurationError(f"store {self._path}: version {version}, expected {_VERSION}")
-            database.execute(_TABLE)
+                raise ConfigurationError(
+                    f"store {self._path}: version {version}, expected {_VERSION}; delete the file to begin anew"
+                )
+            for table in _TABLES:
+                database.execute(table)
             database.execute(f"PRAGMA user_version = {_VERSION}")
 
-    def find(self, item: MissingEndorsement, anchors: Collection[bytes]) -> tuple[StoredEndorsement, ...]:
+    def find(
+        self, item: MissingEndorsement, anchors: Collection[bytes], *, channel: str = ""
+    ) -> tuple[StoredEndorsement, ...]:
         """Give what is kept for `item` under any of `anchors` (fingerprints), the newest first, expired ones too.
 
         Raises:
             ConfigurationError: the file cannot be read.
         """
         with self._database() as database:
-            rows = database.execute(f"{_SELECT} WHERE lookup = ? ORDER BY issued DESC", (str(item),)).fetchall()
+            rows = database.execute(
+                f"{_SELECT} WHERE lookup = ? AND channel = ? ORDER BY issued DESC", (str(item), channel)
+            ).fetchall()
         known = frozenset(anchors)
         return tuple(stored for row in rows if row[0] in known and (stored := _stored(row)) is not None)
 
-    def keep(self, items: Iterable[StoredEndorsement]) -> None:
+    def keep(self, items: Iterable[StoredEndorsement], *, raises_floors: bool = False) -> None:
         """Keep items that a Verifier has verified; an older one of the same key and anchor goes.
+
+        Args:
+            items: the items.
+            raises_floors: whether what is older than they are is a rollback from now on.
 
         Raises:
             ConfigurationError: the file cannot be written.
         """
         with self._database() as database:
             for item in items:
-                row = (item.anchor, item.lookup)
-                newer = database.execute(
-                    "SELECT 1 FROM items WHERE anchor = ? AND lookup = ? AND issued > ?",
-                    (*row, _seconds(item.issued)),
-                ).fetchone()
-                if newer is not None:
-                    continue
-                database.execute("DELETE FROM items WHERE anchor = ? AND lookup = ?", row)
-                endorsement = item.endorsement
-                database.execute(
-                    "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        *row,
-                        endorsement.digest,
-                        endorsement.kind.value,
-                        endorsement.data,
-                        cbor2.dumps([endorsement.signature, list(endorsement.issuer_chain)]),
-                        _seconds(item.issued),
-                        _seconds(item.expires),
-                        _seconds(item.kept),
-                    ),
-                )
+                if raises_floors and item.series:
+                    _raise_floor(database, item)
+                _keep(database, item)
             self._bound(database)
+
+    def floors(self) -> dict[str, Floors]:
+        """Give the floors by update channel, "" for what is the same in all.
+
+        Raises:
+            ConfigurationError: the file cannot be read.
+        """
+        with self._database() as database:
+            rows = database.execute("SELECT anchor, channel, series, number, issued FROM floors").fetchall()
+        by_channel: dict[str, dict[Series, Floor]] = {}
+        for anchor, channel, series, number, issued in rows:
+            floor = Floor(number=int(number), issued=datetime.fromtimestamp(issued, UTC))
+            by_channel.setdefault(channel, {})[anchor, series] = floor
+        return {channel: Floors(floors) for channel, floors in by_channel.items()}
 
     def _bound(self, database: sqlite3.Connection) -> None:
         (size,) = database.execute("SELECT TOTAL(LENGTH(data) + LENGTH(proof)) FROM items").fetchone()
         while size > self._most_bytes:
-            first = database.execute(
-                "SELECT anchor, lookup, digest, LENGTH(data) + LENGTH(proof) FROM items ORDER BY expires LIMIT 1"
+            *key, bytes_there = database.execute(
+                "SELECT anchor, channel, lookup, digest, LENGTH(data) + LENGTH(proof) FROM items "
+                "ORDER BY expires LIMIT 1"
             ).fetchone()
-            database.execute("DELETE FROM items WHERE anchor = ? AND lookup = ? AND digest = ?", first[:3])
-            size -= first[3]
+            database.execute("DELETE FROM items WHERE anchor = ? AND channel = ? AND lookup = ? AND digest = ?", key)
+            size -= bytes_there
 
     def entries(self) -> tuple[StoredEndorsement, ...]:
         """Give all items, what expires first first. Raises ConfigurationError: the file cannot be read."""
@@ -183,28 +219,78 @@ _inherited: list[sqlite3.Connection] = []
 """Connections of the parents of this process, never used and never closed."""
 
 
+def _keep(database: sqlite3.Connection, item: StoredEndorsement) -> None:
+    """Write an item unless a newer one of its key is there; an older one goes."""
+    row = (item.anchor, item.channel, str(item.item))
+    newer = database.execute(
+        "SELECT 1 FROM items WHERE anchor = ? AND channel = ? AND lookup = ? AND issued > ?",
+        (*row, _seconds(item.issued)),
+    ).fetchone()
+    if newer is not None:
+        return
+    database.execute("DELETE FROM items WHERE anchor = ? AND channel = ? AND lookup = ?", row)
+    endorsement = item.endorsement
+    database.execute(
+        "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *row,
+            endorsement.digest,
+            cbor2.dumps([list(part) for part in item.item.key]),
+            endorsement.kind.value,
+            endorsement.data,
+            cbor2.dumps([endorsement.signature, list(endorsement.issuer_chain)]),
+            item.series,
+            str(item.number),
+            _seconds(item.issued),
+            _seconds(item.expires),
+            _seconds(item.kept),
+        ),
+    )
+
+
+def _raise_floor(database: sqlite3.Connection, item: StoredEndorsement) -> None:
+    row = (item.anchor, item.channel, item.series)
+    known = database.execute(
+        "SELECT number, issued FROM floors WHERE anchor = ? AND channel = ? AND series = ?", row
+    ).fetchone()
+    number, issued = (int(known[0]), known[1]) if known is not None else (0, 0)
+    floor = (str(max(number, item.number)), max(issued, _seconds(item.issued)))
+    database.execute("INSERT OR REPLACE INTO floors VALUES (?, ?, ?, ?, ?)", (*row, *floor))
+
+
 def _seconds(time: datetime) -> int:
     return int(time.timestamp())
 
 
-def _stored(row: tuple[bytes, str, str, bytes, bytes, int, int, int]) -> StoredEndorsement | None:
+def _stored(row: tuple[Any, ...]) -> StoredEndorsement | None:
     """Give an item out of its columns; None of a kind or form that is not known here."""
-    anchor, lookup, kind, data, proof, *times = row
+    anchor, channel, kind, key, data, proof, series, number, *times = row
     try:
+        parts = decode_exact(key, "StoredKey", max_depth=3)
         value = decode_exact(proof, "StoredProof", max_depth=3)
-        known = EndorsementKind(kind)
+        known, counted = EndorsementKind(kind), int(number)
         issued, expires, kept = (datetime.fromtimestamp(seconds, UTC) for seconds in times)
-    except (DecodeError, ValueError, OverflowError):
+    except (DecodeError, ValueError, OverflowError, TypeError):
         return None
     match value:
         case [bytes() as signature, list() as chain] if all(isinstance(der, bytes) for der in chain):
-            return StoredEndorsement(
-                anchor=anchor,
-                lookup=lookup,
-                endorsement=Endorsement(kind=known, data=data, signature=signature, issuer_chain=tuple(chain)),
-                issued=issued,
-                expires=expires,
-                kept=kept,
-            )
+            endorsement = Endorsement(kind=known, data=data, signature=signature, issuer_chain=tuple(chain))
         case _:
             return None
+    if not isinstance(parts, list) or not all(_is_part(part) for part in parts):
+        return None
+    return StoredEndorsement(
+        anchor=anchor,
+        channel=channel,
+        item=MissingEndorsement(kind=known, key=tuple((name, text) for name, text in parts)),
+        endorsement=endorsement,
+        issued=issued,
+        expires=expires,
+        kept=kept,
+        series=series,
+        number=counted,
+    )
+
+
+def _is_part(part: object) -> bool:
+    return isinstance(part, list) and len(part) == 2 and all(isinstance(text, str) for text in part)

@@ -30,12 +30,25 @@ class Source:
         self.give = give
         self.asked = 0
 
+    @property
+    def channel(self) -> None:
+        return None
+
     def serves(self, _: MissingEndorsement) -> bool:
         return True
 
     def fetch(self, _: MissingEndorsement) -> tuple[Endorsement, ...]:
         self.asked += 1
         return (self.give(),)
+
+
+class Ticks:
+    """A monotonic clock that a test moves."""
+
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
 
 
 def down() -> Endorsement:
@@ -74,10 +87,16 @@ def test_what_was_kept_is_given_without_asking() -> None:
 
 def test_what_no_verdict_rested_on_is_not_kept(tmp_path: Path) -> None:
     source = Source(lambda: crl(1))
-    service = EndorsementService((source,), store=EndorsementStore(tmp_path))
+    time = Ticks()
+    service = EndorsementService((source,), store=EndorsementStore(tmp_path), clock=time)
     service.keep(service.find([CRL], anchors=ANCHORS, now=START).items, [use(crl(2), 0)], ANCHOR)
     assert EndorsementStore(tmp_path).entries() == ()
-    service.find([CRL], anchors=ANCHORS, now=START)
+    # A source is not asked on behalf of everyone for what it has just given and does not do.
+    time.seconds += 59
+    assert given(service.find([CRL], anchors=ANCHORS, now=START)) == [b"\1"]
+    assert source.asked == 1
+    time.seconds += 2
+    assert given(service.find([CRL], anchors=ANCHORS, now=START)) == [b"\1"]
     assert source.asked == 2
 
 

@@ -22,7 +22,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 WRITER = """
 import sys
 from datetime import datetime, timedelta, UTC
-from rats_tls.core.endorsements import Endorsement, EndorsementKind
+from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
 from rats_tls.endorsements.store import EndorsementStore, StoredEndorsement
 store = EndorsementStore(sys.argv[1])
 print("ready", flush=True)
@@ -32,8 +32,9 @@ while True:
     time = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
     chip = number % 50
     item = Endorsement(kind=EndorsementKind.AMD_VEK, data=bytes([chip]) * 2000, issuer_chain=(bytes([chip]) * 10,))
-    store.keep([StoredEndorsement(anchor=b"a" * 32, lookup=f"chip {chip}", endorsement=item, issued=time,
-        expires=time + timedelta(days=1), kept=time)])
+    store.keep([StoredEndorsement(anchor=b"a" * 32, series="s", number=number, kept=time, issued=time,
+        expires=time + timedelta(days=1), endorsement=item,
+        item=MissingEndorsement(kind=EndorsementKind.AMD_VEK, key=(("chip", str(chip)),)))], raises_floors=True)
 """
 
 
@@ -45,7 +46,7 @@ def stored(name: str, data: bytes = b"data", *, anchor: bytes = ANCHOR, day: int
     issued = START + timedelta(days=day)
     return StoredEndorsement(
         anchor=anchor,
-        lookup=str(key(name)),
+        item=key(name),
         endorsement=Endorsement(
             kind=EndorsementKind.AMD_VEK, data=data, signature=b"s" * 64, issuer_chain=(b"one", b"two")
         ),
@@ -82,14 +83,14 @@ def test_the_newest_stays(tmp_path: Path, days: tuple[int, int]) -> None:
 def test_its_size_is_bounded_and_what_expires_first_goes_first(tmp_path: Path) -> None:
     store = EndorsementStore(tmp_path, most_bytes=5000)
     store.keep([stored(str(number), bytes(1000), day=9 - number) for number in range(10)])
-    assert [found.lookup for found in store.entries()] == [str(key(str(number))) for number in (3, 2, 1, 0)]
+    assert [found.item for found in store.entries()] == [key(str(number)) for number in (3, 2, 1, 0)]
 
 
 def test_prune_takes_what_has_expired(tmp_path: Path) -> None:
     store = EndorsementStore(tmp_path)
     store.keep([stored("old"), stored("new", day=5)])
     assert store.prune(START + timedelta(days=31)) == 1
-    assert [found.lookup for found in store.entries()] == [str(key("new"))]
+    assert [found.item for found in store.entries()] == [key("new")]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def test_a_writer_killed_at_any_moment_leaves_a_store_that_reads(tmp_path: Path)
         writer.wait(20)
         writer.stdout.close()
         for found in EndorsementStore(tmp_path).entries():
-            chip = int(found.lookup.split()[1])
+            chip = int(found.item.key[0][1])
             assert found.endorsement.data == bytes([chip]) * 2000
             assert found.endorsement.issuer_chain == (bytes([chip]) * 10,)
     assert EndorsementStore(tmp_path).entries()
