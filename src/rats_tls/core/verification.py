@@ -47,7 +47,8 @@ class EndorsementUse:
         issued: thisUpdate, issueDate or notBefore.
         expires: nextUpdate or notAfter.
         description: subject, id or FMSPC, for people.
-        series: name of what is issued again and again, to compare it with what was seen before; "" for certificates.
+        series: its key in words where its vendor issues it again and again, to compare it with what was seen before;
+            "" for certificates.
         number: tcbEvaluationDataNumber or cRLNumber; 0 where there is none.
         grace_until: when set, it had expired, and counts until then by the grace of the policy entry that accepted.
     """
@@ -120,7 +121,8 @@ class VerifiedEndorsement:
 
     Attributes:
         item: as received.
-        keys: what it is looked up by, as its content says; several where its content leaves it open.
+        keys: what it is looked up by, as its content says, and not rolled back for; several where its content leaves
+            it open.
         use: what a result would say of it.
         anchor: the trust anchor to which it leads.
     """

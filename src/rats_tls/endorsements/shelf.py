@@ -114,7 +114,6 @@ class Shelf:
                 issued=use.issued,
                 expires=use.expires,
                 kept=now,
-                series=use.series,
                 number=use.number,
             )
             for item, endorsement, use in verified
@@ -126,7 +125,7 @@ class Shelf:
             for stored in kept:
                 self._put(stored, supersedes=True)
         if raises_floors:
-            self._raise(self._floors.raised(stored.floor for stored in kept if stored.series))
+            self._raise(self._floors.raised(stored.floor for stored in kept if stored.endorsement.kind.is_reissued))
         if self._store is not None:
             try:
                 self._store.keep(kept, raises_floors=raises_floors)

@@ -40,7 +40,6 @@ CREATE TABLE IF NOT EXISTS items (
     kind    TEXT NOT NULL,
     data    BLOB NOT NULL,
     proof   BLOB NOT NULL,     -- CBOR: [signature, [certificates]]
-    series  TEXT NOT NULL,     -- what is issued again and again; empty for certificates
     number  TEXT NOT NULL,     -- tcbEvaluationDataNumber or cRLNumber, which has up to 20 bytes: decimal digits
     issued  INTEGER NOT NULL,  -- Unix seconds, as the item itself says
     expires INTEGER NOT NULL,
@@ -52,14 +51,14 @@ CREATE TABLE IF NOT EXISTS items (
 CREATE TABLE IF NOT EXISTS floors (
     anchor  BLOB NOT NULL,
     channel TEXT NOT NULL,
-    series  TEXT NOT NULL,
+    lookup  TEXT NOT NULL,
     number  TEXT NOT NULL,
     issued  INTEGER NOT NULL,
-    PRIMARY KEY (anchor, channel, series)
+    PRIMARY KEY (anchor, channel, lookup)
 ) WITHOUT ROWID
 """,
 )
-_SELECT = "SELECT anchor, channel, kind, key, data, proof, series, number, issued, expires, kept FROM items"
+_SELECT = "SELECT anchor, channel, kind, key, data, proof, number, issued, expires, kept FROM items"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +73,6 @@ class StoredEndorsement:
         issued: thisUpdate, issueDate or notBefore.
         expires: nextUpdate or notAfter.
         kept: when it was written, or last given by a source again.
-        series: of what is issued again and again; "" for certificates.
         number: tcbEvaluationDataNumber or cRLNumber; 0 where there is none.
     """
 
@@ -85,13 +83,12 @@ class StoredEndorsement:
     issued: datetime
     expires: datetime
     kept: datetime
-    series: str = ""
     number: int = 0
 
     @property
     def floor(self) -> tuple[Series, Floor]:
         """What it says of how new the next of its series must be."""
-        return (self.anchor, self.series), Floor(number=self.number, issued=self.issued)
+        return (self.anchor, str(self.item)), Floor(number=self.number, issued=self.issued)
 
 
 class EndorsementStore:
@@ -153,7 +150,7 @@ class EndorsementStore:
         """
         with self._database() as database:
             for item in items:
-                if raises_floors and item.series:
+                if raises_floors and item.endorsement.kind.is_reissued:
                     _raise_floor(database, item)
                 _keep(database, item)
             self._bound(database)
@@ -165,7 +162,7 @@ class EndorsementStore:
             ConfigurationError: the file cannot be read.
         """
         with self._database() as database:
-            rows = database.execute("SELECT anchor, channel, series, number, issued FROM floors").fetchall()
+            rows = database.execute("SELECT anchor, channel, lookup, number, issued FROM floors").fetchall()
         by_channel: dict[str, dict[Series, Floor]] = {}
         for anchor, channel, series, number, issued in rows:
             floor = Floor(number=int(number), issued=datetime.fromtimestamp(issued, UTC))
@@ -231,7 +228,7 @@ def _keep(database: sqlite3.Connection, item: StoredEndorsement) -> None:
     database.execute("DELETE FROM items WHERE anchor = ? AND channel = ? AND lookup = ?", row)
     endorsement = item.endorsement
     database.execute(
-        "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *row,
             endorsement.digest,
@@ -239,7 +236,6 @@ def _keep(database: sqlite3.Connection, item: StoredEndorsement) -> None:
             endorsement.kind.value,
             endorsement.data,
             cbor2.dumps([endorsement.signature, list(endorsement.issuer_chain)]),
-            item.series,
             str(item.number),
             _seconds(item.issued),
             _seconds(item.expires),
@@ -249,9 +245,9 @@ def _keep(database: sqlite3.Connection, item: StoredEndorsement) -> None:
 
 
 def _raise_floor(database: sqlite3.Connection, item: StoredEndorsement) -> None:
-    row = (item.anchor, item.channel, item.series)
+    row = (item.anchor, item.channel, str(item.item))
     known = database.execute(
-        "SELECT number, issued FROM floors WHERE anchor = ? AND channel = ? AND series = ?", row
+        "SELECT number, issued FROM floors WHERE anchor = ? AND channel = ? AND lookup = ?", row
     ).fetchone()
     number, issued = (int(known[0]), known[1]) if known is not None else (0, 0)
     floor = (str(max(number, item.number)), max(issued, _seconds(item.issued)))
@@ -264,7 +260,7 @@ def _seconds(time: datetime) -> int:
 
 def _stored(row: tuple[Any, ...]) -> StoredEndorsement | None:
     """Give an item out of its columns; None of a kind or form that is not known here."""
-    anchor, channel, kind, key, data, proof, series, number, *times = row
+    anchor, channel, kind, key, data, proof, number, *times = row
     try:
         parts = decode_exact(key, "StoredKey", max_depth=3)
         value = decode_exact(proof, "StoredProof", max_depth=3)
@@ -287,7 +283,6 @@ def _stored(row: tuple[Any, ...]) -> StoredEndorsement | None:
         issued=issued,
         expires=expires,
         kept=kept,
-        series=series,
         number=counted,
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from rats_tls.core import lookup_keys
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.checks import time_text
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Origin
@@ -99,7 +100,7 @@ def find_lists(judge: Judge, pool: Pool, anchors: Sequence[TrustAnchor], vek_typ
 
 def list_use(item: Endorsement, crl: RevocationList, vek_type: str) -> EndorsementUse:
     """Give what a result says of a list. Those for VCEK and for VLEK may be numbered each for itself."""
-    product = crl.issuer.common_name.removeprefix("ARK-")
+    key = lookup_keys.amd_crl(crl.issuer.common_name.removeprefix("ARK-"), vek_type)
     return EndorsementUse(
         kind=EndorsementKind.AMD_CRL,
         sha256=hashlib.sha256(crl.der).digest(),
@@ -107,7 +108,7 @@ def list_use(item: Endorsement, crl: RevocationList, vek_type: str) -> Endorseme
         issued=crl.this_update,
         expires=crl.next_update,
         description=f"revocation list of {crl.issuer.common_name}",
-        series=f"{EndorsementKind.AMD_CRL.value} {product} {vek_type}",
+        series=str(key),
         number=crl.number or 0,
     )
 

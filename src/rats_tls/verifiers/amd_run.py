@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from rats_tls.core import lookup_keys
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.checks import Stage, shorten, time_text
 from rats_tls.core.claims import SnpClaims
@@ -28,7 +29,6 @@ from rats_tls.formats.amd.report import SIGNING_KEY_VCEK, AttestationReport
 from rats_tls.formats.amd.tcb import decode_tcb_version, has_fmc, tcb_text
 from rats_tls.formats.amd.vek import SHORT_HWID, VCEK_NAME, VekCertificate
 from rats_tls.formats.x509 import Certificate
-from rats_tls.verifiers import lookup_keys
 from rats_tls.verifiers.amd_chain import anchors_of_product, signer_name, verify_root
 from rats_tls.verifiers.amd_endorsements import Held, Judge, Pool, choose_signer, choose_vek, product_for
 from rats_tls.verifiers.amd_report import VEK_NAMES, require_identity, require_name, require_tcb, with_product

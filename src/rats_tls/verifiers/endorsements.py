@@ -7,7 +7,7 @@ Links and signatures are verified by the functions that an appraisal uses, numbe
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rats_tls.core.anchors import TrustAnchor, Vendor
@@ -18,13 +18,13 @@ from rats_tls.core.floors import Floors
 from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.refusals import Refusal
 from rats_tls.core.verification import EndorsementUse, RefusedEndorsement, VerifiedEndorsement
-from rats_tls.formats.amd.tcb import has_fmc
-from rats_tls.formats.amd.vek import SHORT_HWID, VCEK_NAME, VLEK_NAME, VekCertificate
+from rats_tls.formats.amd.vek import VCEK_NAME, VLEK_NAME, VekCertificate
+from rats_tls.formats.endorsement_keys import keys_of
 from rats_tls.formats.intel.pck import PckChain
 from rats_tls.formats.intel.qe_identity import QeIdentity
 from rats_tls.formats.intel.tcb_info import TcbInfo
 from rats_tls.formats.x509 import Certificate, RevocationList
-from rats_tls.verifiers import intel_chain, lookup_keys
+from rats_tls.verifiers import intel_chain
 from rats_tls.verifiers.amd_chain import (
     anchors_of_product,
     product_of_signer,
@@ -34,7 +34,7 @@ from rats_tls.verifiers.amd_chain import (
 )
 from rats_tls.verifiers.amd_revocation import issuer_of
 from rats_tls.verifiers.amd_revocation import list_use as amd_list_use
-from rats_tls.verifiers.chain import anchors_of, malformed_endorsement, match_anchor, product_of, require_in_date
+from rats_tls.verifiers.chain import anchors_of, malformed_endorsement, match_anchor, require_in_date
 from rats_tls.verifiers.intel_collateral import document_use, list_use, verify_document
 
 _K = EndorsementKind
@@ -46,7 +46,6 @@ _ENTRIES = 3
 class _Found:
     """What is known of one item. `certificates`: role and certificate, all of which must be in date and unrevoked."""
 
-    keys: tuple[MissingEndorsement, ...]
     use: EndorsementUse
     anchor: TrustAnchor
     certificates: tuple[tuple[str, Certificate], ...] = ()
@@ -114,17 +113,11 @@ class VendorEndorsementsVerifier:
 
     # --- Intel ---------------------------------------------------------------------------------------------------
     def _intel_document(self, item: Endorsement) -> _Found:
-        value: TcbInfo | QeIdentity
-        if item.kind is _K.INTEL_TCB_INFO:
-            value = info = TcbInfo.from_json(item.data)
-            key = lookup_keys.tcb_info(info.id, info.fmspc, info.pce_id)
-        else:
-            value = QeIdentity.from_json(item.data)
-            key = lookup_keys.qe_identity(value.id)
+        read = TcbInfo.from_json if item.kind is _K.INTEL_TCB_INFO else QeIdentity.from_json
+        value = read(item.data)
         anchor = self._intel_anchor(item.issuer_chain)
         signer, root = verify_document(item, anchor, self._crypto)
         return _Found(
-            keys=(key,),
             use=document_use(item, value),
             anchor=anchor,
             certificates=(("TCB signing certificate", signer), ("root certificate", root)),
@@ -142,8 +135,7 @@ class VendorEndorsementsVerifier:
                 errors.append(error)
             else:
                 return _Found(
-                    keys=(lookup_keys.root_crl(crl.issuer.common_name),),
-                    use=list_use(item, crl),
+                    use=list_use(item, crl, _only_key(item)),
                     anchor=anchor,
                     revoked=_serials(crl),
                 )
@@ -152,11 +144,10 @@ class VendorEndorsementsVerifier:
     def _intel_pck_list(self, item: Endorsement) -> _Found:
         crl = RevocationList.from_der(item.data)
         anchor = self._intel_anchor(item.issuer_chain)
-        issuer, root, ca = intel_chain.verify_ca_chain(_certificates(item.issuer_chain), anchor, self._crypto)
+        issuer, root, _ = intel_chain.verify_ca_chain(_certificates(item.issuer_chain), anchor, self._crypto)
         intel_chain.verify_revocation_list(crl, issuer, self._crypto)
         return _Found(
-            keys=(lookup_keys.pck_crl(ca),),
-            use=list_use(item, crl),
+            use=list_use(item, crl, _only_key(item)),
             anchor=anchor,
             certificates=(("PCK CA certificate", issuer), ("root certificate", root)),
             revoked=_serials(crl),
@@ -166,7 +157,6 @@ class VendorEndorsementsVerifier:
         chain = PckChain.from_ders((item.data, *item.issuer_chain))
         pck = intel_chain.verify_pck_chain(chain, self._anchors, self._crypto)
         return _Found(
-            keys=(lookup_keys.pck_issuers(chain.leaf.sha256, chain.leaf.issuer.common_name),),
             use=_certificate_use(
                 item,
                 [certificate for _, certificate in pck.certificates],
@@ -191,7 +181,6 @@ class VendorEndorsementsVerifier:
             raise CertificateChainError(f"signer common name: got {name!r}, which is no ASK or ASVK of AMD's")
         anchor = verify_signer(signer, anchors_of_product(self._anchors, product), name, self._crypto)
         return _Found(
-            keys=(lookup_keys.amd_signer(product, name),),
             use=_certificate_use(item, (signer,), name),
             anchor=anchor,
             certificates=((name, signer),),
@@ -201,7 +190,7 @@ class VendorEndorsementsVerifier:
         root = Certificate.from_der(item.data, "AmdRootCertificate")
         name = root.subject.common_name
         anchor = verify_root(root, anchors_of(self._anchors, Vendor.AMD), self._crypto)
-        return _Found(keys=(), use=_certificate_use(item, (root,), name), anchor=anchor, certificates=((name, root),))
+        return _Found(use=_certificate_use(item, (root,), name), anchor=anchor, certificates=((name, root),))
 
     def _amd_list(self, item: Endorsement) -> _Found:
         crl = RevocationList.from_der(item.data, "AmdRevocationList")
@@ -209,10 +198,7 @@ class VendorEndorsementsVerifier:
         if not issuers:
             raise CertificateChainError(f"revocation list issuer: got {crl.issuer}, no anchor")
         anchor = issuer_of(crl, issuers, self._crypto)
-        product = product_of(anchor)
-        # A list does not say for which of the two it was got.
-        keys = tuple(lookup_keys.amd_crl(product, vek_type) for vek_type in ("VCEK", "VLEK"))
-        return _Found(keys=keys, use=amd_list_use(item, crl, "VCEK"), anchor=anchor, revoked=_serials(crl))
+        return _Found(use=amd_list_use(item, crl, "VCEK"), anchor=anchor, revoked=_serials(crl))
 
     def _vek(self, item: Endorsement, items: Iterable[Endorsement]) -> _Found:
         vek = VekCertificate.from_der(item.data)
@@ -226,10 +212,7 @@ class VendorEndorsementsVerifier:
             raise CertificateChainError("VCEK certificate: expected hwID and no CSP_ID")
         if name == VLEK_NAME and (hwid is not None or vek.extensions.csp_id is None):
             raise CertificateChainError("VLEK certificate: expected CSP_ID and no hwID")
-        if hwid is not None and has_fmc(product):
-            hwid = hwid[:SHORT_HWID]
         return _Found(
-            keys=(lookup_keys.vek(product, name.removeprefix("SEV-"), hwid, vek.extensions.tcb),),
             use=_certificate_use(item, (vek.certificate,), name),
             anchor=anchor,
             certificates=((name, vek.certificate), (issuer.common_name, signer)),
@@ -260,7 +243,6 @@ def _judged(
     item: Endorsement, found: _Found, now: datetime, revoked: set[tuple[bytes, int]], floors: Floors
 ) -> VerifiedEndorsement | RefusedEndorsement:
     use = found.use
-    rolled_back = use.rolled_back(floors, found.anchor)
     try:
         for role, certificate in found.certificates:
             if (certificate.issuer.der, certificate.serial) in revoked:
@@ -273,11 +255,22 @@ def _judged(
                 f"{time_text(use.expires)}",
                 refusal=Refusal.ENDORSEMENTS_EXPIRED,
             )
-        if rolled_back is not None:
-            raise rolled_back
+        keys = keys_of(item)
+        older = {key: replace(use, series=str(key)).rolled_back(floors, found.anchor) for key in keys}
+        for error in older.values():
+            if error is not None and all(older.values()):
+                raise error
     except RatsTlsError as error:
         return RefusedEndorsement(item, error)
-    return VerifiedEndorsement(item=item, keys=found.keys, use=use, anchor=found.anchor)
+    current = tuple(key for key in keys if older[key] is None)
+    return VerifiedEndorsement(item=item, keys=current, use=use, anchor=found.anchor)
+
+
+def _only_key(item: Endorsement) -> MissingEndorsement:
+    keys = keys_of(item)
+    if len(keys) != 1:
+        raise CertificateChainError(f"{item.kind.value}: its issuer is {len(keys)} of Intel's CAs, expected one")
+    return keys[0]
 
 
 def _certificates(ders: Sequence[bytes]) -> tuple[Certificate, ...]:

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from rats_tls.core import lookup_keys
 from rats_tls.core.algorithms import SignatureAlgorithm
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.checks import time_text
-from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, Origin
+from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, MissingEndorsement, Origin
 from rats_tls.core.errors import (
     CertificateChainError,
     DecodeError,
@@ -212,8 +213,8 @@ class Selector:
             return value.id == qe_identity_id  # QVL 4.1.2.4.14
 
         # QVL 4.1.2.3: the root CA's list is the root's, the PCK list that of the CA which issued the PCK certificate.
-        root_crl = self._lists(pool, EndorsementKind.INTEL_ROOT_CRL, self.pck.root)
-        pck_crl = self._lists(pool, EndorsementKind.INTEL_PCK_CRL, self.pck.intermediate)
+        root_crl = self._lists(pool, lookup_keys.root_crl(self.pck.root.subject.common_name), self.pck.root)
+        pck_crl = self._lists(pool, lookup_keys.pck_crl(self.pck.ca), self.pck.intermediate)
         revoked = _serials(root_crl)
         return Collateral(
             tcb_info=self._documents(pool, EndorsementKind.INTEL_TCB_INFO, TcbInfo.from_json, fits_tcb_info, revoked),
@@ -255,7 +256,7 @@ class Selector:
 
         return _authentic(pool.of_kind(kind), authenticate)
 
-    def _lists(self, pool: Endorsements, kind: EndorsementKind, issuer: Certificate) -> Copies[RevocationList]:
+    def _lists(self, pool: Endorsements, key: MissingEndorsement, issuer: Certificate) -> Copies[RevocationList]:
         def verify(crl: RevocationList) -> bool:
             verify_revocation_list(crl, issuer, self.crypto)
             return True
@@ -265,7 +266,7 @@ class Selector:
             if crl.issuer.der != issuer.subject.der:
                 return None
             self.memory.get(("list issuer", self.trust, self.pck.chain.ders, item.data), lambda: verify(crl))
-            use = list_use(item, crl)
+            use = list_use(item, crl, key)
             return Copy(
                 item=item,
                 value=crl,
@@ -275,7 +276,7 @@ class Selector:
                 rolled_back=use.rolled_back(pool.floors, self.pck.anchor),
             )
 
-        return _authentic(pool.of_kind(kind), authenticate)
+        return _authentic(pool.of_kind(key.kind), authenticate)
 
 
 def verify_document(item: Endorsement, anchor: TrustAnchor, crypto: CryptoWrapper) -> tuple[Certificate, Certificate]:
@@ -342,7 +343,10 @@ def _serials(copies: Copies[RevocationList]) -> frozenset[int]:
 
 def document_use(item: Endorsement, value: TcbInfo | QeIdentity) -> EndorsementUse:
     """Give what a result says of TCB info or a QE identity."""
-    about = f"{value.id} {value.fmspc.hex()}" if isinstance(value, TcbInfo) else value.id
+    if isinstance(value, TcbInfo):
+        key = lookup_keys.tcb_info(value.id, value.fmspc, value.pce_id)
+    else:
+        key = lookup_keys.qe_identity(value.id)
     return EndorsementUse(
         kind=item.kind,
         sha256=hashlib.sha256(item.data).digest(),
@@ -350,13 +354,13 @@ def document_use(item: Endorsement, value: TcbInfo | QeIdentity) -> EndorsementU
         issued=value.issue_date,
         expires=value.next_update,
         description=value.title,
-        series=f"{item.kind.value} {about}",
+        series=str(key),
         number=value.tcb_evaluation_data_number,
     )
 
 
-def list_use(item: Endorsement, crl: RevocationList) -> EndorsementUse:
-    """Give what a result says of a revocation list."""
+def list_use(item: Endorsement, crl: RevocationList, key: MissingEndorsement) -> EndorsementUse:
+    """Give what a result says of a revocation list that is looked up by `key`."""
     return EndorsementUse(
         kind=item.kind,
         sha256=hashlib.sha256(item.data).digest(),
@@ -364,6 +368,6 @@ def list_use(item: Endorsement, crl: RevocationList) -> EndorsementUse:
         issued=crl.this_update,
         expires=crl.next_update,
         description=f"revocation list of {crl.issuer.common_name}",
-        series=f"{item.kind.value} {crl.issuer.common_name}",
+        series=str(key),
         number=crl.number or 0,
     )

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 from functools import partial
 
+from rats_tls.core import lookup_keys
 from rats_tls.core.algorithms import KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.checks import Stage, shorten
 from rats_tls.core.endorsements import EndorsementKind, MissingEndorsement, Origin
@@ -17,7 +18,6 @@ from rats_tls.core.errors import CertificateChainError, DecodeError, RatsTlsErro
 from rats_tls.core.interfaces import PublicKey
 from rats_tls.core.verification import EndorsementUse
 from rats_tls.formats.intel.pck import PckChain
-from rats_tls.verifiers import lookup_keys
 from rats_tls.verifiers.chain import require_in_date
 from rats_tls.verifiers.check_log import VERIFIES, Step
 from rats_tls.verifiers.intel_chain import load_p256, verify_pck_chain

@@ -6,6 +6,7 @@ Where this is stricter, the step says so.
 
 from __future__ import annotations
 
+from rats_tls.core import lookup_keys
 from rats_tls.core.checks import Check, Stage
 from rats_tls.core.claims import IntelTcb, TcbStanding
 from rats_tls.core.endorsements import MissingEndorsement
@@ -14,7 +15,6 @@ from rats_tls.formats.intel.qe_identity import QeIdentity
 from rats_tls.formats.intel.report import TdReportBody
 from rats_tls.formats.intel.tcb_info import EnclaveTcbLevel, TcbInfo
 from rats_tls.formats.x509 import RevocationList
-from rats_tls.verifiers import lookup_keys
 from rats_tls.verifiers.check_log import CheckLog, Step, Stop
 from rats_tls.verifiers.intel_chain import VerifiedPck
 from rats_tls.verifiers.intel_collateral import Collateral, Copies, Copy, D, Selector, T

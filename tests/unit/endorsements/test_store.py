@@ -32,7 +32,7 @@ while True:
     time = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
     chip = number % 50
     item = Endorsement(kind=EndorsementKind.AMD_VEK, data=bytes([chip]) * 2000, issuer_chain=(bytes([chip]) * 10,))
-    store.keep([StoredEndorsement(anchor=b"a" * 32, series="s", number=number, kept=time, issued=time,
+    store.keep([StoredEndorsement(anchor=b"a" * 32, number=number, kept=time, issued=time,
         expires=time + timedelta(days=1), endorsement=item,
         item=MissingEndorsement(kind=EndorsementKind.AMD_VEK, key=(("chip", str(chip)),)))], raises_floors=True)
 """

@@ -1,0 +1,64 @@
+"""What an Endorsement is about, by its content: the keys that it answers."""
+
+from __future__ import annotations
+
+from rats_tls.core import lookup_keys
+from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
+from rats_tls.formats.amd.tcb import has_fmc
+from rats_tls.formats.amd.vek import SHORT_HWID, VekCertificate
+from rats_tls.formats.intel.qe_identity import QeIdentity
+from rats_tls.formats.intel.tcb_info import TcbInfo
+from rats_tls.formats.x509 import Certificate, RevocationList
+
+_K = EndorsementKind
+_PCK_CAS = {"Platform CA": "platform", "Processor CA": "processor"}
+
+
+def keys_of(item: Endorsement) -> tuple[MissingEndorsement, ...]:
+    """Give the keys that `item` answers, whether it is authentic or not.
+
+    Several where its content leaves it open: AMD's revocation lists do not say for which type of VEK they were got.
+    None for a root certificate, which nothing asks for, and for what is of nobody known here.
+
+    Raises:
+        DecodeError: malformed.
+    """
+    match item.kind:
+        case _K.INTEL_TCB_INFO:
+            info = TcbInfo.from_json(item.data)
+            return (lookup_keys.tcb_info(info.id, info.fmspc, info.pce_id),)
+        case _K.INTEL_QE_IDENTITY:
+            return (lookup_keys.qe_identity(QeIdentity.from_json(item.data).id),)
+        case _K.INTEL_ROOT_CRL:
+            return (lookup_keys.root_crl(RevocationList.from_der(item.data).issuer.common_name),)
+        case _K.INTEL_PCK_CRL:
+            name = RevocationList.from_der(item.data).issuer.common_name
+            return tuple(lookup_keys.pck_crl(ca) for phrase, ca in _PCK_CAS.items() if phrase in name)
+        case _K.INTEL_PCK_CHAIN:
+            leaf = Certificate.from_der(item.data, "PckCertificate")
+            return (lookup_keys.pck_issuers(leaf.sha256, leaf.issuer.common_name),)
+        case _K.AMD_VEK:
+            return _keys_of_vek(VekCertificate.from_der(item.data))
+        case _K.AMD_SIGNER:
+            name = Certificate.from_der(item.data, "AmdSignerCertificate").subject.common_name
+            return (lookup_keys.amd_signer(name.rpartition("-")[2], name),)
+        case _K.AMD_CRL:
+            name = RevocationList.from_der(item.data, "AmdRevocationList").issuer.common_name
+            product = name.removeprefix("ARK-")
+            return tuple(lookup_keys.amd_crl(product, vek_type) for vek_type in ("VCEK", "VLEK"))
+        case _:
+            return ()
+
+
+def _keys_of_vek(vek: VekCertificate) -> tuple[MissingEndorsement, ...]:
+    vek_type = vek.certificate.subject.common_name.removeprefix("SEV-")
+    product = vek.certificate.issuer.common_name.rpartition("-")[2]
+    hwid, tcb = vek.extensions.hwid, vek.extensions.tcb
+    if hwid is not None and has_fmc(product):
+        hwid = hwid[:SHORT_HWID]
+    found = lookup_keys.vek(product, vek_type, hwid, tcb)
+    if tcb.fmc is not None:
+        return (found,)
+    # A report of version 2 names no product.
+    reported = bytes((tcb.bootloader, tcb.tee, 0, 0, 0, 0, tcb.snp, tcb.microcode))
+    return found, lookup_keys.vek_without_product(vek_type, hwid, reported)
