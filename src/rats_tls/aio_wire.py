@@ -18,6 +18,7 @@ from rats_tls.channel import Accepted, AppraisalNeeded, Channel, Credentials, Ev
 from rats_tls.core.errors import ConnectionFailedError, InternalError, RatsTlsError
 from rats_tls.core.limits import Limits
 from rats_tls.core.results import AttestationResult
+from rats_tls.endorsements.service import FetchNeededError
 
 _RECEIVE_SIZE = 262_144
 _DELIVER_SIZE = 262_144
@@ -42,7 +43,12 @@ class Side(Protocol):
 
     @property
     def judge(self) -> Executor:
-        """Where peers are judged."""
+        """Where peers are judged with what is at hand."""
+        ...
+
+    @property
+    def fetcher(self) -> Executor:
+        """Where peers are judged for whom Endorsements have to be fetched."""
         ...
 
     def present_credentials(self) -> Credentials | None:
@@ -57,8 +63,8 @@ class Side(Protocol):
         """Give the result of an appraisal that is remembered, or None."""
         ...
 
-    def appraise(self, needed: AppraisalNeeded) -> AttestationResult:
-        """Judge the peer; may block. Raises to refuse."""
+    def appraise(self, needed: AppraisalNeeded, *, may_wait: bool = True) -> AttestationResult:
+        """Judge the peer; may block. Raises to refuse; FetchNeededError where it would wait for sources and may not."""
         ...
 
 
@@ -273,10 +279,22 @@ class Wire(asyncio.BufferedProtocol):
                 if remembered is not None:
                     self._accept(remembered)
                 else:
-                    judged = pace().run(self._side.judge, partial(self._side.appraise, event))
-                    self._hand_on(judged, self._accept)
+                    self._judge(event)
             elif isinstance(event, Accepted):
                 self._open(event)
+
+    def _judge(self, event: AppraisalNeeded) -> None:
+        """Have the peer judged with what is at hand; elsewhere, where Endorsements have to be fetched for it."""
+
+        def judged(future: asyncio.Future[AttestationResult]) -> None:
+            if not future.cancelled() and isinstance(future.exception(), FetchNeededError):
+                fetched = self._loop.run_in_executor(self._side.fetcher, self._side.appraise, event)
+                self._hand_on(fetched, self._accept)
+            else:
+                self._hand_on(future, self._accept)
+
+        at_hand = partial(self._side.appraise, event, may_wait=False)
+        pace().run(self._side.judge, at_hand).add_done_callback(judged)
 
     def _hand_on(self, asked: asyncio.Future[_T], answer: Callable[[_T], None]) -> None:
         """Hand the value of what was asked of a thread to `answer`; its exception refuses the peer."""

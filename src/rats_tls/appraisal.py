@@ -211,6 +211,7 @@ class Appraiser:
         now: datetime,
         expected_report_data: bytes | None = None,
         peer_endorsements: Iterable[Endorsement] = (),
+        floors: Floors = NO_FLOORS,
     ) -> AttestationResult:
         """Appraise Evidence outside a channel.
 
@@ -220,6 +221,7 @@ class Appraiser:
             expected_report_data: the 64 bytes that it must carry; None judges it with `binding: none`, which the
                 policy must list.
             peer_endorsements: Endorsements that came with it.
+            floors: what counts as rolled back.
 
         Raises:
             ConfigurationError: `expected_report_data` is not 64 bytes long.
@@ -234,7 +236,8 @@ class Appraiser:
             binding=Binding.NONE if expected_report_data is None else Binding.REPORT_DATA,
             expected_report_data=expected_report_data,
         )
-        return self._judge(subject, self._endorsements.with_items(peer_endorsements), now, None)
+        endorsements = self._endorsements.with_floors(floors).with_items(peer_endorsements)
+        return self._judge(subject, endorsements, now, None)
 
     # --- the judgement -------------------------------------------------------------------------------------------
     def _judge(

@@ -139,6 +139,7 @@ class Context:
         self._application_protocols = tuple(application_protocols)
         self._require_consistent(key_algorithm, max_evidence_age)
         self._opens_refused = opens_refused(policy, insecure_report_only=insecure_report_only)
+        service = endorsements if isinstance(endorsements, EndorsementService) else None
         self._appraiser = (
             make_appraiser(
                 policy,
@@ -146,14 +147,15 @@ class Context:
                 crypto=self._crypto,
                 trust_anchors=trust_anchors,
                 vendor_roots=vendor_roots,
-                endorsements=endorsements if isinstance(endorsements, Endorsements) else None,
+                endorsements=endorsements.local if isinstance(endorsements, EndorsementService) else endorsements,
                 limits=limits,
             )
             if policy is not None
             else None
         )
-        service = endorsements if isinstance(endorsements, EndorsementService) else None
-        self._lookups = Lookups(service, self._appraiser.anchors, self._crypto) if service and self._appraiser else None
+        self._lookups = (
+            Lookups(service, self._appraiser.anchors, self._crypto, clock) if service and self._appraiser else None
+        )
         self._credentials = CredentialSource(
             self._attester,
             self._crypto,
@@ -284,8 +286,13 @@ class Context:
 
     @property
     def judge(self) -> Executor:
-        """The threads in which an asyncio connection has its peer judged."""
+        """The threads in which an asyncio connection has its peer judged with what is at hand."""
         return self._workers.judge
+
+    @property
+    def fetcher(self) -> Executor:
+        """The threads in which it has its peer judged where Endorsements have to be fetched for it."""
+        return self._workers.fetcher
 
     def channel(self, *, server_side: bool = False, server_hostname: str | None = None) -> Channel:
         """Make the channel of a new connection in memory. Raises ConfigurationError: settings do not fit the role."""
@@ -324,17 +331,23 @@ class Context:
         now = self._clock()
         more: tuple[Endorsement, ...] = ()
         if self._lookups is not None:
-            self._lookups.require_clock(now)
+            if not self._lookups.trusts_clock(now):
+                return None
             more = self._lookups.remembered(needed.certificate)
         return self._ask(self._appraiser.recall_certificate, needed, now, more)
 
-    def appraise(self, needed: AppraisalNeeded) -> AttestationResult:
+    def appraise(self, needed: AppraisalNeeded, *, may_wait: bool = True) -> AttestationResult:
         """Judge the peer of a connection, and have the application confirm.
 
         The result may refuse the peer where `insecure_report_only` is set and the policy is report-only.
 
+        Args:
+            needed: what is to be judged.
+            may_wait: whether Endorsements that are not at hand may be fetched.
+
         Raises:
             RatsTlsError: to refuse it.
+            FetchNeededError: Endorsements would have to be fetched, and may not.
         """
         if self._appraiser is None:
             raise InternalError("an appraisal was asked for where no policy is")
@@ -344,8 +357,7 @@ class Context:
             if self._lookups is None:
                 result = appraise(())
             else:
-                self._lookups.require_clock(now)
-                result = self._lookups.judge(needed.certificate, appraise, now)
+                result = self._lookups.judge(needed.certificate, appraise, now, may_wait=may_wait)
         except AppraisalError as error:
             if not self._opens_refused:
                 raise

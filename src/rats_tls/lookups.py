@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.endorsements import Endorsement, MissingEndorsement
-from rats_tls.core.errors import AppraisalError, EndorsementMissingError, ExpiredError, TcbLevelError
-from rats_tls.core.floors import Floors
+from rats_tls.core.errors import AppraisalError, ClockError, EndorsementMissingError, ExpiredError, TcbLevelError
+from rats_tls.core.floors import NO_FLOORS, Floors
 from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.results import AttestationResult
+from rats_tls.core.verification import EndorsementUse
 from rats_tls.endorsements.forking import renew_in_children
+from rats_tls.endorsements.refresh import Clock
 from rats_tls.endorsements.service import EndorsementService, explained
 from rats_tls.verifiers.endorsements import VendorEndorsementsVerifier
 
@@ -32,12 +34,24 @@ class Lookups:
         service: looks up.
         anchors: the trust anchors in use.
         crypto: crypto wrapper that verifies what the service refreshes.
+        clock: gives the time, for what is due.
+        explicit_time: whether appraisals are as of a time that the user says: floors then neither count nor rise, and
+            nothing is kept.
     """
 
-    def __init__(self, service: EndorsementService, anchors: tuple[TrustAnchor, ...], crypto: CryptoWrapper) -> None:
+    def __init__(
+        self,
+        service: EndorsementService,
+        anchors: tuple[TrustAnchor, ...],
+        crypto: CryptoWrapper,
+        clock: Clock,
+        *,
+        explicit_time: bool = False,
+    ) -> None:
         self._service = service
-        service.verify_with(VendorEndorsementsVerifier(anchors, crypto), [anchor.fingerprint for anchor in anchors])
+        self._explicit_time = explicit_time
         self._anchors = frozenset(anchor.fingerprint for anchor in anchors)
+        service.verify_with(VendorEndorsementsVerifier(anchors, crypto), self._anchors, clock)
         self._remembered: OrderedDict[bytes, tuple[Endorsement, ...]] = OrderedDict()
         self._generation = service.generation
         self._lock = threading.Lock()
@@ -55,24 +69,28 @@ class Lookups:
                 self._remembered.clear()
             return self._remembered.get(hashlib.sha256(certificate).digest(), ())
 
-    def judge(self, certificate: bytes, judge: Judge, now: datetime) -> AttestationResult:
+    def judge(self, certificate: bytes, judge: Judge, now: datetime, *, may_wait: bool = True) -> AttestationResult:
         """Judge with what is remembered, and again with what is found missing.
 
         Args:
             certificate: what is judged.
             judge: judges with more Endorsements.
             now: time of the appraisal.
+            may_wait: whether sources may be asked.
 
         Raises:
-            RatsTlsError: as `judge`; what is missing still, with what the sources said.
+            RatsTlsError: as `judge`; what is missing still, with what the sources said; the clock is behind.
+            FetchNeededError: sources would have to be asked, and may not.
         """
+        if not self._explicit_time:
+            self._service.require_clock(now)
         more = self.remembered(certificate)
         looked_up: list[tuple[MissingEndorsement, Endorsement]] = []
         for _ in range(_ROUNDS):
             try:
                 result = judge(more)
             except EndorsementMissingError as error:
-                found = self._service.find(error.missing, anchors=self._anchors, now=now, tried=more)
+                found = self._service.find(error.missing, anchors=self._anchors, now=now, tried=more, may_wait=may_wait)
                 added = tuple(item for _, item in found.items if item not in more)
                 if not added:
                     raise explained(error, found.why) from error
@@ -85,12 +103,11 @@ class Lookups:
             except (AppraisalError, TcbLevelError) as error:
                 # The platform is genuine and its Endorsements are authentic: they are not fetched again for the next
                 # one that the policy refuses.
-                if error.anchor is not None:
-                    self._service.keep(looked_up, error.endorsements, error.anchor)
+                self._keep(looked_up, error.endorsements, error.anchor, now)
                 raise
             else:
                 if looked_up and result.anchor is not None:
-                    self._service.keep(looked_up, result.endorsements, result.anchor)
+                    self._keep(looked_up, result.endorsements, result.anchor, now)
                     self._remember(certificate, more)
                 return result
         return judge(more)
@@ -98,11 +115,25 @@ class Lookups:
     @property
     def floors(self) -> Floors:
         """What counts as rolled back."""
-        return self._service.floors
+        return NO_FLOORS if self._explicit_time else self._service.floors
 
-    def require_clock(self, now: datetime) -> None:
-        """Require that the clock is not behind what vendors have signed. Raises ClockError."""
-        self._service.require_clock(now)
+    def trusts_clock(self, now: datetime) -> bool:
+        """Whether `now` is not behind what vendors have signed; if it is, `judge` says so."""
+        try:
+            self._service.require_clock(now)
+        except ClockError:
+            return False
+        return True
+
+    def _keep(
+        self,
+        looked_up: list[tuple[MissingEndorsement, Endorsement]],
+        uses: Iterable[EndorsementUse],
+        anchor: TrustAnchor | None,
+        now: datetime,
+    ) -> None:
+        if anchor is not None and not self._explicit_time:
+            self._service.keep(looked_up, uses, anchor, now=now)
 
     def _remember(self, certificate: bytes, more: tuple[Endorsement, ...]) -> None:
         with self._lock:

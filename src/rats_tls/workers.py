@@ -1,4 +1,7 @@
-"""The threads in which asyncio connections have Evidence collected and peers judged. Started when first needed."""
+"""The threads in which asyncio connections have Evidence collected, peers judged, and Endorsements fetched for them.
+
+Started when first needed.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,21 @@ import os
 from concurrent.futures import Executor, ThreadPoolExecutor
 
 _JUDGES = 2
+_FETCHERS = 32
+"""More than the requests that Evidence which nobody has authenticated can have under way at once: a service that stalls
+on those of an attacker keeps nobody else waiting."""
 
 
 class Workers:
     """One thread that collects, since a TEE's device serves one caller at a time, and a few that judge.
 
-    A device that hangs keeps no peer from being judged. A forked child starts threads of its own. Callers that come
-    first at the same time may each start some; those of the last are kept.
+    A device that hangs keeps no peer from being judged, nor does a service that is asked for Endorsements. A forked
+    child starts threads of its own. Callers that come first at the same time may each start some; those of the last are
+    kept.
     """
 
     def __init__(self) -> None:
-        self._made: tuple[int, Executor, Executor] | None = None
+        self._made: tuple[int, Executor, Executor, Executor] | None = None
 
     @property
     def collector(self) -> Executor:
@@ -25,12 +32,20 @@ class Workers:
 
     @property
     def judge(self) -> Executor:
-        """Where peers are judged."""
+        """Where peers are judged with what is at hand."""
         return self._executors()[1]
 
-    def _executors(self) -> tuple[Executor, Executor]:
+    @property
+    def fetcher(self) -> Executor:
+        """Where peers are judged for whom Endorsements have to be fetched."""
+        return self._executors()[2]
+
+    def _executors(self) -> tuple[Executor, Executor, Executor]:
         process, made = os.getpid(), self._made
         if made is None or made[0] != process:
-            collector = ThreadPoolExecutor(1, thread_name_prefix="rats-tls-collect")
-            made = self._made = (process, collector, ThreadPoolExecutor(_JUDGES, thread_name_prefix="rats-tls-judge"))
-        return made[1], made[2]
+            collector, judge, fetcher = (
+                ThreadPoolExecutor(count, thread_name_prefix=f"rats-tls-{name}")
+                for name, count in (("collect", 1), ("judge", _JUDGES), ("fetch", _FETCHERS))
+            )
+            made = self._made = (process, collector, judge, fetcher)
+        return made[1:]

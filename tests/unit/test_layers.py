@@ -110,7 +110,7 @@ LAYERS = (
         modules=("cli", "__main__"),
         imports=(
             *PUBLIC,
-            *("registry", "simulation", "inspection", "explanation"),
+            *("registry", "simulation", "inspection", "explanation", "endorsements", "lookups"),
         ),
         libraries=("click", "rich"),
     ),

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from rats_tls.cli.groups import examples
+from rats_tls.cli.lookups import lookup_options
 from rats_tls.cli.options import connection_options, judging_options
 from rats_tls.cli.sides import Reporter, SideOptions, address_text, make_context
 from rats_tls.connection import Connection
@@ -30,6 +31,7 @@ _TIMEOUT_SECONDS = 30.0
 )
 @connection_options
 @judging_options
+@lookup_options
 @click.option("--message", metavar="TEXT", help="Send TEXT; standard input is sent without it.")
 def client(ip: str, port: int, as_json: bool, message: str | None, **options: Any) -> None:  # noqa: ANN401  # click's
     """Connect to an attested server, judge it, send a message and print the answer.
@@ -38,7 +40,7 @@ def client(ip: str, port: int, as_json: bool, message: str | None, **options: An
     """
     if options["policy_file"] is None:
         raise click.UsageError("give --policy FILE: a client judges its server, or does not talk to it")
-    context = make_context(SideOptions(**options), default_attester=None)
+    context = make_context(SideOptions.taken_from(options), default_attester=None)
     reporter = Reporter(as_json=as_json)
     title = f"server {address_text((ip, port))}"
     try:

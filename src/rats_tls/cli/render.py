@@ -11,7 +11,7 @@ from rats_tls.cli.screen import Cell, Part, Screen, Styled
 from rats_tls.core.anchors import AnchorKind
 from rats_tls.core.checks import Check, Verdict
 from rats_tls.core.claims import IntelTcb, NullClaims, SgxClaims, SnpClaims, SnpTcb, TdxClaims, TeeClaims
-from rats_tls.core.errors import AppraisalError, RatsTlsError
+from rats_tls.core.errors import AppraisalError, EndorsementMissingError, RatsTlsError
 from rats_tls.core.evidence import NAMES_BY_TEE
 from rats_tls.core.results import ACCEPTED, AttestationResult
 from rats_tls.inspection.tree import Node
@@ -62,6 +62,10 @@ def show_refusal(screen: Screen, error: RatsTlsError, *, title: str, checks: boo
         screen.columns(rows)
     else:
         screen.columns([("reason", error.message)])
+    if isinstance(error, EndorsementMissingError):
+        screen.columns(
+            [("help", "give Endorsements by --endorsements-file or --store, or have them fetched by --fetch")]
+        )
     if checks:
         show_checks(screen, error.checks)
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from rats_tls.cli.groups import examples
+from rats_tls.cli.lookups import lookup_options
 from rats_tls.cli.options import connection_options, judging_options
 from rats_tls.cli.sides import Reporter, SideOptions, address_text, make_context
 from rats_tls.connection import Connection
@@ -30,6 +31,7 @@ _PAUSE_SECONDS = 0.1
 )
 @connection_options
 @judging_options
+@lookup_options
 @click.option("--count", type=click.IntRange(1), metavar="N", help="Stop after N connections, good or bad.")
 def server(ip: str, port: int, as_json: bool, count: int | None, **options: Any) -> None:  # noqa: ANN401  # click's
     """Serve attested connections and echo what each client sends.
@@ -37,7 +39,7 @@ def server(ip: str, port: int, as_json: bool, count: int | None, **options: Any)
     With --policy, clients are judged too (mutual attestation); without, they are not asked for Evidence. A bad client
     never ends the server; Ctrl-C (exit code 130) and SIGTERM (143) do.
     """
-    context = make_context(SideOptions(**options), default_attester="auto")
+    context = make_context(SideOptions.taken_from(options), default_attester="auto")
     reporter = Reporter(as_json=as_json)
     with context.listen((ip, port)) as listener:
         text = address_text(listener.address)

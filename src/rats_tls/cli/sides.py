@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
+from rats_tls.cli.lookups import LookupOptions
 from rats_tls.cli.options import parse_claims
 from rats_tls.cli.render import show_failure, show_refusal, show_result
 from rats_tls.cli.screen import Screen, Styled, print_error
@@ -40,6 +42,7 @@ class SideOptions:
     policy_file: Path | None
     trust_anchors: tuple[Path, ...]
     endorsements_files: tuple[Path, ...]
+    lookup: LookupOptions
     attester: str | None
     verifier: str | None
     tls: str
@@ -49,6 +52,11 @@ class SideOptions:
     endorsements: bool
     simulation: Path | None
     states: tuple[str, ...]
+
+    @classmethod
+    def taken_from(cls, parameters: dict[str, Any]) -> SideOptions:
+        """Make them of a command's parameters."""
+        return cls(lookup=LookupOptions.taken_from(parameters), **parameters)
 
 
 def make_context(options: SideOptions, *, default_attester: str | None) -> Context:
@@ -78,7 +86,7 @@ def make_context(options: SideOptions, *, default_attester: str | None) -> Conte
         tls=options.tls,
         crypto=options.crypto,
         trust_anchors=load_trust_anchors(*options.trust_anchors),
-        endorsements=load_endorsements(*options.endorsements_files),
+        endorsements=options.lookup.endorsements(load_endorsements(*options.endorsements_files)),
         provide_endorsements=options.endorsements,
         custom_claims=parse_claims(options.claims),
     )

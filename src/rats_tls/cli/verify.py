@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,14 +14,18 @@ from rats_tls.appraisal import Appraiser
 from rats_tls.appraisers import make_appraiser
 from rats_tls.cli.explanation import show_explanation
 from rats_tls.cli.groups import examples
+from rats_tls.cli.lookups import LookupOptions, lookup_options
 from rats_tls.cli.options import explaining_options, judging_options, parse_time
 from rats_tls.cli.render import show_claims, show_refusal, show_result
 from rats_tls.cli.screen import Screen
 from rats_tls.core.binding import REPORT_DATA_SIZE
 from rats_tls.core.documents import refusal_document, result_document, to_json
+from rats_tls.core.endorsements import Endorsement
 from rats_tls.core.errors import AppraisalError, ConfigurationError, RatsTlsError
 from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE
+from rats_tls.core.floors import NO_FLOORS
 from rats_tls.core.results import AttestationResult
+from rats_tls.endorsements.service import EndorsementService
 from rats_tls.explanation import (
     Explanation,
     SigningKey,
@@ -40,7 +46,9 @@ from rats_tls.files import (
     read_file,
     write_file,
 )
+from rats_tls.lookups import Lookups
 from rats_tls.policy import Policy
+from rats_tls.registry import crypto_wrapper
 
 
 @click.command(
@@ -53,6 +61,7 @@ from rats_tls.policy import Policy
 )
 @click.argument("evidence_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
 @judging_options
+@lookup_options
 @click.option("--report-data", metavar="HEX", help="The 64 bytes that bare Evidence must carry.")
 @click.option("--at", "at_time", metavar="TIME", help="Judge as of this time (RFC 3339) instead of now.")
 @explaining_options
@@ -69,10 +78,12 @@ def verify(
     claims: bool,
     html_file: Path | None,
     ear_key: Path | None,
+    **parameters: Any,  # noqa: ANN401  # click's
 ) -> None:
     """Judge the Evidence in FILE: a quote, a report, or a certificate that carries one.
 
-    Nothing is fetched: give Endorsements by --endorsements-file. A certificate from a file proves no possession of
+    Give Endorsements by --endorsements-file, --store or --fetch. With --at, what was seen before of Endorsements does
+    not count, and nothing is kept in the store. A certificate from a file proves no possession of
     its key, and bare Evidence without --report-data is bound to nothing: the policy must then list binding "none".
     """
     if policy_file is None:
@@ -93,15 +104,24 @@ def verify(
         html_file=html_file,
         key=SigningKey.from_pem(read_file(ear_key), where=str(ear_key)) if ear_key is not None else None,
     )
+    crypto = crypto_wrapper("openssl")
+    looking_up = LookupOptions.taken_from(parameters)
+    endorsements = looking_up.endorsements(load_endorsements(*endorsements_files), refresh=False)
+    service = endorsements if isinstance(endorsements, EndorsementService) else None
     appraiser = make_appraiser(
         policy,
         trust_anchors=load_trust_anchors(*trust_anchors, now=now),
-        endorsements=load_endorsements(*endorsements_files),
+        crypto=crypto,
+        endorsements=endorsements.local if isinstance(endorsements, EndorsementService) else endorsements,
+    )
+    lookups = (
+        Lookups(service, appraiser.anchors, crypto, lambda: now, explicit_time=at_time is not None) if service else None
     )
     presented: Presented | None = None
     try:
         presented = load_evidence(evidence_file)
-        result = _appraise(appraiser, presented, expected, now=now)
+        with Screen(stderr=True).status("looking up Endorsements") if lookups else nullcontext():
+            result = _appraise(appraiser, lookups, presented, expected, now=now)
     except ConfigurationError:
         raise
     except RatsTlsError as error:
@@ -154,6 +174,8 @@ class _Report:
             screen.document({**refusal_document(error), **({"claims": to_json(known)} if known is not None else {})})
         else:
             show_refusal(screen, error, title=self.title, checks=self.checks and not self.explain)
+            if _is_unbound(error) and presented is not None and presented.evidence is not None:
+                screen.columns([("help", "bare Evidence is bound by --report-data HEX, the bytes that it must carry")])
             if self.explain:
                 show_explanation(screen, explanation)
             if known is not None:
@@ -164,6 +186,10 @@ class _Report:
             write_file(self.html_file, html_page(explanation).encode())
 
 
+def _is_unbound(error: RatsTlsError) -> bool:
+    return isinstance(error, AppraisalError) and any(mismatch.field == "bindings" for mismatch in error.mismatches)
+
+
 def _standing(error: RatsTlsError) -> str:
     """Say what the decoded claims of refused Evidence are worth: only the policy is judged of authentic ones."""
     if isinstance(error, AppraisalError) and error.authenticated:
@@ -172,13 +198,25 @@ def _standing(error: RatsTlsError) -> str:
 
 
 def _appraise(
-    appraiser: Appraiser, presented: Presented, expected: bytes | None, *, now: datetime
+    appraiser: Appraiser, lookups: Lookups | None, presented: Presented, expected: bytes | None, *, now: datetime
 ) -> AttestationResult:
-    if presented.evidence is not None:
-        return appraiser.appraise_evidence(presented.evidence, now=now, expected_report_data=expected)
-    if expected is not None or presented.certificate is None:
-        raise click.UsageError("--report-data is for bare Evidence; a certificate says itself what it is bound to")
-    return appraiser.appraise_certificate(presented.certificate, now=now, possession_proved=False)
+    evidence, certificate = presented.evidence, presented.certificate
+    floors = lookups.floors if lookups is not None else NO_FLOORS
+
+    def judge(more: tuple[Endorsement, ...]) -> AttestationResult:
+        if evidence is not None:
+            return appraiser.appraise_evidence(
+                evidence, now=now, expected_report_data=expected, peer_endorsements=more, floors=floors
+            )
+        if expected is not None or certificate is None:
+            raise click.UsageError("--report-data is for bare Evidence; a certificate says itself what it is bound to")
+        return appraiser.appraise_certificate(
+            certificate, now=now, possession_proved=False, peer_endorsements=more, floors=floors
+        )
+
+    if lookups is None:
+        return judge(())
+    return lookups.judge(certificate or (evidence.data if evidence is not None else b""), judge, now)
 
 
 def _report_data(text: str | None) -> bytes | None:

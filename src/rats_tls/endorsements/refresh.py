@@ -22,6 +22,9 @@ from rats_tls.endorsements.store import StoredEndorsement
 
 _log = logging.getLogger(__name__)
 
+Clock = Callable[[], datetime]
+"""Gives the time, aware."""
+
 LONGEST_AGE = timedelta(hours=24)
 """After which an item is asked for again, however long it is valid: vendors correct and revoke before their dates."""
 WARNED_BEFORE = 0.25
@@ -74,7 +77,6 @@ class Refresher:
     Args:
         shelf: where items are, and are kept.
         fetcher: asks the sources; not within the budget for unauthenticated Evidence.
-        clock: gives the time, aware.
         chance: gives numbers from 0 to 1.
     """
 
@@ -83,12 +85,11 @@ class Refresher:
         shelf: Shelf,
         fetcher: Fetcher,
         *,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._shelf = shelf
         self._fetcher = fetcher
-        self._clock = clock
+        self._clock: Clock = lambda: datetime.now(UTC)
         self._chance = chance
         self._plans: dict[tuple[bytes, str, str], _Plan] = {}
         self._verifiers: dict[frozenset[bytes], EndorsementsVerifier] = {}
@@ -106,10 +107,11 @@ class Refresher:
         if ended:
             self._ended.set()
 
-    def verify_with(self, verifier: EndorsementsVerifier, anchors: Collection[bytes]) -> None:
-        """Refresh what is under `anchors` (fingerprints), verifying it with `verifier`."""
+    def verify_with(self, verifier: EndorsementsVerifier, anchors: Collection[bytes], clock: Clock) -> None:
+        """Refresh what is under `anchors` (fingerprints), verifying it with `verifier`, by the time of `clock`."""
         with self._lock:
             self._verifiers[frozenset(anchors)] = verifier
+            self._clock = clock
 
     def begin(self) -> None:
         """Begin the thread unless it runs."""

@@ -8,18 +8,18 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.checks import time_text
-from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
+from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, MissingEndorsement
 from rats_tls.core.errors import ClockError, ConfigurationError, EndorsementMissingError
 from rats_tls.core.floors import Floors
 from rats_tls.core.limits import DEFAULT_LIMITS
 from rats_tls.core.verification import EndorsementsVerifier, EndorsementUse
 from rats_tls.endorsements.fetcher import Fetcher
 from rats_tls.endorsements.forking import renew_in_children
-from rats_tls.endorsements.refresh import Freshness, Refresher
+from rats_tls.endorsements.refresh import Clock, Freshness, Refresher
 from rats_tls.endorsements.shelf import Shelf
 from rats_tls.endorsements.source import EndorsementSource
 from rats_tls.endorsements.store import EndorsementStore
@@ -31,6 +31,10 @@ _MOST_RECENT = 256
 _RECENT_SECONDS = 60.0
 """How long an answer that no verdict has rested on yet is given again before its source is asked again."""
 _CLOCK_TOLERANCE = timedelta(seconds=DEFAULT_LIMITS.clock_skew_seconds)
+
+
+class FetchNeededError(Exception):
+    """Sources have to be asked, where the caller cannot wait for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class EndorsementService:
     Args:
         sources: asked in order for what neither memory nor store has; all of one update channel.
         store: kept on disk; None keeps what was proved in memory only.
+        local: Endorsements that take part in every appraisal, before anything is looked up.
         fetcher: in place of one made of `sources`, with budgets of its own.
         channel: update channel of Intel's documents in the store, where no source says it.
         refresh: whether what vendors issue anew is fetched in the background before its end.
@@ -65,11 +70,13 @@ class EndorsementService:
         sources: Sequence[EndorsementSource] = (),
         *,
         store: EndorsementStore | None = None,
+        local: Endorsements | None = None,
         fetcher: Fetcher | None = None,
         channel: str | None = None,
         refresh: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.local = local or Endorsements()
         self._fetcher = fetcher if fetcher is not None else Fetcher(sources)
         self._shelf = Shelf(store, channel=_channel(self._fetcher.sources, channel), clock=clock)
         self._refresher = Refresher(self._shelf, self._fetcher)
@@ -84,9 +91,9 @@ class EndorsementService:
         """Take a new lock: the parent's may be held for ever."""
         self._lock = threading.Lock()
 
-    def verify_with(self, verifier: EndorsementsVerifier, anchors: Collection[bytes]) -> None:
-        """Keep fresh what is under `anchors` (fingerprints), verifying what comes with `verifier`."""
-        self._refresher.verify_with(verifier, anchors)
+    def verify_with(self, verifier: EndorsementsVerifier, anchors: Collection[bytes], clock: Clock) -> None:
+        """Keep fresh what is under `anchors` (fingerprints), verifying what comes with `verifier`, by `clock`."""
+        self._refresher.verify_with(verifier, anchors, clock)
 
     # --- what is at hand -----------------------------------------------------------------------------------------
     def find(
@@ -96,6 +103,7 @@ class EndorsementService:
         anchors: Collection[bytes],
         now: datetime,
         tried: Collection[Endorsement] = (),
+        may_wait: bool = True,
     ) -> Found:
         """Look up what an appraisal misses.
 
@@ -106,13 +114,19 @@ class EndorsementService:
             anchors: fingerprints of the trust anchors in use.
             now: time of the appraisal.
             tried: what the appraisal has had already, and misses the item all the same: it does not do.
+            may_wait: whether sources may be asked.
+
+        Raises:
+            FetchNeededError: they would have to be asked, and may not.
         """
         wanted = tuple(dict.fromkeys(missing))
         here = {item: self._shelf.find(item, anchors, now, tried) for item in wanted}
         items = [(item, stored.endorsement) for item in wanted for stored in here[item] if now < stored.expires]
         unknown = [item for item in wanted if not any(now < stored.expires for stored in here[item])]
         why = ""
-        if unknown:
+        if unknown and self._fetcher.sources:
+            if not may_wait:
+                raise FetchNeededError
             authenticated = not any(item.kind in _UNPROVED for item in wanted)
             fetched, unknown, why = self._fetch(unknown, authenticated=authenticated)
             items += fetched
@@ -124,8 +138,6 @@ class EndorsementService:
         self, unknown: Sequence[MissingEndorsement], *, authenticated: bool
     ) -> tuple[list[tuple[MissingEndorsement, Endorsement]], list[MissingEndorsement], str]:
         """Give what sources give, or gave a short while ago; what they do not; and why."""
-        if not self._fetcher.sources:
-            return [], list(unknown), ""
         recent = {item: answer for item in unknown if (answer := self._given_recently(item))}
         items = [(item, found) for item, answer in recent.items() for found in answer]
         outcome = self._fetcher.fetch([item for item in unknown if item not in recent], authenticated=authenticated)
@@ -153,6 +165,8 @@ class EndorsementService:
         looked_up: Iterable[tuple[MissingEndorsement, Endorsement]],
         uses: Iterable[EndorsementUse],
         anchor: TrustAnchor,
+        *,
+        now: datetime,
     ) -> None:
         """Keep those of the items that a verdict rests on, under the anchor that it reached.
 
@@ -160,6 +174,7 @@ class EndorsementService:
             looked_up: what `find` gave.
             uses: the Endorsements that the verdict rests on.
             anchor: the anchor of the verdict.
+            now: time of the appraisal.
         """
         by_digest = {use.sha256: use for use in uses}
         proved = [
@@ -170,7 +185,7 @@ class EndorsementService:
         with self._lock:
             for item, _, _ in proved:
                 self._recent.pop(item, None)
-        self._shelf.keep(proved, anchor, datetime.now(UTC))
+        self._shelf.keep(proved, anchor, now)
 
     # --- floors and clock ----------------------------------------------------------------------------------------
     @property

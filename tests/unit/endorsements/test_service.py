@@ -80,7 +80,7 @@ def test_what_was_kept_is_given_without_asking() -> None:
     service = EndorsementService((source,))
     found = service.find([CRL], anchors=ANCHORS, now=START)
     assert given(found) == [b"\1"]
-    service.keep(found.items, [use(crl(1), 0)], ANCHOR)
+    service.keep(found.items, [use(crl(1), 0)], ANCHOR, now=START)
     assert given(service.find([CRL], anchors=ANCHORS, now=START)) == [b"\1"]
     assert source.asked == 1
 
@@ -89,7 +89,7 @@ def test_what_no_verdict_rested_on_is_not_kept(tmp_path: Path) -> None:
     source = Source(lambda: crl(1))
     time = Ticks()
     service = EndorsementService((source,), store=EndorsementStore(tmp_path), clock=time)
-    service.keep(service.find([CRL], anchors=ANCHORS, now=START).items, [use(crl(2), 0)], ANCHOR)
+    service.keep(service.find([CRL], anchors=ANCHORS, now=START).items, [use(crl(2), 0)], ANCHOR, now=START)
     assert EndorsementStore(tmp_path).entries() == ()
     # A source is not asked on behalf of everyone for what it has just given and does not do.
     time.seconds += 59
@@ -102,7 +102,7 @@ def test_what_no_verdict_rested_on_is_not_kept(tmp_path: Path) -> None:
 
 def test_what_was_kept_under_another_anchor_is_not_given() -> None:
     service = EndorsementService()
-    service.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR)
+    service.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR, now=START)
     assert service.find([CRL], anchors=(bytes(32),), now=START).items == ()
 
 
@@ -110,7 +110,7 @@ def test_what_does_not_do_is_looked_for_at_the_sources() -> None:
     """An item that is at hand and misses its purpose must not stand in the way of a better one."""
     source = Source(lambda: crl(2))
     service = EndorsementService((source,))
-    service.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR)
+    service.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR, now=START)
     assert given(service.find([CRL], anchors=ANCHORS, now=START)) == [b"\1"]
     assert given(service.find([CRL], anchors=ANCHORS, now=START, tried=(crl(1),))) == [b"\2"]
     assert source.asked == 1
@@ -119,7 +119,7 @@ def test_what_does_not_do_is_looked_for_at_the_sources() -> None:
 def test_what_has_expired_is_given_only_where_no_source_has_another() -> None:
     source = Source(down)
     service = EndorsementService((source,))
-    service.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR)
+    service.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR, now=START)
     late = START + timedelta(days=31)
     found = service.find([CRL], anchors=ANCHORS, now=late)
     assert given(found) == [b"\1"]
@@ -130,8 +130,8 @@ def test_what_has_expired_is_given_only_where_no_source_has_another() -> None:
 
 def test_what_another_process_kept_takes_the_place_of_what_has_expired_here(tmp_path: Path) -> None:
     here = EndorsementService(store=EndorsementStore(tmp_path))
-    here.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR)
-    EndorsementService(store=EndorsementStore(tmp_path)).keep([(CRL, crl(2))], [use(crl(2), 20)], ANCHOR)
+    here.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR, now=START)
+    EndorsementService(store=EndorsementStore(tmp_path)).keep([(CRL, crl(2))], [use(crl(2), 20)], ANCHOR, now=START)
     assert given(here.find([CRL], anchors=ANCHORS, now=START + timedelta(days=10))) == [b"\1"]
     assert given(here.find([CRL], anchors=ANCHORS, now=START + timedelta(days=35))) == [b"\2"]
 
@@ -141,6 +141,6 @@ def test_a_store_that_fails_later_is_a_warning(tmp_path: Path, caplog) -> None:
     service = EndorsementService((Source(lambda: crl(1)),), store=store)
     store._local.database.close()
     assert given(service.find([CRL], anchors=ANCHORS, now=START)) == [b"\1"]
-    service.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR)
+    service.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR, now=START)
     assert "endorsements not read" in caplog.text
     assert "endorsements not kept" in caplog.text
