@@ -87,7 +87,7 @@ def missing_error(
     It is `policy` when the claims, not authenticated yet, already contradict the policy: nothing needs to be fetched.
     """
     missing = tuple(p.missing for p in problems if p.missing is not None)
-    listed = "; ".join(str(item) for item in missing)
+    listed = "; ".join(f"{p.missing} ({p.why})" if p.why else str(p.missing) for p in problems if p.missing is not None)
     not_done = tuple(check.id for check in verification.checks if check.verdict is Verdict.NOT_CHECKED)
     # What is missing is listed as missing, not as a mismatch besides; what has expired can be fetched with it.
     known = with_all_endorsements(facts)

@@ -7,9 +7,8 @@ import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
-from typing import TypeVar
 
 from rats_tls import registry
 from rats_tls.addresses import addressing, connected, listening
@@ -20,36 +19,29 @@ from rats_tls.context_checks import require_kinds
 from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.binding import Binding
-from rats_tls.core.endorsements import Endorsement, Endorsements
+from rats_tls.core.endorsements import Endorsements
 from rats_tls.core.errors import (
-    AppraisalError,
     ConfigurationError,
     InternalError,
     RatsTlsError,
 )
 from rats_tls.core.evidence import TeeType
-from rats_tls.core.floors import NO_FLOORS
 from rats_tls.core.interfaces import Attester, CryptoWrapper, Verifier
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
-from rats_tls.core.results import AttestationResult, ConnectionFacts
+from rats_tls.core.results import AttestationResult
 from rats_tls.core.tls import Role, TlsWrapper
 from rats_tls.credentials import CredentialSource
 from rats_tls.endorsements.service import EndorsementService
+from rats_tls.judging import PeerJudge, system_time
 from rats_tls.listener import Listener
 from rats_tls.lookups import Lookups
 from rats_tls.policy import Policy
-from rats_tls.verdicts import Confirm, open_refused, opens_refused, require_confirmed
+from rats_tls.verdicts import Confirm, opens_refused
 from rats_tls.workers import Workers
 
 DEFAULT_MAX_EVIDENCE_AGE = 3600.0
 
 _log = logging.getLogger(__name__)
-
-_T = TypeVar("_T")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Context:
@@ -115,14 +107,13 @@ class Context:
         allow_tls12: bool = False,
         insecure_report_only: bool = False,
         limits: Limits = DEFAULT_LIMITS,
-        clock: Callable[[], datetime] = _now,
+        clock: Callable[[], datetime] = system_time,
     ) -> None:
         self._policy = policy
         self._attester = registry.attester(attester) if isinstance(attester, str) else attester
         self._mutual = mutual
         self._tls = registry.tls_wrapper(tls) if isinstance(tls, str) else tls
         self._crypto = registry.crypto_wrapper(crypto) if isinstance(crypto, str) else crypto
-        self._confirm = confirm
         self._provide_endorsements = provide_endorsements
         self._serves_without_preamble = serves_without_preamble
         self._allow_tls12 = allow_tls12
@@ -137,11 +128,12 @@ class Context:
             custom_claims=custom_claims,
         )
         self._application_protocols = tuple(application_protocols)
-        self._require_consistent(key_algorithm, max_evidence_age)
+        self._require_consistent(key_algorithm, max_evidence_age, confirms=confirm is not None)
         self._opens_refused = opens_refused(policy, insecure_report_only=insecure_report_only)
-        service = endorsements if isinstance(endorsements, EndorsementService) else None
-        self._appraiser = (
-            make_appraiser(
+        self._judge: PeerJudge | None = None
+        if policy is not None:
+            service = endorsements if isinstance(endorsements, EndorsementService) else None
+            appraiser = make_appraiser(
                 policy,
                 verifiers=verifiers,
                 crypto=self._crypto,
@@ -150,12 +142,14 @@ class Context:
                 endorsements=endorsements.local if isinstance(endorsements, EndorsementService) else endorsements,
                 limits=limits,
             )
-            if policy is not None
-            else None
-        )
-        self._lookups = (
-            Lookups(service, self._appraiser.anchors, self._crypto, clock) if service and self._appraiser else None
-        )
+            self._judge = PeerJudge(
+                appraiser=appraiser,
+                lookups=Lookups(service, appraiser.anchors, self._crypto, clock) if service is not None else None,
+                confirm=confirm,
+                opens_refused=self._opens_refused,
+                tls_wrapper=f"{self._tls.name} ({self._tls.version})",
+                clock=clock,
+            )
         self._credentials = CredentialSource(
             self._attester,
             self._crypto,
@@ -166,14 +160,13 @@ class Context:
             clock=clock,
             limits=limits,
         )
-        self._tls_text = f"{self._tls.name} ({self._tls.version})"
         self._workers = Workers()
         self._renewing = threading.Event()
         self._settings: dict[Role, ChannelSettings] = {}
         self._hostnames: frozenset[str | None] = frozenset({None})
 
-    def _require_consistent(self, key_algorithm: KeyAlgorithm, max_evidence_age: float) -> None:
-        if self._confirm is not None and self._policy is None:
+    def _require_consistent(self, key_algorithm: KeyAlgorithm, max_evidence_age: float, *, confirms: bool) -> None:
+        if confirms and self._policy is None:
             raise ConfigurationError("confirm: nobody is judged without a policy, so nobody could be refused")
         if self._mutual is True and self._policy is None:
             raise ConfigurationError("mutual: the peer attests, so a policy is required to judge it")
@@ -322,62 +315,19 @@ class Context:
         return self._credentials.current()
 
     def recall(self, needed: AppraisalNeeded) -> AttestationResult | None:
-        """Give the result of an appraisal of the same certificate that still holds, or None.
-
-        None too where `confirm` has a say: that may take its time, and is asked by `appraise`.
-        """
-        if self._appraiser is None or self._confirm is not None:
-            return None
-        now = self._clock()
-        more: tuple[Endorsement, ...] = ()
-        if self._lookups is not None:
-            if not self._lookups.trusts_clock(now):
-                return None
-            more = self._lookups.remembered(needed.certificate)
-        return self._ask(self._appraiser.recall_certificate, needed, now, more)
+        """Give the result of an appraisal of the same certificate that still holds, or None; does not block."""
+        return self._judge.recall(needed) if self._judge is not None else None
 
     def appraise(self, needed: AppraisalNeeded, *, may_wait: bool = True) -> AttestationResult:
-        """Judge the peer of a connection, and have the application confirm.
-
-        The result may refuse the peer where `insecure_report_only` is set and the policy is report-only.
-
-        Args:
-            needed: what is to be judged.
-            may_wait: whether Endorsements that are not at hand may be fetched.
+        """Judge the peer of a connection (`PeerJudge.appraise`).
 
         Raises:
             RatsTlsError: to refuse it.
-            FetchNeededError: Endorsements would have to be fetched, and may not.
+            FetchNeededError: Endorsements would have to be fetched, and `may_wait` is not set.
         """
-        if self._appraiser is None:
+        if self._judge is None:
             raise InternalError("an appraisal was asked for where no policy is")
-        now = self._clock()
-        appraise = partial(self._ask, self._appraiser.appraise_certificate, needed, now)
-        try:
-            if self._lookups is None:
-                result = appraise(())
-            else:
-                result = self._lookups.judge(needed.certificate, appraise, now, may_wait=may_wait)
-        except AppraisalError as error:
-            if not self._opens_refused:
-                raise
-            result = open_refused(error)
-        if self._confirm is not None:
-            require_confirmed(self._confirm, result, needed)
-        return result
-
-    def _ask(
-        self, judgement: Callable[..., _T], needed: AppraisalNeeded, now: datetime, more: tuple[Endorsement, ...]
-    ) -> _T:
-        return judgement(
-            needed.certificate,
-            now=now,
-            possession_proved=needed.binding is not Binding.NONE,
-            preamble=needed.preamble,
-            peer_endorsements=(*needed.endorsements, *more),
-            floors=self._lookups.floors if self._lookups is not None else NO_FLOORS,
-            connection=ConnectionFacts(tls=needed.facts, tls_wrapper=self._tls_text),
-        )
+        return self._judge.appraise(needed, may_wait=may_wait)
 
     def _settings_for(self, role: Role) -> ChannelSettings:
         settings = self._settings.get(role)

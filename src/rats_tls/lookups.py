@@ -9,19 +9,20 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from rats_tls.core.anchors import TrustAnchor
-from rats_tls.core.endorsements import Endorsement, MissingEndorsement
-from rats_tls.core.errors import AppraisalError, ClockError, EndorsementMissingError, ExpiredError, TcbLevelError
+from rats_tls.core.endorsements import Endorsement, Origin
+from rats_tls.core.errors import AppraisalError, EndorsementMissingError, ExpiredError, TcbLevelError
 from rats_tls.core.floors import NO_FLOORS, Floors
 from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.results import AttestationResult
 from rats_tls.core.verification import EndorsementUse
 from rats_tls.endorsements.forking import renew_in_children
 from rats_tls.endorsements.refresh import Clock
-from rats_tls.endorsements.service import EndorsementService, explained
+from rats_tls.endorsements.service import EndorsementService, Pair, explained
 from rats_tls.verifiers.endorsements import VendorEndorsementsVerifier
 
-_ROUNDS = 4
-"""A PCK or VEK certificate, then its signer, then documents and lists of its platform; and one for what has expired."""
+_ROUNDS = 5
+"""A PCK or VEK certificate, then its signer, then documents and lists of its platform; one for what has expired, and
+one for this side's copies of what the peer has sent."""
 _REMEMBERED = 1024
 
 Judge = Callable[[tuple[Endorsement, ...]], AttestationResult]
@@ -82,10 +83,10 @@ class Lookups:
             RatsTlsError: as `judge`; what is missing still, with what the sources said; the clock is behind.
             FetchNeededError: sources would have to be asked, and may not.
         """
-        if not self._explicit_time:
-            self._service.require_clock(now)
-        more = self.remembered(certificate)
-        looked_up: list[tuple[MissingEndorsement, Endorsement]] = []
+        self.require_clock(now)
+        more = remembered = self.remembered(certificate)
+        fetched: list[Pair] = []
+        result: AttestationResult | None = None
         for _ in range(_ROUNDS):
             try:
                 result = judge(more)
@@ -94,46 +95,56 @@ class Lookups:
                 added = tuple(item for _, item in found.items if item not in more)
                 if not added:
                     raise explained(error, found.why) from error
-                looked_up += found.items
-                more += added
+                fetched += found.fetched
             except ExpiredError:
-                if looked_up or not more:
+                if more != remembered or not more:
                     raise
-                more = ()  # what was remembered has expired: look for newer copies
+                more = added = ()  # what was remembered has expired: look for newer copies
             except (AppraisalError, TcbLevelError) as error:
-                # The platform is genuine and its Endorsements are authentic: they are not fetched again for the next
-                # one that the policy refuses.
-                self._keep(looked_up, error.endorsements, error.anchor, now)
-                raise
+                added = self._beside_the_peers(error.endorsements, now, more)
+                if not added:
+                    # The platform is genuine and its Endorsements are authentic: they are not fetched again for the
+                    # next one that the policy refuses.
+                    self._keep(fetched, error.endorsements, error.anchor, now)
+                    raise
             else:
-                if looked_up and result.anchor is not None:
-                    self._keep(looked_up, result.endorsements, result.anchor, now)
-                    self._remember(certificate, more)
-                return result
-        return judge(more)
+                added = self._beside_the_peers(result.endorsements, now, more)
+                if not added:
+                    break
+            more += added
+        else:
+            result = judge(more)
+        if result.anchor is not None and more != remembered:
+            self._keep(fetched, result.endorsements, result.anchor, now)
+            self._remember(certificate, more)
+        return result
+
+    def _beside_the_peers(
+        self, uses: Iterable[EndorsementUse], now: datetime, more: tuple[Endorsement, ...]
+    ) -> tuple[Endorsement, ...]:
+        """Give this side's copies of what a verdict rests on and the peer has sent: its own never beat newer ones."""
+        sent = [use.key for use in uses if use.key is not None and use.origin != Origin.LOCAL.value]
+        return self._service.at_hand(sent, anchors=self._anchors, now=now, tried=more) if sent else ()
 
     @property
     def floors(self) -> Floors:
         """What counts as rolled back."""
         return NO_FLOORS if self._explicit_time else self._service.floors
 
-    def trusts_clock(self, now: datetime) -> bool:
-        """Whether `now` is not behind what vendors have signed; if it is, `judge` says so."""
-        try:
+    def require_clock(self, now: datetime) -> None:
+        """Require that `now`, unless the user says it, is not behind what vendors have signed. Raises ClockError."""
+        if not self._explicit_time:
             self._service.require_clock(now)
-        except ClockError:
-            return False
-        return True
 
     def _keep(
         self,
-        looked_up: list[tuple[MissingEndorsement, Endorsement]],
+        fetched: list[Pair],
         uses: Iterable[EndorsementUse],
         anchor: TrustAnchor | None,
         now: datetime,
     ) -> None:
         if anchor is not None and not self._explicit_time:
-            self._service.keep(looked_up, uses, anchor, now=now)
+            self._service.keep(fetched, uses, anchor, now=now)
 
     def _remember(self, certificate: bytes, more: tuple[Endorsement, ...]) -> None:
         with self._lock:

@@ -23,6 +23,7 @@ class Problem:
         stage: where in the order of judgement it stands.
         error: what to raise, with its message and refusal set; made for this verification, whatever is remembered.
         missing: the Endorsement whose absence is the problem, or None when something is wrong with what is there.
+        why: of one that is missing: what is wrong with the copies that are there; "" where there are none.
         waived_by_revocation: whether a policy entry with `revocation = "not-checked"` makes it none (a missing or
             expired revocation list; never a certificate that a list names).
         expired: when the problem is no more than that a document or list of this side has expired: that document or
@@ -32,6 +33,7 @@ class Problem:
     stage: Stage
     error: RatsTlsError
     missing: MissingEndorsement | None = None
+    why: str = ""
     waived_by_revocation: bool = False
     expired: EndorsementUse | None = None
 
@@ -47,8 +49,8 @@ class EndorsementUse:
         issued: thisUpdate, issueDate or notBefore.
         expires: nextUpdate or notAfter.
         description: subject, id or FMSPC, for people.
-        series: its key in words where its vendor issues it again and again, to compare it with what was seen before;
-            "" for certificates.
+        key: what it is looked up by, where its vendor issues it again and again: by it, it is compared with what was
+            seen before and what is at hand elsewhere; None for certificates.
         number: tcbEvaluationDataNumber or cRLNumber; 0 where there is none.
         grace_until: when set, it had expired, and counts until then by the grace of the policy entry that accepted.
     """
@@ -59,16 +61,16 @@ class EndorsementUse:
     issued: datetime
     expires: datetime
     description: str
-    series: str = ""
+    key: MissingEndorsement | None = None
     number: int = 0
     grace_until: datetime | None = None
 
     def rolled_back(self, floors: Floors, anchor: TrustAnchor) -> RolledBackError | None:
-        """Say that it is older than what was seen of its series under `anchor`, or None."""
-        if not self.series:
+        """Say that it is older than what was seen under its key and `anchor`, or None."""
+        if self.key is None:
             return None
         seen = Floor(number=self.number, issued=self.issued)
-        problem = floors.problem((anchor.fingerprint, self.series), seen)
+        problem = floors.problem((anchor.fingerprint, str(self.key)), seen)
         return RolledBackError(f"{self.description} is rolled back: {problem}") if problem else None
 
 

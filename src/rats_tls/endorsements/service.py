@@ -33,6 +33,10 @@ _RECENT_SECONDS = 60.0
 _CLOCK_TOLERANCE = timedelta(seconds=DEFAULT_LIMITS.clock_skew_seconds)
 
 
+Pair = tuple[MissingEndorsement, Endorsement]
+"""An Endorsement, and what it was looked up by."""
+
+
 class FetchNeededError(Exception):
     """Sources have to be asked, where the caller cannot wait for them."""
 
@@ -43,11 +47,13 @@ class Found:
 
     Attributes:
         items: each with what it was asked by.
+        fetched: those that came from a source, and are to be kept when they prove authentic.
         why: what sources said of items that are still missing; "" where nothing was asked.
     """
 
-    items: tuple[tuple[MissingEndorsement, Endorsement], ...]
-    why: str
+    items: tuple[Pair, ...]
+    fetched: tuple[Pair, ...] = ()
+    why: str = ""
 
 
 class EndorsementService:
@@ -123,6 +129,7 @@ class EndorsementService:
         here = {item: self._shelf.find(item, anchors, now, tried) for item in wanted}
         items = [(item, stored.endorsement) for item in wanted for stored in here[item] if now < stored.expires]
         unknown = [item for item in wanted if not any(now < stored.expires for stored in here[item])]
+        fetched: list[Pair] = []
         why = ""
         if unknown and self._fetcher.sources:
             if not may_wait:
@@ -132,11 +139,30 @@ class EndorsementService:
             items += fetched
         items += [(item, stored.endorsement) for item in unknown for stored in here[item]]
         self._refresher.begin()
-        return Found(tuple(items), why)
+        return Found(tuple(items), tuple(fetched), why)
+
+    def at_hand(
+        self,
+        wanted: Iterable[MissingEndorsement],
+        *,
+        anchors: Collection[bytes],
+        now: datetime,
+        tried: Collection[Endorsement] = (),
+    ) -> tuple[Endorsement, ...]:
+        """Give what memory or store have in date for what is `wanted`, beside what a peer has sent. Asks no source.
+
+        Args:
+            wanted: the items.
+            anchors: fingerprints of the trust anchors in use.
+            now: time of the appraisal.
+            tried: not to be given: the appraisal has it already.
+        """
+        found = (stored for item in wanted for stored in self._shelf.find(item, anchors, now, tried))
+        return tuple(stored.endorsement for stored in found if now < stored.expires)
 
     def _fetch(
         self, unknown: Sequence[MissingEndorsement], *, authenticated: bool
-    ) -> tuple[list[tuple[MissingEndorsement, Endorsement]], list[MissingEndorsement], str]:
+    ) -> tuple[list[Pair], list[MissingEndorsement], str]:
         """Give what sources give, or gave a short while ago; what they do not; and why."""
         recent = {item: answer for item in unknown if (answer := self._given_recently(item))}
         items = [(item, found) for item, answer in recent.items() for found in answer]
@@ -162,7 +188,7 @@ class EndorsementService:
 
     def keep(
         self,
-        looked_up: Iterable[tuple[MissingEndorsement, Endorsement]],
+        fetched: Iterable[Pair],
         uses: Iterable[EndorsementUse],
         anchor: TrustAnchor,
         *,
@@ -171,7 +197,7 @@ class EndorsementService:
         """Keep those of the items that a verdict rests on, under the anchor that it reached.
 
         Args:
-            looked_up: what `find` gave.
+            fetched: what `find` got from sources.
             uses: the Endorsements that the verdict rests on.
             anchor: the anchor of the verdict.
             now: time of the appraisal.
@@ -179,7 +205,7 @@ class EndorsementService:
         by_digest = {use.sha256: use for use in uses}
         proved = [
             (item, endorsement, use)
-            for item, endorsement in looked_up
+            for item, endorsement in fetched
             if item.key and (use := by_digest.get(sha256(endorsement.data))) is not None
         ]
         with self._lock:

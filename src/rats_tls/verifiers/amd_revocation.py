@@ -108,7 +108,7 @@ def list_use(item: Endorsement, crl: RevocationList, vek_type: str) -> Endorseme
         issued=crl.this_update,
         expires=crl.next_update,
         description=f"revocation list of {crl.issuer.common_name}",
-        series=str(key),
+        key=key,
         number=crl.number or 0,
     )
 

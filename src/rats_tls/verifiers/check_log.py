@@ -116,6 +116,7 @@ class CheckLog:
                 stage=step.stage,
                 error=EndorsementMissingError(message, missing=(item,)),
                 missing=item,
+                why=why,
                 waived_by_revocation=waived_by_revocation,
             )
         )

@@ -256,7 +256,7 @@ def _judged(
                 refusal=Refusal.ENDORSEMENTS_EXPIRED,
             )
         keys = keys_of(item)
-        older = {key: replace(use, series=str(key)).rolled_back(floors, found.anchor) for key in keys}
+        older = {key: replace(use, key=key).rolled_back(floors, found.anchor) for key in keys}
         for error in older.values():
             if error is not None and all(older.values()):
                 raise error

@@ -354,7 +354,7 @@ def document_use(item: Endorsement, value: TcbInfo | QeIdentity) -> EndorsementU
         issued=value.issue_date,
         expires=value.next_update,
         description=value.title,
-        series=str(key),
+        key=key,
         number=value.tcb_evaluation_data_number,
     )
 
@@ -368,6 +368,6 @@ def list_use(item: Endorsement, crl: RevocationList, key: MissingEndorsement) ->
         issued=crl.this_update,
         expires=crl.next_update,
         description=f"revocation list of {crl.issuer.common_name}",
-        series=str(key),
+        key=key,
         number=crl.number or 0,
     )
