@@ -2,44 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
-from rats_tls.core.anchors import AnchorKind, TrustAnchor, Vendor
-from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
-from rats_tls.core.verification import EndorsementUse
-from rats_tls.endorsements.service import EndorsementService, Found, sha256
+from rats_tls.core.endorsements import Endorsement
+from rats_tls.endorsements.service import EndorsementService, Found
 from rats_tls.endorsements.source import FetchError, FetchProblem
 from rats_tls.endorsements.store import EndorsementStore
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-CRL = MissingEndorsement(kind=EndorsementKind.AMD_CRL, key=(("product", "Milan"), ("type", "VCEK")))
-ANCHOR = TrustAnchor(
-    vendor=Vendor.AMD, subject=b"subject", spki=b"key", kind=AnchorKind.VENDOR, name="ARK-Milan", source="a test"
-)
-ANCHORS = (ANCHOR.fingerprint,)
-
-
-class Source:
-    """Gives what it is told to, and counts."""
-
-    name = "a source"
-
-    def __init__(self, give: Callable[[], Endorsement]) -> None:
-        self.give = give
-        self.asked = 0
-
-    @property
-    def channel(self) -> None:
-        return None
-
-    def serves(self, _: MissingEndorsement) -> bool:
-        return True
-
-    def fetch(self, _: MissingEndorsement) -> tuple[Endorsement, ...]:
-        self.asked += 1
-        return (self.give(),)
+from support.endorsed import ANCHOR, ANCHORS, CRL, START, Source, crl, use
 
 
 class Ticks:
@@ -53,22 +23,6 @@ class Ticks:
 
 def down() -> Endorsement:
     raise FetchError("a source: is down", problem=FetchProblem.UNAVAILABLE)
-
-
-def crl(number: int) -> Endorsement:
-    return Endorsement(kind=EndorsementKind.AMD_CRL, data=bytes([number]))
-
-
-def use(item: Endorsement, day: int) -> EndorsementUse:
-    issued = START + timedelta(days=day)
-    return EndorsementUse(
-        kind=item.kind,
-        sha256=sha256(item.data),
-        origin="local",
-        issued=issued,
-        expires=issued + timedelta(days=30),
-        description="a list",
-    )
 
 
 def given(found: Found) -> list[bytes]:
