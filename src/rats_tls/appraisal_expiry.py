@@ -89,7 +89,8 @@ def require_not_rolled_back(verification: Verification, floors: Floors) -> None:
     """
     if verification.anchor is None:
         return
-    for use in verification.endorsements_used:
+    in_grace = (problem.expired for problem in verification.problems if problem.expired is not None)
+    for use in (*verification.endorsements_used, *in_grace):
         error = use.rolled_back(floors, verification.anchor)
         if error is not None:
             raise error

@@ -57,11 +57,14 @@ class PeerJudge:
         if self.confirm is not None:
             return None
         now = self.clock()
+        more: tuple[Endorsement, ...] = ()
         try:
-            self._require_clock(now)
+            self._require_released(now)
+            if self.lookups is not None:
+                self.lookups.require_clock(now)
+                more = self.lookups.remembered(needed.certificate)
         except ClockError:
             return None  # `appraise` says so
-        more = self.lookups.remembered(needed.certificate) if self.lookups is not None else ()
         return self._ask(self.appraiser.recall_certificate, needed, now, more)
 
     def appraise(self, needed: AppraisalNeeded, *, may_wait: bool = True) -> AttestationResult:
@@ -78,7 +81,7 @@ class PeerJudge:
             FetchNeededError: Endorsements would have to be fetched, and may not.
         """
         now = self.clock()
-        self._require_clock(now)
+        self._require_released(now)
         appraise = partial(self._ask, self.appraiser.appraise_certificate, needed, now)
         try:
             if self.lookups is None:
@@ -93,8 +96,8 @@ class PeerJudge:
             require_confirmed(self.confirm, result, needed)
         return result
 
-    def _require_clock(self, now: datetime) -> None:
-        """Require that the clock is not behind what has happened already. Raises ClockError.
+    def _require_released(self, now: datetime) -> None:
+        """Require that the clock is not behind the release of this version. Raises ClockError.
 
         A clock that the caller gives is not held to the day of the release: it may tell another time on purpose.
         """
@@ -103,8 +106,6 @@ class PeerJudge:
                 f"clock is behind: got {time_text(now)}, expected at least {time_text(_RELEASED)}, when this version "
                 "of rats-tls was released"
             )
-        if self.lookups is not None:
-            self.lookups.require_clock(now)
 
     def _ask(
         self, judgement: Callable[..., _T], needed: AppraisalNeeded, now: datetime, more: tuple[Endorsement, ...]

@@ -40,6 +40,7 @@ from rats_tls.simulation.services.faults import NO_FAULTS, Faults
 from rats_tls.simulation.services.vendors import SimulatedServices
 from rats_tls.simulation.vendor_state import INTEL_HEALTHY
 from support.appraisals import make_appraiser
+from support.endorsed import ANCHOR, CRL, crl, use
 from support.sides import SGX, SNP, TDX, Clock, connected_pair, context, policy_for, served
 from support.simulated import NOW, REPORT_DATA, world
 
@@ -155,6 +156,19 @@ def test_3_4_a_peers_older_copy_counts_as_absent(vendors: SimulatedServices, tee
     error = refusal(tee, client(tee, service(vendors, EndorsementStore(tmp_path))), old)
     assert isinstance(error, EndorsementMissingError)
     assert "rolled back" in str(error)
+
+
+@pytest.mark.parametrize("tee", TEES)
+def test_3_4_who_is_remembered_is_judged_anew_when_something_newer_was_seen(
+    vendors: SimulatedServices, tee: str
+) -> None:
+    old = sending(tee, issue_date=NOW - timedelta(days=10), list_number=0)
+    endorsements = service(vendors)
+    judging = client(tee, endorsements)
+    for _ in range(2):
+        assert origins(accept(tee, judging, old)) == {"peer"}
+    accept(tee, client(tee, endorsements))
+    assert origins(accept(tee, judging, old)) == {"local"}
 
 
 def sending(tee: str, **vendor: Any) -> Context:
@@ -283,6 +297,20 @@ def test_4_1_a_clock_behind_what_vendors_have_signed_is_refused(
         assert "clock is behind: got 2026-01-30" in str(error)
     clock.now = NOW
     accept(tee, first, serving)
+
+
+def test_4_1_a_peer_that_is_remembered_is_not_let_in_by_a_clock_that_was_put_back(vendors: SimulatedServices) -> None:
+    """Its own Endorsements would be in date: it is what was seen about others that tells."""
+    endorsements = service(vendors)
+    clock = Clock(NOW + timedelta(hours=1))
+    judging = client(SGX, endorsements, clock=clock)
+    serving = context(SGX, provide_endorsements=False, clock=Clock())
+    seen = replace(use(crl(1), 0), issued=clock.now, expires=NOW + timedelta(days=30))
+    endorsements.keep([(CRL, crl(1))], [seen], ANCHOR, now=clock.now)
+    accept(SGX, judging, serving)
+    accept(SGX, judging, serving)
+    clock.now = NOW
+    assert isinstance(refusal(SGX, judging, serving), ClockError)
 
 
 def test_4_1_a_clock_that_is_a_little_behind_is_none_that_was_put_back(vendors: SimulatedServices) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from rats_tls.context import Context
 from rats_tls.core.endorsements import EndorsementKind
-from rats_tls.core.errors import AppraisalError, EndorsementMissingError, ExpiredError, RatsTlsError
+from rats_tls.core.errors import AppraisalError, EndorsementMissingError, ExpiredError, RatsTlsError, RevokedError
 from rats_tls.endorsements.amd_kds import AmdKds
 from rats_tls.endorsements.intel_pcs import Pccs
 from rats_tls.endorsements.service import EndorsementService
@@ -167,3 +167,23 @@ def test_stored_items_are_found_by_kind_and_anchor(vendors: SimulatedServices, t
     kinds = {stored.endorsement.kind for stored in store.entries()}
     assert EndorsementKind.AMD_VEK in kinds
     assert len({stored.anchor for stored in store.entries()}) == 1
+
+
+@pytest.mark.parametrize("tee", TEES)
+def test_what_a_vendor_has_revoked_is_refused_after_the_next_refresh(vendors: SimulatedServices, tee: str) -> None:
+    """Also who was accepted before and is remembered, though what that rested on is in date for weeks."""
+    clock = Clock()
+    endorsements = service(vendors)
+    judging = context(None, policy_for(tee, max_evidence_age="any"), endorsements=endorsements, clock=clock)
+    serving = context(tee, provide_endorsements=False, clock=clock)
+    endorsements.close()  # this test refreshes by itself
+    exchange(serving, judging)
+    for web in vendors.all:
+        web.faults = Faults(revoked=True)
+    exchange(serving, judging)
+    clock.now += timedelta(hours=25)
+    refresher = endorsements._refresher
+    refresher._ended.clear()
+    refresher.refresh_due()
+    serving = context(tee, provide_endorsements=False, clock=clock)
+    assert isinstance(refusal(serving, judging), RevokedError)

@@ -49,6 +49,7 @@ class ScriptedVerifier:
     problems: tuple[Problem, ...] = ()
     not_covered: int = 0
     used: tuple[EndorsementUse, ...] = (USE,)
+    anchor: TrustAnchor | None = None
     valid_until: datetime | None = NOW + timedelta(days=10)
     in_decode: Callable[[Evidence], object] = no_call
     in_verify: Callable[[DecodedEvidence], object] = no_call
@@ -83,6 +84,7 @@ class ScriptedVerifier:
             claims=self.claims,
             checks=(CHECK,),
             problems=self.problems,
+            anchor=self.anchor,
             endorsements_used=self.used,
             valid_until=self.valid_until,
         )

@@ -10,18 +10,21 @@ import pytest
 
 from rats_tls.core.checks import Stage, Verdict
 from rats_tls.core.documents import result_document
-from rats_tls.core.endorsements import EndorsementKind
+from rats_tls.core.endorsements import EndorsementKind, MissingEndorsement
 from rats_tls.core.errors import (
     AppraisalError,
     EndorsementMissingError,
     ExpiredError,
     RatsTlsError,
+    RolledBackError,
     TcbLevelError,
 )
+from rats_tls.core.floors import Floor, Floors
 from rats_tls.core.results import AttestationResult
 from rats_tls.core.verification import EndorsementUse, Problem
 from rats_tls.policy import Policy
 from support.claims import SGX
+from support.endorsed import ANCHOR
 from support.policies import default_policy, pinning_entry
 from support.scripted_verifier import USE, ScriptedVerifier, appraiser, certificate, evidence, missing, problem
 from support.simulated import NOW, REPORT_DATA
@@ -207,3 +210,27 @@ def test_what_is_remembered_ends_with_the_largest_age() -> None:
     assert verifier.calls == ["decode", "verify"]
     with pytest.raises(AppraisalError, match="max_endorsement_age"):
         judging.appraise_certificate(der, now=NOW + 61 * SECOND, possession_proved=True)
+
+
+# --- rollbacks --------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("of", ["endorsements_used", "problems"])
+@pytest.mark.parametrize("above", [False, True])
+def test_no_verdict_rests_on_what_is_rolled_back_whatever_a_verifier_says(of: str, above: bool) -> None:
+    """Also on what has expired, and would count by the grace of its policy."""
+    key = MissingEndorsement(kind=K.INTEL_TCB_INFO, key=(("id", "SGX"),))
+    use = replace(STALE if of == "problems" else USE, key=key, number=17)
+    verifier = ScriptedVerifier(
+        problems=(expired(use),) if of == "problems" else (), used=() if of == "problems" else (use,), anchor=ANCHOR
+    )
+    floor = Floor(number=17 if above else 18, issued=use.issued)
+    floors = Floors({(ANCHOR.fingerprint, str(key)): floor})
+    made = appraiser(verifier, default_policy(SGX, endorsement_grace=7200))
+
+    def judged() -> AttestationResult:
+        return made.appraise_evidence(evidence(), now=NOW, expected_report_data=REPORT_DATA, floors=floors)
+
+    if above:
+        assert judged().verdict == "accepted"
+    else:
+        with pytest.raises(RolledBackError, match="got 17, expected at least 18"):
+            judged()

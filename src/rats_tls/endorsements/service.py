@@ -65,7 +65,7 @@ class EndorsementService:
         local: Endorsements that take part in every appraisal, before anything is looked up.
         fetcher: in place of one made of `sources`, with budgets of its own.
         channel: update channel of Intel's documents in the store, where no source says it.
-        refresh: whether what vendors issue anew is fetched in the background before its end.
+        refresh: whether what vendors issue anew is fetched in the background before its end; else call `refresh`.
 
     Raises:
         ConfigurationError: sources of two update channels, whose documents are not to be mixed.
@@ -86,8 +86,7 @@ class EndorsementService:
         self._fetcher = fetcher if fetcher is not None else Fetcher(sources)
         self._shelf = Shelf(store, channel=_channel(self._fetcher.sources, channel), clock=clock)
         self._refresher = Refresher(self._shelf, self._fetcher)
-        if not refresh:
-            self._refresher.end()
+        self._refreshes = refresh
         self._clock = clock
         self._recent: OrderedDict[MissingEndorsement, tuple[float, tuple[Endorsement, ...]]] = OrderedDict()
         self._lock = threading.Lock()
@@ -138,7 +137,8 @@ class EndorsementService:
             fetched, unknown, why = self._fetch(unknown, authenticated=authenticated)
             items += fetched
         items += [(item, stored.endorsement) for item in unknown for stored in here[item]]
-        self._refresher.begin()
+        if self._refreshes:
+            self._refresher.begin()
         return Found(tuple(items), tuple(fetched), why)
 
     def at_hand(
@@ -236,6 +236,10 @@ class EndorsementService:
                 f"clock is behind: got {time_text(now)}, expected at least {time_text(latest)}, "
                 "when a vendor signed what was seen here"
             )
+
+    def refresh(self) -> float:
+        """Fetch what is due anew, where that is not done in the background; gives the seconds until something is."""
+        return self._refresher.refresh_due()
 
     # --- how it stands -------------------------------------------------------------------------------------------
     @property

@@ -15,11 +15,11 @@ from rats_tls.core.checks import Stage, Verdict
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, Origin
 from rats_tls.core.errors import CertificateChainError
 from rats_tls.core.interfaces import CryptoWrapper
-from rats_tls.core.verification import Verification
+from rats_tls.core.verification import EndorsementUse, Verification
 from rats_tls.formats.x509 import Certificate
 from rats_tls.simulation.vendor_state import SignedItem
 from rats_tls.verifiers import intel_collateral
-from rats_tls.verifiers.intel_collateral import Copy
+from rats_tls.verifiers.intel_collateral import Copies, Copy
 from support.intel import CRYPTO, OUTDATED, PHALA_SGX, PHALA_TDX, SPR_E4, labels, load, passed, verifier_of, verify
 from support.intel_pki import revocation_list
 from support.simulated import NOW, REPORT_DATA, world
@@ -277,6 +277,30 @@ def test_a_copy_of_the_peers_has_not_expired_in_a_way_that_counts() -> None:
     assert copy.expired(NOW) is problem.expired
     assert replace(copy, item=replace(item, origin=Origin.PEER)).expired(NOW) is None
     assert copy.expired(problem.expired.expires - timedelta(seconds=1)) is None
+
+
+@pytest.mark.parametrize(("days", "chosen"), [(1, None), (6, Origin.PEER)])
+def test_a_peers_copy_that_is_older_than_one_of_this_side_does_not_count_even_when_that_one_has_ended(
+    days: int, chosen: Origin | None
+) -> None:
+    """Lists and documents need not end in the order in which they were issued."""
+
+    def copy(origin: Origin, issued: int, expires: int) -> Copy[Any]:
+        item = Endorsement(kind=K.INTEL_TCB_INFO, data=b"", origin=origin)
+        use = EndorsementUse(
+            kind=item.kind,
+            sha256=b"",
+            origin=origin.value,
+            issued=NOW + timedelta(days=issued),
+            expires=NOW + timedelta(days=expires),
+            description="TCB info",
+        )
+        return Copy(item=item, value=None, signers=(), newness=(18, use.issued), use=use)
+
+    good = sorted((copy(Origin.LOCAL, 5, 6), copy(Origin.PEER, days, 31)), key=lambda c: c.newness, reverse=True)
+    found, error = Copies(good=tuple(good), error=None, notes=()).choose(NOW + timedelta(days=7), "TCB info")
+    assert found is not None
+    assert (found.item.origin if error is None else None) is chosen
 
 
 # --- revocation ------------------------------------------------------------------------------------------------------
