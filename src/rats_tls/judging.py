@@ -52,20 +52,13 @@ class PeerJudge:
     def recall(self, needed: AppraisalNeeded) -> AttestationResult | None:
         """Give the result of an appraisal of the same certificate that still holds, or None.
 
-        None too where `confirm` has a say: that may take its time, and is asked by `appraise`.
+        None too where `confirm` has a say: that may take its time, and is asked by `appraise`. A clock that was put
+        back recalls nothing: no result holds before it was made, nor under floors that rose since.
         """
         if self.confirm is not None:
             return None
-        now = self.clock()
-        more: tuple[Endorsement, ...] = ()
-        try:
-            self._require_released(now)
-            if self.lookups is not None:
-                self.lookups.require_clock(now)
-                more = self.lookups.remembered(needed.certificate)
-        except ClockError:
-            return None  # `appraise` says so
-        return self._ask(self.appraiser.recall_certificate, needed, now, more)
+        more = self.lookups.remembered(needed.certificate) if self.lookups is not None else ()
+        return self._ask(self.appraiser.recall_certificate, needed, self.clock(), more)
 
     def appraise(self, needed: AppraisalNeeded, *, may_wait: bool = True) -> AttestationResult:
         """Judge the peer of a connection, and have the application confirm.

@@ -32,10 +32,12 @@ def vendors() -> Iterator[SimulatedServices]:
         yield services
 
 
-def service(vendors: SimulatedServices, store: EndorsementStore | None = None) -> EndorsementService:
+def service(vendors: SimulatedServices, store: EndorsementStore | None = None, **more: Any) -> EndorsementService:
     authority = vendors.certificate_authority
     return EndorsementService(
-        (Pccs(vendors.intel_pccs.url, ca=authority), AmdKds(base_url=vendors.amd_kds.url, ca=authority)), store=store
+        (Pccs(vendors.intel_pccs.url, ca=authority), AmdKds(base_url=vendors.amd_kds.url, ca=authority)),
+        store=store,
+        **more,
     )
 
 
@@ -173,17 +175,13 @@ def test_stored_items_are_found_by_kind_and_anchor(vendors: SimulatedServices, t
 def test_what_a_vendor_has_revoked_is_refused_after_the_next_refresh(vendors: SimulatedServices, tee: str) -> None:
     """Also who was accepted before and is remembered, though what that rested on is in date for weeks."""
     clock = Clock()
-    endorsements = service(vendors)
+    endorsements = service(vendors, refresh=False)
     judging = context(None, policy_for(tee, max_evidence_age="any"), endorsements=endorsements, clock=clock)
-    serving = context(tee, provide_endorsements=False, clock=clock)
-    endorsements.close()  # this test refreshes by itself
+    serving = context(tee, provide_endorsements=False, clock=clock, max_evidence_age=1_000_000)
     exchange(serving, judging)
     for web in vendors.all:
         web.faults = Faults(revoked=True)
     exchange(serving, judging)
     clock.now += timedelta(hours=25)
-    refresher = endorsements._refresher
-    refresher._ended.clear()
-    refresher.refresh_due()
-    serving = context(tee, provide_endorsements=False, clock=clock)
+    endorsements.refresh()
     assert isinstance(refusal(serving, judging), RevokedError)
