@@ -207,11 +207,6 @@ class VendorEndorsementsVerifier:
         if product is None:
             raise CertificateChainError(f"VEK certificate: got {name!r} issued by {issuer.common_name!r}")
         signer, anchor = self._signer_of(vek, product, items)
-        hwid = vek.extensions.hwid
-        if name == VCEK_NAME and (hwid is None or vek.extensions.csp_id is not None):
-            raise CertificateChainError("VCEK certificate: expected hwID and no CSP_ID")
-        if name == VLEK_NAME and (hwid is not None or vek.extensions.csp_id is None):
-            raise CertificateChainError("VLEK certificate: expected CSP_ID and no hwID")
         return _Found(
             use=_certificate_use(item, (vek.certificate,), name),
             anchor=anchor,

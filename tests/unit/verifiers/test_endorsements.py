@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, MissingEndorsement
@@ -21,6 +22,7 @@ from rats_tls.verifiers.endorsements import VendorEndorsementsVerifier
 from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
 from support import amd, intel
 from support.intel import CRYPTO, PHALA_SGX, PHALA_TDX, SPR_E4
+from support.intel_pki import PLATFORM_CA, ROOT, anchor_of, certificate, key, revocation_list
 from support.sides import SGX, SNP, TDX
 from support.simulated import NOW, REPORT_DATA, world
 
@@ -186,3 +188,56 @@ def test_a_list_that_is_rolled_back_for_one_type_of_vek_is_good_for_the_other() 
     again = verified(items, floors=Floors({(outcome.anchor.fingerprint, str(vcek)): late}))[K.AMD_CRL]
     assert isinstance(again, VerifiedEndorsement)
     assert again.keys == (vlek,)
+
+
+# --- lists in Intel's form, each detail of which is wrong once --------------------------------------------------------
+def pki_root(**settings: Any) -> bytes:
+    return certificate(ROOT, ROOT, ca=True, **settings)
+
+
+def outcome_of(item: Endorsement) -> RatsTlsError | None:
+    return error_of(verified((item,), anchors=(anchor_of(pki_root()),))[item.kind])
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({}, None),
+        ({"number": None}, "crlNumber"),
+        ({"authority_key_id": False}, "authorityKeyIdentifier"),
+        ({"issuer_key": key("x")}, "signature"),
+        ({"digest": hashes.SHA384()}, "signature algorithm"),
+        ({"issuer": PLATFORM_CA}, "no anchor"),
+    ],
+)
+def test_the_root_list_has_intels_form(settings: dict[str, Any], text: str | None) -> None:
+    """No certificate of the root is needed: the anchor has its key."""
+    item = Endorsement(kind=K.INTEL_ROOT_CRL, data=revocation_list(**{"issuer": ROOT, **settings}))
+    error = outcome_of(item)
+    assert (error is None) is (text is None)
+    assert text is None or text in str(error)
+
+
+@pytest.mark.parametrize(
+    ("chain", "text"),
+    [
+        (("ca", "root"), None),
+        (("ca of another", "root"), "signature"),
+        (("ca", "another root"), "not a trust anchor"),
+        (("root",), "got 1 certificates"),
+        ((), "no certificate"),
+        (("other ca", "root"), "common name"),
+    ],
+)
+def test_the_list_of_a_pck_ca_leads_to_the_anchor(chain: tuple[str, ...], text: str | None) -> None:
+    ders = {
+        "ca": certificate(PLATFORM_CA, ROOT, ca=True),
+        "ca of another": certificate(PLATFORM_CA, ROOT, ca=True, issuer_key=key("x")),
+        "other ca": certificate("Test SGX Other CA", ROOT, ca=True),
+        "root": pki_root(),
+        "another root": pki_root(subject_key=key("y"), issuer_key=key("y")),
+    }
+    item = Endorsement(kind=K.INTEL_PCK_CRL, data=revocation_list(), issuer_chain=tuple(ders[name] for name in chain))
+    error = outcome_of(item)
+    assert (error is None) is (text is None), error
+    assert text is None or text in str(error)
