@@ -1,4 +1,4 @@
-"""Fetches all that judges given Evidence, families of platforms or chips, and verifies it: ahead of need, or to carry."""
+"""Fetches all that judges given Evidence, families of platforms or chips, and verifies it: ahead of need."""
 
 from __future__ import annotations
 
@@ -178,8 +178,8 @@ class Gatherer:
                 self._tell(f"{number} of {len(due)}: {_short(item)}")
                 try:
                     answers[item] = self._get(item)
-                except FetchError as error:
-                    failed[item] = error
+                except FetchError as unavailable:
+                    failed[item] = unavailable
             pool = Endorsements(tuple(_once(answers)))
             missing = [item for subject in subjects for item in self._missing(subject, pool)]
             due = [item for item in dict.fromkeys(missing) if item not in answers and item not in failed]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -16,8 +16,10 @@ from rats_tls.core.floors import NO_FLOORS, Floors
 from rats_tls.core.limits import DEFAULT_BUNDLE_LIMITS
 from rats_tls.core.refusals import ExitCode
 from rats_tls.core.verification import VerifiedEndorsement
+from rats_tls.endorsements.bundle import CHANNELS
 from rats_tls.endorsements.bundle_form import BundleItem
 from rats_tls.endorsements.bundle_source import Carried, described, read_carried
+from rats_tls.endorsements.service import EndorsementService
 from rats_tls.endorsements.store import EndorsementStore, StoredEndorsement
 from rats_tls.verifiers.endorsements import VendorEndorsementsVerifier
 from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
@@ -110,6 +112,14 @@ def load_carried(path: Path) -> dict[str, Carried]:
     return {name: read_carried(name) for name in names}
 
 
+def by_content(item: BundleItem) -> BundleItem:
+    """Give an item with the keys and dates of its content, whatever a manifest says. Raises DecodeError: malformed."""
+    said = described(item.endorsement)
+    is_chain = item.endorsement.kind is EndorsementKind.INTEL_PCK_CHAIN
+    keys = tuple(dict.fromkeys((*said.keys, *item.keys))) if is_chain else said.keys
+    return replace(said, keys=keys)
+
+
 def require_channel(carried: dict[str, Carried], channel: str) -> None:
     """Require that no bundle is of another update channel. Raises ConfigurationError, which names the file."""
     for where, each in carried.items():
@@ -173,6 +183,40 @@ def verify_items(
     )
 
 
+def verify_store(
+    store: EndorsementStore, where: str, *, anchors: Sequence[TrustAnchor], now: datetime, with_floors: bool
+) -> tuple[VerifiedItem, ...]:
+    """Verify what a store holds, documents of each update channel under the floors of their own.
+
+    Args:
+        store: the store.
+        where: what to call it.
+        anchors: trust anchors.
+        now: time of judgement.
+        with_floors: whether what was seen before counts, which it does at the present time only.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+        ClockError: with floors, the clock is behind what vendors had signed when this side saw it.
+    """
+    entries = store.entries()
+    outcomes: dict[bytes, VerifiedItem] = {}
+    for channel in CHANNELS:
+        floors = NO_FLOORS
+        if with_floors:
+            require_clock(store, channel, now)
+            floors = floors_in(store, channel)
+        items = items_of_store((entry for entry in entries if entry.channel in {"", channel}), where)
+        for outcome in verify_items(items, anchors=anchors, now=now, floors=floors):
+            outcomes.setdefault(outcome.source.endorsement.digest, outcome)
+    return tuple(outcomes.values())
+
+
+def require_clock(store: EndorsementStore, channel: str, now: datetime) -> None:
+    """Require that the clock is not behind what vendors had signed when it was seen. Raises ClockError."""
+    EndorsementService(store=store, channel=channel, refresh=False).require_clock(now)
+
+
 def helpers_in(store: EndorsementStore, anchors: Sequence[TrustAnchor]) -> tuple[Endorsement, ...]:
     """Give what in a store helps to verify: signers and revocation lists. Raises ConfigurationError."""
     known = frozenset(anchor.fingerprint for anchor in anchors)
@@ -232,7 +276,6 @@ def exported(
     anchors: Iterable[TrustAnchor],
     channel: str,
     now: datetime,
-    kinds: Collection[EndorsementKind] = (),
 ) -> tuple[BundleItem, ...]:
     """Give a store's entries as a bundle has them, each Endorsement once with all its keys; what has expired is not.
 
@@ -241,13 +284,11 @@ def exported(
         anchors: those that are known, to name them.
         channel: update channel of Intel's documents; those of another are left out.
         now: the time.
-        kinds: which kinds; all when empty.
     """
     names = {anchor.fingerprint: anchor.name for anchor in anchors}
     items: dict[bytes, BundleItem] = {}
     for entry in entries:
-        kind = entry.endorsement.kind
-        if (kinds and kind not in kinds) or entry.channel not in {"", channel} or entry.expires <= now:
+        if entry.channel not in {"", channel} or entry.expires <= now:
             continue
         digest = entry.endorsement.digest
         known = items[digest].keys if digest in items else ()
