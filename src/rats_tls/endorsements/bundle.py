@@ -44,7 +44,7 @@ _MODE = 0o100644 << 16
 _UNIX = 3
 _FAILURES = (
     *(zipfile.BadZipFile, zlib.error, struct.error),
-    *(EOFError, IndexError, KeyError, NotImplementedError, OSError, OverflowError, RuntimeError, ValueError),
+    *(EOFError, IndexError, KeyError, OSError, OverflowError, RuntimeError, ValueError),
 )
 """What the standard library raises for archives that are none."""
 
