@@ -217,9 +217,9 @@ def _read(archive: zipfile.ZipFile, limits: BundleLimits) -> Bundle:
 
 
 def _require_plain(info: zipfile.ZipInfo) -> None:
-    """Require a plain file with a plain name. The library cuts names at a NUL."""
+    """Require a plain file with a plain name: the one in the archive, which the library cuts at a NUL."""
     name = info.orig_filename
-    if name != info.filename or not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name):
         raise DecodeError(_STRUCTURE, name[:64], None, "a name that no member of a bundle has")
     if info.flag_bits & ~_HARMLESS_FLAGS:
         raise DecodeError(_STRUCTURE, name, None, f"encrypted, or of another kind: flags {info.flag_bits:#06x}")

@@ -378,6 +378,21 @@ def test_a_directory_that_is_larger_than_its_members_are_many(monkeypatch: pytes
     assert "too large for 1 members" in problem(bytes(data))
 
 
+def test_a_record_at_the_end_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The standard library goes by another one before it, of which this is the comment."""
+    data = archive_of([(MANIFEST, b"{}"), *((f"{number}.der", b"") for number in range(20_000))])
+    small = struct.pack("<4s4H2LH", b"none", 0, 0, 1, 1, 200, len(data) - 200, 0)
+    data = data[:-2] + struct.pack("<H", len(small)) + small
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert len(archive.namelist()) == 20_001
+
+    def never(*_: object) -> None:
+        raise AssertionError("the directory was read")
+
+    monkeypatch.setattr(bundles.zipfile, "ZipFile", never)
+    assert "no end of a ZIP archive" in problem(data)
+
+
 @pytest.mark.parametrize(
     "change",
     [

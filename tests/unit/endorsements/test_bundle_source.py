@@ -12,6 +12,7 @@ from rats_tls.core.endorsements import EndorsementKind, MissingEndorsement
 from rats_tls.core.errors import ConfigurationError
 from rats_tls.endorsements.budget import FetchBudget, Rate
 from rats_tls.endorsements.bundle_source import BundleSource, described, read_carried
+from rats_tls.endorsements.failures import RecentFailures
 from rats_tls.endorsements.fetcher import Fetcher
 from rats_tls.endorsements.service import EndorsementService
 from rats_tls.endorsements.source import FetchError, FetchProblem
@@ -197,8 +198,10 @@ def test_it_spends_no_budget(tmp_path: Path) -> None:
 
 def test_what_it_did_not_have_is_not_remembered(tmp_path: Path) -> None:
     path = write(tmp_path / "b.zip", bundle_of(VEK))
-    fetcher = Fetcher((BundleSource(path),))
+    failures = RecentFailures()
+    fetcher = Fetcher((BundleSource(path),), failures=failures)
     assert fetcher.fetch((TCB_KEY,), authenticated=False).missing
+    assert len(failures) == 0
     write(path, bundle_of(TCB_INFO))
     changed(path)
     assert fetcher.fetch((TCB_KEY,), authenticated=False).found == (TCB_INFO,)
