@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +16,7 @@ from rats_tls.core.errors import ConfigurationError, DecodeError, RatsTlsError, 
 from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE, Evidence
 from rats_tls.core.verification import DecodedEvidence
 from rats_tls.endorsements.files import endorsements_from_file
+from rats_tls.endorsements.local_files import read_regular_file
 from rats_tls.formats.amd.pem import split_pem
 from rats_tls.formats.detect import detect_evidence
 from rats_tls.policy import Policy
@@ -35,17 +34,7 @@ def read_file(path: Path | str, *, limit: int = MAX_FILE) -> bytes:
     Raises:
         ConfigurationError: it cannot be read, is a pipe or device, or is larger; the message names it.
     """
-    try:
-        # Opening a pipe would wait for its writer.
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ConfigurationError(f"{path}: not a regular file: copy what the pipe or device gives into one")
-            data = file.read(limit + 1)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror or error}") from error
-    if len(data) > limit:
-        raise ConfigurationError(f"{path}: larger than {limit} bytes")
-    return data
+    return read_regular_file(path, limit=limit)
 
 
 def write_file(path: Path | str, data: bytes) -> None:

@@ -50,8 +50,8 @@ APPRAISAL = (
 )
 SHELLS = (
     *("addresses", "aio", "aio_pace", "aio_transport", "aio_wire", "appraisers", "connection", "connection_file"),
-    *("connection_pumps", "connection_wire", "context", "context_checks", "credentials", "files", "judging"),
-    *("listener", "lookups", "survey", "verdicts", "workers"),
+    *("connection_pumps", "connection_wire", "context", "context_checks", "credentials", "files", "gathering"),
+    *("judging", "listener", "lookups", "provisioning", "survey", "verdicts", "workers"),
 )
 # The public modules, as docs/architecture.md lists them.
 PUBLIC = ("", "aio", "appraisal", "appraisers", "connection", "context", "files", "listener", "policy", "survey")
@@ -111,6 +111,7 @@ LAYERS = (
         imports=(
             *PUBLIC,
             *("registry", "simulation", "inspection", "explanation", "endorsements", "lookups"),
+            *("gathering", "provisioning"),
         ),
         libraries=("click", "rich"),
     ),

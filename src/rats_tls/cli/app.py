@@ -19,6 +19,7 @@ COMMANDS = {
     "completion": ("rats_tls.cli.completion:completion", "Print the script for completion in a shell."),
     "demo": ("rats_tls.cli.demo:demo", "Show two simulated TEEs that attest to each other."),
     "doctor": ("rats_tls.cli.doctor:doctor", "Show what can be used on this machine, and why the rest cannot."),
+    "endorsements": ("rats_tls.cli.endorsements:endorsements", "Fetch, carry, verify and list Endorsements."),
     "inspect": ("rats_tls.cli.inspect:inspect", "Show every field of Evidence, certificates, and other files."),
     "policy": ("rats_tls.cli.policy:policy", "Make, check, compare and try out Appraisal Policies."),
     "server": ("rats_tls.cli.server:server", "Serve attested connections and echo what clients send."),

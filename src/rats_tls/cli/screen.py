@@ -10,7 +10,7 @@ import json
 import logging
 import re
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -109,14 +109,14 @@ class Screen:
                 self.line(Styled("| ", "dim"), line)
 
     @contextmanager
-    def status(self, text: str) -> Iterator[None]:
-        """Show in a terminal that something takes its time."""
+    def status(self, text: str) -> Iterator[Callable[[str], None]]:
+        """Show in a terminal that something takes its time; gives a function that says what comes next."""
         if not self.is_terminal or not self.has_box_characters:
-            yield
+            yield lambda _: None
             return
         # The cursor is hidden meanwhile.
-        with Tidily(), self._console.status(printable(text)):
-            yield
+        with Tidily(), self._console.status(printable(text)) as shown:
+            yield lambda next_text: shown.update(printable(next_text))
 
     def _print(self, text: Text, hanging: int, margin: Text | None = None) -> None:
         margin = margin or Text()

@@ -84,3 +84,31 @@ class FetchLimits:
 
 
 DEFAULT_FETCH_LIMITS = FetchLimits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleLimits:
+    """Limits on a bundle of Endorsements. Ample for 5,000 chips; more go into several.
+
+    Attributes:
+        archive: the file.
+        members: most files in it.
+        directory_entry: directory of the archive, for each file in it.
+        manifest: the manifest, decompressed.
+        member: any other file, decompressed: the largest document, and what its service puts around it.
+        total: all files together, decompressed.
+        keys: most keys of one item.
+        files: most files in a directory of bundles.
+    """
+
+    archive: int = 33_554_432
+    members: int = 16_384
+    directory_entry: int = 256
+    manifest: int = 8_388_608
+    member: int = 1_052_672
+    total: int = 67_108_864
+    keys: int = 64
+    files: int = 1024
+
+
+DEFAULT_BUNDLE_LIMITS = BundleLimits()

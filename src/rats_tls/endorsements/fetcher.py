@@ -12,7 +12,7 @@ from rats_tls.core.limits import DEFAULT_FETCH_LIMITS, FetchLimits
 from rats_tls.endorsements.budget import FetchBudget
 from rats_tls.endorsements.failures import RecentFailures
 from rats_tls.endorsements.forking import renew_in_children
-from rats_tls.endorsements.source import EndorsementSource, FetchError, FetchProblem
+from rats_tls.endorsements.source import EndorsementSource, FetchError, FetchProblem, LocalSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,9 +171,10 @@ class Fetcher:
             try:
                 if not source.serves(item):
                     continue
-                self._failures.require_worth_asking(source.name, item)
-                if not authenticated:
-                    self._budget.spend(source.name, item)
+                if not isinstance(source, LocalSource):
+                    self._failures.require_worth_asking(source.name, item)
+                    if not authenticated:
+                        self._budget.spend(source.name, item)
                 found = self._fetch(source, item)
             except FetchError as error:
                 failures.append(FetchFailure(item=item, source=source.name, error=error))
@@ -190,7 +191,8 @@ class Fetcher:
         try:
             found = tuple(source.fetch(item))
         except FetchError as error:
-            self._failures.note(source.name, item, error)
+            if not isinstance(source, LocalSource):
+                self._failures.note(source.name, item, error)
             raise
         if not any(endorsement.kind is item.kind for endorsement in found):
             raise FetchError(f"{source.name}: gave nothing of the kind of {item}", problem=FetchProblem.MALFORMED)

@@ -60,3 +60,7 @@ class EndorsementSource(Protocol):
             FetchError: it was not got.
         """
         ...
+
+
+class LocalSource:
+    """Base of sources that ask nobody: what they give spends no budget, and what they do not have is not remembered."""

@@ -123,6 +123,13 @@ class EndorsementStore:
                 database.execute(table)
             database.execute(f"PRAGMA user_version = {_VERSION}")
 
+    @classmethod
+    def existing(cls, directory: Path | str) -> EndorsementStore:
+        """Open a store that is there already. Raises ConfigurationError: there is none, or it cannot be used."""
+        if not is_store(directory):
+            raise ConfigurationError(f"store {directory}: there is none")
+        return cls(directory)
+
     def find(
         self, item: MissingEndorsement, anchors: Collection[bytes], *, channel: str = ""
     ) -> tuple[StoredEndorsement, ...]:
@@ -138,19 +145,21 @@ class EndorsementStore:
         known = frozenset(anchors)
         return tuple(stored for row in rows if row[0] in known and (stored := _stored(row)) is not None)
 
-    def keep(self, items: Iterable[StoredEndorsement], *, raises_floors: bool = False) -> None:
-        """Keep items that a Verifier has verified; an older one of the same key and anchor goes.
+    def keep(self, items: Iterable[StoredEndorsement], *, raises_floors: bool | Collection[bytes] = False) -> None:
+        """Keep items that a Verifier has verified, all or none; an older one of the same key and anchor goes.
 
         Args:
             items: the items.
-            raises_floors: whether what is older than they are is a rollback from now on.
+            raises_floors: whether what is older than they are is a rollback from now on; or under which anchors
+                (fingerprints).
 
         Raises:
             ConfigurationError: the file cannot be written.
         """
         with self._database() as database:
             for item in items:
-                if raises_floors and item.endorsement.kind.is_reissued:
+                raises = raises_floors if isinstance(raises_floors, bool) else item.anchor in raises_floors
+                if raises and item.endorsement.kind.is_reissued:
                     _raise_floor(database, item)
                 _keep(database, item)
             self._bound(database)
@@ -210,6 +219,14 @@ class EndorsementStore:
             self._local.database, self._local.process = database, os.getpid()
         connection: sqlite3.Connection = self._local.database
         return connection
+
+
+def is_store(directory: Path | str) -> bool:
+    """Whether a store lies in `directory`."""
+    try:
+        return (Path(directory) / FILE_NAME).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 _inherited: list[sqlite3.Connection] = []

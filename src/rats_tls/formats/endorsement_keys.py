@@ -1,6 +1,8 @@
-"""What an Endorsement is about, by its content: the keys that it answers."""
+"""What an Endorsement is about, by its content: the keys that it answers, and when it is valid."""
 
 from __future__ import annotations
+
+from datetime import datetime
 
 from rats_tls.core import lookup_keys
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
@@ -48,6 +50,28 @@ def keys_of(item: Endorsement) -> tuple[MissingEndorsement, ...]:
             return tuple(lookup_keys.amd_crl(product, vek_type) for vek_type in ("VCEK", "VLEK"))
         case _:
             return ()
+
+
+def validity_of(item: Endorsement) -> tuple[datetime, datetime]:
+    """Give from when and until when `item` says that it is valid, whether it is authentic or not.
+
+    Of a PCK chain it is the time in which all of its certificates are; of others the issuer's certificates are not
+    looked at.
+
+    Raises:
+        DecodeError: malformed.
+    """
+    match item.kind:
+        case _K.INTEL_TCB_INFO | _K.INTEL_QE_IDENTITY:
+            document = (TcbInfo if item.kind is _K.INTEL_TCB_INFO else QeIdentity).from_json(item.data)
+            return document.issue_date, document.next_update
+        case kind if kind.is_revocation_list:
+            crl = RevocationList.from_der(item.data)
+            return crl.this_update, crl.next_update
+        case _:
+            chain = item.issuer_chain if item.kind is _K.INTEL_PCK_CHAIN else ()
+            certificates = [Certificate.from_der(der, item.kind.value) for der in (item.data, *chain)]
+            return max(each.not_before for each in certificates), min(each.not_after for each in certificates)
 
 
 def _keys_of_vek(vek: VekCertificate) -> tuple[MissingEndorsement, ...]:

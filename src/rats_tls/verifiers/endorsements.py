@@ -80,14 +80,15 @@ class VendorEndorsementsVerifier:
         Returns:
             One outcome for each, in their order. Raises nothing for what is in them.
         """
-        found = [self._verify(item, items) for item in items]
+        signers = [item for item in items if item.kind is _K.AMD_SIGNER]
+        found = [self._verify(item, signers) for item in items]
         revoked = {pair for outcome in found if isinstance(outcome, _Found) for pair in outcome.revoked}
         return tuple(
             _judged(item, outcome, now, revoked, floors) if isinstance(outcome, _Found) else outcome
             for item, outcome in zip(items, found, strict=True)
         )
 
-    def _verify(self, item: Endorsement, items: Sequence[Endorsement]) -> _Found | RefusedEndorsement:
+    def _verify(self, item: Endorsement, signers: Sequence[Endorsement]) -> _Found | RefusedEndorsement:
         try:
             match item.kind:
                 case _K.INTEL_TCB_INFO | _K.INTEL_QE_IDENTITY:
@@ -99,7 +100,7 @@ class VendorEndorsementsVerifier:
                 case _K.INTEL_PCK_CHAIN:
                     return self._pck_chain(item)
                 case _K.AMD_VEK:
-                    return self._vek(item, items)
+                    return self._vek(item, signers)
                 case _K.AMD_SIGNER:
                     return self._amd_signer(item)
                 case _K.AMD_ROOT:
@@ -200,13 +201,13 @@ class VendorEndorsementsVerifier:
         anchor = issuer_of(crl, issuers, self._crypto)
         return _Found(use=amd_list_use(item, crl, "VCEK"), anchor=anchor, revoked=_serials(crl))
 
-    def _vek(self, item: Endorsement, items: Iterable[Endorsement]) -> _Found:
+    def _vek(self, item: Endorsement, signers: Iterable[Endorsement]) -> _Found:
         vek = VekCertificate.from_der(item.data)
         name, issuer = vek.certificate.subject.common_name, vek.certificate.issuer
         product = product_of_signer(name, issuer.common_name)
         if product is None:
             raise CertificateChainError(f"VEK certificate: got {name!r} issued by {issuer.common_name!r}")
-        signer, anchor = self._signer_of(vek, product, items)
+        signer, anchor = self._signer_of(vek, product, signers)
         return _Found(
             use=_certificate_use(item, (vek.certificate,), name),
             anchor=anchor,
@@ -214,13 +215,11 @@ class VendorEndorsementsVerifier:
         )
 
     def _signer_of(
-        self, vek: VekCertificate, product: str, items: Iterable[Endorsement]
+        self, vek: VekCertificate, product: str, signers: Iterable[Endorsement]
     ) -> tuple[Certificate, TrustAnchor]:
         name = vek.certificate.issuer.common_name
         error: RatsTlsError | None = None
-        for item in items:
-            if item.kind is not _K.AMD_SIGNER:
-                continue
+        for item in signers:
             try:
                 signer = Certificate.from_der(item.data, "AmdSignerCertificate")
                 if signer.subject.der != vek.certificate.issuer.der:

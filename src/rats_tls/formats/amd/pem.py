@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rats_tls.core.errors import DecodeError
@@ -57,3 +58,13 @@ def split_pem(data: bytes, structure: str, *, limit: int = 64) -> tuple[PemBlock
     if len(blocks) != data.count(_BEGIN) or not blocks:
         raise DecodeError(structure, "PEM", None, "a block is cut short, or there is none")
     return tuple(blocks)
+
+
+def join_pem(ders: Iterable[bytes], *, label: str = CERTIFICATE) -> str:
+    """Write blocks of one label."""
+    blocks = []
+    for der in ders:
+        text = base64.b64encode(der).decode()
+        lines = "\n".join(text[start : start + 64] for start in range(0, len(text), 64))
+        blocks.append(f"-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n")
+    return "".join(blocks)

@@ -15,7 +15,8 @@ from collections.abc import Iterable, Sequence
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Origin
 from rats_tls.core.errors import ConfigurationError, DecodeError
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
-from rats_tls.formats.intel.json_document import JsonObject, split_response
+from rats_tls.formats.amd.pem import CRL, join_pem
+from rats_tls.formats.intel.json_document import JsonObject, join_response, split_response
 from rats_tls.formats.x509 import certificates_from_pem
 
 _CRL_PEM = re.compile(rb"-----BEGIN X509 CRL-----([A-Za-z0-9+/=\s]*)-----END X509 CRL-----\s*")
@@ -84,9 +85,9 @@ def endorsements_to_json(items: Iterable[Endorsement]) -> bytes:
         elif kind is EndorsementKind.INTEL_PCK_CRL:
             bundle["pck_crl"] = item.data.hex()
             if item.issuer_chain:
-                bundle["pck_crl_issuer_chain"] = _pem(item.issuer_chain)
+                bundle["pck_crl_issuer_chain"] = join_pem(item.issuer_chain)
         elif kind is EndorsementKind.INTEL_PCK_CHAIN:
-            bundle["pck_certificate_chain"] = _pem((item.data, *item.issuer_chain))
+            bundle["pck_certificate_chain"] = join_pem((item.data, *item.issuer_chain))
         else:
             name = next(name for name, (known, _) in _DOCUMENTS.items() if known is kind)
             try:
@@ -94,7 +95,7 @@ def endorsements_to_json(items: Iterable[Endorsement]) -> bytes:
             except UnicodeDecodeError as error:
                 raise DecodeError("QuoteCollateral", name, error.start, "not UTF-8") from error
             bundle[f"{name}_signature"] = item.signature.hex()
-            bundle[f"{name}_issuer_chain"] = _pem(item.issuer_chain)
+            bundle[f"{name}_issuer_chain"] = join_pem(item.issuer_chain)
     if not bundle:
         raise ConfigurationError("QuoteCollateral: no Intel Endorsement to write")
     return json.dumps(bundle, ensure_ascii=False).encode()
@@ -168,13 +169,13 @@ def endorsements_to_fields(items: Iterable[Endorsement]) -> tuple[bytes, ...]:
             raise ConfigurationError(f"IntelEndorsements: {kind.value} is missing, the extension has no room for less")
     tcb_info, pck_crl, root_crl, identity = (found[kind] for kind in wanted)
     return (
-        _response(tcb_info, "tcbInfo"),
-        _pem(tcb_info.issuer_chain).encode(),
-        _pem((pck_crl.data,), label="X509 CRL").encode(),
-        _pem((root_crl.data,), label="X509 CRL").encode(),
-        _pem(pck_crl.issuer_chain).encode(),
-        _response(identity, "enclaveIdentity"),
-        _pem(identity.issuer_chain).encode(),
+        join_response(tcb_info.data, "tcbInfo", tcb_info.signature),
+        join_pem(tcb_info.issuer_chain).encode(),
+        join_pem((pck_crl.data,), label=CRL).encode(),
+        join_pem((root_crl.data,), label=CRL).encode(),
+        join_pem(pck_crl.issuer_chain).encode(),
+        join_response(identity.data, "enclaveIdentity", identity.signature),
+        join_pem(identity.issuer_chain).encode(),
     )
 
 
@@ -213,10 +214,6 @@ def _document(body: bytes, signature: bytes | None, name: str, member: str, limi
     return body, signature
 
 
-def _response(item: Endorsement, member: str) -> bytes:
-    return b'{"' + member.encode() + b'":' + item.data + b',"signature":"' + item.signature.hex().encode() + b'"}'
-
-
 def _certificates(pem: bytes, name: str, limits: Limits) -> tuple[bytes, ...]:
     return certificates_from_pem(pem.rstrip(b"\0"), f"QuoteCollateral.{name}", limit=limits.certificate_chain)
 
@@ -249,12 +246,3 @@ def _without_padding(der: bytes, name: str) -> bytes:
     if der[end:].strip(b"\0"):
         raise DecodeError("QuoteCollateral", name, end, f"{len(der) - end} bytes behind the revocation list")
     return der[:end]
-
-
-def _pem(ders: Iterable[bytes], *, label: str = "CERTIFICATE") -> str:
-    blocks = []
-    for der in ders:
-        text = base64.b64encode(der).decode()
-        lines = "\n".join(text[start : start + 64] for start in range(0, len(text), 64))
-        blocks.append(f"-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n")
-    return "".join(blocks)

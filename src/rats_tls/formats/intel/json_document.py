@@ -125,13 +125,15 @@ class JsonObject:
         """Read a member that is an object."""
         return JsonObject(_object(self._get(name), self._structure, name), f"{self._structure}.{name}")
 
-    def objects(self, name: str, *, count: int | None = None) -> tuple[JsonObject, ...]:
-        """Read a list of objects; of `count` objects, or of at least one."""
-        values = self._list(name)
+    def objects(
+        self, name: str, *, count: int | None = None, least: int = 1, most: int = _MAX_LIST
+    ) -> tuple[JsonObject, ...]:
+        """Read a list of objects; of `count` objects, or of `least` to `most`."""
+        values = self._list(name, most=most)
         if count is not None and len(values) != count:
             raise self.error(name, f"got {len(values)} members, expected {count}")
-        if not values:
-            raise self.error(name, "the list is empty")
+        if len(values) < least:
+            raise self.error(name, "the list is empty" if not values else f"got {len(values)}, expected {least}")
         prefix = f"{self._structure}.{name}"
         made = []
         for index, value in enumerate(values):
@@ -150,12 +152,16 @@ class JsonObject:
                 raise self.error(name, f"holds {_kind(value)}, expected strings only")
         return tuple(str(value) for value in values)
 
-    def _list(self, name: str) -> list[object]:
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Read all members, each a string, in their order."""
+        return tuple((name, self.text(name)) for name in self._members)
+
+    def _list(self, name: str, *, most: int = _MAX_LIST) -> list[object]:
         value = self._get(name)
         if not isinstance(value, list):
             raise self.error(name, f"got {_kind(value)}, expected a list")
-        if len(value) > _MAX_LIST:
-            raise self.error(name, f"{len(value)} members, at most {_MAX_LIST} are read")
+        if len(value) > most:
+            raise self.error(name, f"{len(value)} members, at most {most} are read")
         return value
 
 
@@ -203,6 +209,11 @@ def split_response(body: bytes, member: str, structure: str) -> tuple[bytes, byt
     outer = JsonObject({"signature": found["signature"][0]}, structure)
     _object(found[member][0], structure, member)
     return found[member][1].encode(), outer.hexadecimal("signature", size=SIGNATURE_SIZE)
+
+
+def join_response(data: bytes, member: str, signature: bytes) -> bytes:
+    """Write what `split_response` splits, around the exact bytes of the inner value."""
+    return b'{"%s":%s,"signature":"%s"}' % (member.encode(), data, signature.hex().encode())
 
 
 def _skip(text: str, position: int) -> int:

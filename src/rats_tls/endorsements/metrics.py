@@ -1,0 +1,76 @@
+"""When Endorsements expire, for monitoring: text in the OpenMetrics form (version 1.0.0 of its specification)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from rats_tls.core.anchors import TrustAnchor
+from rats_tls.core.text import printable
+from rats_tls.endorsements.listing import Listed, listed
+from rats_tls.endorsements.refresh import Freshness
+from rats_tls.endorsements.store import StoredEndorsement
+
+_PREFIX = "rats_tls_endorsement"
+_FAMILIES: tuple[tuple[str, str, str, Callable[[Listed], int | None]], ...] = (
+    # name, unit, help, value
+    ("expiry_timestamp_seconds", "seconds", "When the Endorsement expires.", lambda line: _seconds(line.expires)),
+    ("issue_timestamp_seconds", "seconds", "When the Endorsement was issued.", lambda line: _seconds(line.issued)),
+    ("refresh_failures", "", "How often refreshing has failed in a row.", lambda line: line.failures),
+)
+
+
+def openmetrics(entries: Iterable[Listed | StoredEndorsement | Freshness], anchors: Iterable[TrustAnchor] = ()) -> str:
+    """Give gauges of when each Endorsement was issued and expires, and how often refreshing it has failed in a row.
+
+    Labels are kind, key, update channel, name of the trust anchor, and its kind: vendor, user, simulated or unknown.
+    Of several with the same labels, the one that expires first counts.
+
+    Args:
+        entries: entries of a store, `EndorsementService.freshness`, or lines.
+        anchors: those that are known, to name them.
+
+    Returns:
+        Text whose media type is `application/openmetrics-text; version=1.0.0`.
+    """
+    lines: list[Listed] = []
+    others: list[StoredEndorsement | Freshness] = []
+    for entry in entries:
+        if isinstance(entry, Listed):
+            lines.append(entry)
+        else:
+            others.append(entry)
+    by_labels: dict[str, Listed] = {}
+    for line in sorted((*lines, *listed(others, anchors)), key=lambda line: (line.expires, str(line.item))):
+        by_labels.setdefault(_labels(line), line)
+    text: list[str] = []
+    for name, unit, meaning, value_of in _FAMILIES:
+        values = [(labels, value) for labels, line in by_labels.items() if (value := value_of(line)) is not None]
+        if not values:
+            continue
+        family = f"{_PREFIX}_{name}"
+        text.append(f"# TYPE {family} gauge")
+        if unit:
+            text.append(f"# UNIT {family} {unit}")
+        text.append(f"# HELP {family} {meaning}")
+        text += [f"{family}{{{labels}}} {value}" for labels, value in values]
+    return "\n".join((*text, "# EOF")) + "\n"
+
+
+def _labels(line: Listed) -> str:
+    labels = {
+        "kind": line.item.kind.value,
+        "key": ", ".join(f"{name} {value}" for name, value in line.item.key),
+        "channel": line.channel,
+        "anchor": line.anchor,
+        "anchor_kind": line.anchor_kind.value if line.anchor_kind is not None else "unknown",
+    }
+    return ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
+
+
+def _escaped(value: str) -> str:
+    return printable(value).replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _seconds(time: datetime) -> int:
+    return int(time.timestamp())

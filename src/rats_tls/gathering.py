@@ -1,0 +1,280 @@
+"""Fetches all that judges given Evidence, families of platforms or chips, and verifies it: ahead of need."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from rats_tls import registry
+from rats_tls.certificates.registry import read_attested_certificate
+from rats_tls.core import lookup_keys
+from rats_tls.core.anchors import TrustAnchor
+from rats_tls.core.checks import Stage
+from rats_tls.core.claims import SnpTcb
+from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, MissingEndorsement
+from rats_tls.core.errors import DecodeError, NoEvidenceError, RatsTlsError, UnsupportedError
+from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE
+from rats_tls.core.floors import NO_FLOORS, Floors
+from rats_tls.core.interfaces import Verifier
+from rats_tls.core.verification import DecodedEvidence, Problem
+from rats_tls.endorsements.fetcher import Fetcher, FetchFailure
+from rats_tls.endorsements.source import FetchError, FetchProblem
+from rats_tls.files import load_evidence
+from rats_tls.provisioning import ItemToVerify, VerifiedItem, verify_items
+
+_ROUNDS = 5
+"""A PCK or VEK certificate, its signer, documents and lists of its platform; two more than any Verifier needs."""
+_RETRY_SECONDS = 60.0
+_INTEL_ROOT = "Intel SGX Root CA"
+_PCE_ID = bytes(2)
+"""The one that all platforms have (Intel PCS API v4: `pceid` of every FMSPC)."""
+_QE_IDENTITIES = {"SGX": "QE", "TDX": "TD_QE"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """Evidence whose Endorsements are wanted."""
+
+    where: str
+    decoded: DecodedEvidence
+    verifier: Verifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shortcoming:
+    """What was wanted and is not there.
+
+    Attributes:
+        what: an item, or a file with Evidence, for people.
+        error: why.
+        item: kind and key; None where it is about Evidence.
+    """
+
+    what: str
+    error: RatsTlsError
+    item: MissingEndorsement | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """What came of it.
+
+    Attributes:
+        good: items that are authentic and in date, each once.
+        shortcomings: what is wanting, each once.
+    """
+
+    good: tuple[VerifiedItem, ...]
+    shortcomings: tuple[Shortcoming, ...]
+
+
+def subject_of(path: Path) -> Subject:
+    """Read Evidence, or a certificate that carries it.
+
+    Raises:
+        RatsTlsError: as `load_evidence`; NoEvidenceError for a certificate without. The message names the file.
+    """
+    presented = load_evidence(path)
+    try:
+        evidence = presented.evidence
+        if evidence is None and presented.certificate is not None:
+            evidence = read_attested_certificate(presented.certificate).evidence
+        names = NAMES_BY_MEDIA_TYPE.get(evidence.media_type) if evidence is not None else None
+        if evidence is None:
+            error: RatsTlsError = NoEvidenceError(f"{path}: the certificate carries no Evidence")
+        elif names is None:
+            error = UnsupportedError(f"{path}: Evidence of media type {evidence.media_type} is not read")
+        else:
+            verifier = registry.verifier(names.tee_type.value)
+            return Subject(where=str(path), decoded=verifier.decode(evidence), verifier=verifier)
+    except DecodeError as malformed:
+        raise DecodeError(str(path), "", None, malformed.message) from malformed
+    except UnsupportedError as unsupported:
+        raise UnsupportedError(f"{path}: {unsupported.message}") from unsupported
+    raise error
+
+
+def wanted_of_family(fmspc: bytes, tees: Iterable[str]) -> tuple[MissingEndorsement, ...]:
+    """Give what judges platforms of a family (FMSPC, 6 bytes); `tees` are "SGX" and "TDX"."""
+    documents = [
+        item
+        for tee in tees
+        for item in (lookup_keys.tcb_info(tee, fmspc, _PCE_ID), lookup_keys.qe_identity(_QE_IDENTITIES[tee]))
+    ]
+    lists = (lookup_keys.root_crl(_INTEL_ROOT), lookup_keys.pck_crl("platform"), lookup_keys.pck_crl("processor"))
+    return (*documents, *lists)
+
+
+def wanted_of_chip(product: str, hwid: bytes, tcb: SnpTcb) -> tuple[MissingEndorsement, ...]:
+    """Give what judges reports of an AMD chip that are signed by its VCEK.
+
+    Args:
+        product: Milan, Genoa, Turin.
+        hwid: 64 bytes, of Turin 8.
+        tcb: the reported TCB.
+    """
+    return (
+        lookup_keys.vek(product, "VCEK", hwid, tcb),
+        lookup_keys.amd_signer(product, f"SEV-{product}"),
+        lookup_keys.amd_crl(product, "VCEK"),
+    )
+
+
+def _nothing(_: MissingEndorsement) -> tuple[Endorsement, ...]:
+    return ()
+
+
+class Gatherer:
+    """Fetches and verifies. Its user stands behind what is asked for: no budget is spent.
+
+    Args:
+        fetcher: asks the sources.
+        anchors: trust anchors.
+        now: time of judgement.
+        floors: what counts as rolled back.
+        at_hand: gives what need not be fetched, such as certificates in a store.
+        tell: is told what is done next, for people.
+        wait_seconds: how long to wait in all for sources that throttle.
+        sleep: waits.
+    """
+
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        *,
+        anchors: Sequence[TrustAnchor],
+        now: datetime,
+        floors: Floors = NO_FLOORS,
+        at_hand: Callable[[MissingEndorsement], tuple[Endorsement, ...]] = _nothing,
+        tell: Callable[[str], None] = lambda _: None,
+        wait_seconds: float = 0.0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._fetcher = fetcher
+        self._anchors = tuple(anchors)
+        self._now = now
+        self._floors = floors
+        self._at_hand = at_hand
+        self._tell = tell
+        self._seconds = wait_seconds
+        self._sleep = sleep
+        self._crypto = registry.crypto_wrapper("openssl")
+
+    def gather(self, wanted: Iterable[MissingEndorsement], subjects: Sequence[Subject]) -> Gathered:
+        """Fetch what is wanted and what Evidence needs, and verify it.
+
+        Args:
+            wanted: items.
+            subjects: Evidence; what it needs is asked for as its Verifier misses it.
+        """
+        answers: dict[MissingEndorsement, tuple[Endorsement, ...]] = {}
+        failed: dict[MissingEndorsement, RatsTlsError] = {}
+        due = list(dict.fromkeys(wanted))
+        for _ in range(_ROUNDS):
+            for number, item in enumerate(due, 1):
+                self._tell(f"{number} of {len(due)}: {_short(item)}")
+                try:
+                    answers[item] = self._get(item)
+                except FetchError as unavailable:
+                    failed[item] = unavailable
+            pool = Endorsements(tuple(_once(answers)))
+            missing = [item for subject in subjects for item in self._missing(subject, pool)]
+            due = [item for item in dict.fromkeys(missing) if item not in answers and item not in failed]
+            if not due:
+                break
+        self._tell("verifying")
+        outcomes = self._verified(answers)
+        for item, found in answers.items():
+            error = _refusal(item, found, outcomes)
+            if error is not None:
+                failed[item] = error
+        shortcomings = [Shortcoming(what=str(item), error=error, item=item) for item, error in failed.items()]
+        good = tuple(outcome for outcome in outcomes.values() if outcome.verified is not None)
+        usable = Endorsements(tuple(item.source.endorsement for item in good), self._floors)
+        for subject in subjects:
+            shortcomings += self._shortcomings(subject, usable, failed)
+        return Gathered(good=good, shortcomings=tuple(shortcomings))
+
+    def _problems(self, subject: Subject, pool: Endorsements) -> tuple[Problem, ...]:
+        verification = subject.verifier.verify(
+            subject.decoded, pool, anchors=self._anchors, crypto=self._crypto, now=self._now
+        )
+        return verification.problems
+
+    def _missing(self, subject: Subject, pool: Endorsements) -> list[MissingEndorsement]:
+        return [problem.missing for problem in self._problems(subject, pool) if problem.missing is not None]
+
+    def _shortcomings(
+        self, subject: Subject, pool: Endorsements, failed: dict[MissingEndorsement, RatsTlsError]
+    ) -> list[Shortcoming]:
+        """Say what keeps Evidence from being verified: not a TCB level, which is for a policy to judge."""
+        return [
+            Shortcoming(what=subject.where, error=problem.error)
+            for problem in self._problems(subject, pool)
+            if problem.missing not in failed and (problem.missing is not None or problem.stage is not Stage.TCB)
+        ]
+
+    def _verified(self, answers: dict[MissingEndorsement, tuple[Endorsement, ...]]) -> dict[Endorsement, VerifiedItem]:
+        """Verify all that was given, each with the keys of PCK chains that it was asked by."""
+        items = [
+            ItemToVerify(
+                where="",
+                endorsement=found,
+                named=tuple(
+                    item
+                    for item, answer in answers.items()
+                    if item.kind is EndorsementKind.INTEL_PCK_CHAIN and found in answer
+                ),
+            )
+            for found in _once(answers)
+        ]
+        outcomes = verify_items(items, anchors=self._anchors, now=self._now, floors=self._floors)
+        return {outcome.source.endorsement: outcome for outcome in outcomes}
+
+    def _get(self, item: MissingEndorsement) -> tuple[Endorsement, ...]:
+        """Fetch an item; waits where a source throttles, as long as there is time. Raises FetchError."""
+        here = self._at_hand(item)
+        if here:
+            return here
+        while True:
+            outcome = self._fetcher.fetch((item,), authenticated=True)
+            if not outcome.missing:
+                return outcome.found
+            seconds = _seconds_to_wait(outcome.failures)
+            if seconds is None or seconds > self._seconds:
+                last = outcome.failures[-1].error
+                raise FetchError(str(outcome), problem=last.problem, retry_after=seconds)
+            self._seconds -= seconds
+            self._tell(f"waiting {seconds:.0f} seconds for a service that throttles: {_short(item)}")
+            self._sleep(seconds)
+
+
+def _seconds_to_wait(failures: Iterable[FetchFailure]) -> float | None:
+    """Give after how many seconds asking again may help, or None: only being throttled passes by itself."""
+    waits = [
+        _RETRY_SECONDS if failure.error.retry_after is None else failure.error.retry_after
+        for failure in failures
+        if failure.error.problem is FetchProblem.THROTTLED
+    ]
+    return max(min(waits), 1.0) if waits else None
+
+
+def _once(answers: dict[MissingEndorsement, tuple[Endorsement, ...]]) -> list[Endorsement]:
+    return list(dict.fromkeys(found for answer in answers.values() for found in answer))
+
+
+def _refusal(
+    item: MissingEndorsement, found: Iterable[Endorsement], outcomes: dict[Endorsement, VerifiedItem]
+) -> RatsTlsError | None:
+    """Say why nothing that was given for `item` is good, or None."""
+    errors = [outcomes[each].error for each in found if each.kind is item.kind]
+    return next((error for error in errors if error is not None), None) if all(errors) else None
+
+
+def _short(item: MissingEndorsement) -> str:
+    """Give an item in one line of a terminal."""
+    key = ", ".join(f"{name} {value if len(value) <= 16 else value[:16] + '...'}" for name, value in item.key)
+    return f"{item.kind.value} ({key})"
