@@ -13,15 +13,26 @@ import pytest
 
 from rats_tls.context import Context
 from rats_tls.core.endorsements import EndorsementKind
-from rats_tls.core.errors import AppraisalError, EndorsementMissingError, ExpiredError, RatsTlsError, RevokedError
+from rats_tls.core.errors import (
+    AppraisalError,
+    CertificateChainError,
+    EndorsementMissingError,
+    ExpiredError,
+    RatsTlsError,
+    RevokedError,
+)
+from rats_tls.core.evidence import TeeType
+from rats_tls.core.interfaces import Collected
 from rats_tls.endorsements.amd_kds import AmdKds
+from rats_tls.endorsements.budget import SOURCE_RATES
 from rats_tls.endorsements.intel_pcs import Pccs
 from rats_tls.endorsements.service import EndorsementService
 from rats_tls.endorsements.store import EndorsementStore
 from rats_tls.simulation.services.faults import NO_FAULTS, Faults
 from rats_tls.simulation.services.vendors import SimulatedServices
+from rats_tls.simulation.world import SimulatedWorld
 from support.sides import SGX, SNP, Clock, connected_pair, context, policy_for, served
-from support.simulated import world
+from support.simulated import NOW, world
 
 TEES = (SGX, SNP)
 
@@ -132,6 +143,34 @@ def test_a_refused_policy_asks_for_nothing(vendors: SimulatedServices) -> None:
     error = refusal(server(SGX), context(None, policy, endorsements=service(vendors)))
     assert isinstance(error, AppraisalError)
     assert asked(vendors) == 0
+
+
+class Forger:
+    """Signs its reports with a key of its own, and sends the certificate that it made for that as its chip's."""
+
+    name = "forger"
+    tee_type = TeeType.SEV_SNP
+
+    def __init__(self) -> None:
+        self._attester = SimulatedWorld(clock=lambda: NOW).attester(SNP)
+
+    def collect(self, report_data: bytes) -> Collected:
+        made = self._attester.collect(report_data)
+        vek = tuple(item for item in made.endorsements if item.kind is EndorsementKind.AMD_VEK)
+        return Collected(evidence=made.evidence, endorsements=vek)
+
+
+def test_a_forged_chip_certificate_spends_the_budget(vendors: SimulatedServices) -> None:
+    """Attacks 4.4: as long as nobody knows who signed it, it proves nothing about who asks."""
+    vendors.amd_kds.faults = Faults(garbage=True)
+    judging = client(SNP, service(vendors))
+    forging = context(Forger(), provide_endorsements=True)
+    for _ in range(4):
+        assert isinstance(refusal(forging, judging), EndorsementMissingError)
+    assert asked(vendors) == SOURCE_RATES["amd-kds"].burst
+    vendors.amd_kds.faults = NO_FAULTS
+    # It is refused as soon as its signer is there.
+    assert isinstance(refusal(forging, client(SNP, service(vendors))), CertificateChainError)
 
 
 def test_garbage_is_not_kept(vendors: SimulatedServices, tmp_path: Path) -> None:

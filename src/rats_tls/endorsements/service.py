@@ -25,8 +25,9 @@ from rats_tls.endorsements.source import EndorsementSource
 from rats_tls.endorsements.store import EndorsementStore
 
 STANDARD = "standard"
-_UNPROVED = frozenset({EndorsementKind.AMD_VEK, EndorsementKind.INTEL_PCK_CHAIN})
-"""While one of these is missing, nothing in the Evidence is proved: its keys are whatever a peer writes."""
+_UNPROVED = frozenset({EndorsementKind.AMD_VEK, EndorsementKind.AMD_SIGNER, EndorsementKind.INTEL_PCK_CHAIN})
+"""While one of these is missing, nothing in the Evidence is proved: its keys are whatever a peer writes, and so is a
+VEK that the peer sends, as long as its signer is missing."""
 _MOST_RECENT = 256
 _RECENT_SECONDS = 60.0
 """How long an answer that no verdict has rested on yet is given again before its source is asked again."""
