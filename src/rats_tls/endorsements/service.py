@@ -267,7 +267,8 @@ def explained(error: EndorsementMissingError, why: str) -> EndorsementMissingErr
     if not why:
         return error
     told = EndorsementMissingError(f"{error.message}; {why}", missing=error.missing)
-    told.checks = error.checks
+    told.checks, told.claims = error.checks, error.claims
+    told.anchor, told.endorsements = error.anchor, error.endorsements
     return told
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+from rats_tls.core.checks import Check, Stage
 from rats_tls.core.endorsements import Endorsement
-from rats_tls.endorsements.service import EndorsementService, Found
+from rats_tls.core.errors import EndorsementMissingError
+from rats_tls.endorsements.service import EndorsementService, Found, explained
 from rats_tls.endorsements.source import FetchError, FetchProblem
 from rats_tls.endorsements.store import EndorsementStore
+from support.claims import SNP
 from support.endorsed import ANCHOR, ANCHORS, CRL, START, Source, crl, use
 
 
@@ -98,3 +101,14 @@ def test_a_store_that_fails_later_is_a_warning(tmp_path: Path, caplog) -> None:
     service.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR, now=START)
     assert "endorsements not read" in caplog.text
     assert "endorsements not kept" in caplog.text
+
+
+def test_what_sources_said_takes_nothing_from_the_refusal() -> None:
+    error = EndorsementMissingError("missing", missing=(CRL,))
+    error.checks = (Check(id="amd.crl", stage=Stage.REVOCATION, source="a test"),)
+    error.claims, error.anchor, error.endorsements = SNP, ANCHOR, (use(crl(1), 0),)
+    told = explained(error, "a source: is down")
+    assert (told.message, told.missing) == ("missing; a source: is down", error.missing)
+    for name in ("checks", "claims", "anchor", "endorsements"):
+        assert getattr(told, name) == getattr(error, name)
+    assert explained(error, "") is error
