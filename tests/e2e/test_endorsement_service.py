@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,9 @@ from rats_tls.endorsements.intel_pcs import Pccs
 from rats_tls.endorsements.service import EndorsementService
 from rats_tls.endorsements.store import EndorsementStore
 from rats_tls.simulation.services.faults import NO_FAULTS, Faults
+from rats_tls.simulation.services.publication import AmdPublication, IntelPublication
 from rats_tls.simulation.services.vendors import SimulatedServices
+from rats_tls.simulation.vendor_state import AMD_HEALTHY, INTEL_HEALTHY
 from rats_tls.simulation.world import SimulatedWorld
 from support.sides import SGX, SNP, Clock, connected_pair, context, policy_for, served
 from support.simulated import NOW, world
@@ -143,6 +146,42 @@ def test_a_refused_policy_asks_for_nothing(vendors: SimulatedServices) -> None:
     error = refusal(server(SGX), context(None, policy, endorsements=service(vendors)))
     assert isinstance(error, AppraisalError)
     assert asked(vendors) == 0
+
+
+@pytest.mark.parametrize("tee", TEES)
+@pytest.mark.parametrize("same_certificate", [True, False])
+def test_what_is_in_date_and_too_old_for_the_policy_is_looked_up_again(
+    vendors: SimulatedServices, tmp_path: Path, tee: str, same_certificate: bool
+) -> None:
+    clock = Clock()
+    policy = policy_for(tee, max_evidence_age="any", max_endorsement_age=3 * 86_400)
+
+    def judge_anew() -> Context:
+        found = service(vendors, EndorsementStore(tmp_path), refresh=False)
+        return context(None, policy, endorsements=found, clock=clock)
+
+    judging = judge_anew()
+    lasting: dict[str, Any] = {"provide_endorsements": False, "max_evidence_age": 30 * 86_400.0, "clock": clock}
+    serving = context(tee, **lasting)
+    exchange(serving, judging)
+    first = asked(vendors)
+    clock.now += timedelta(days=4)
+    if not same_certificate:
+        serving = context(tee, **lasting)
+    # The vendors have nothing newer yet: they are not asked for it by everyone who connects.
+    for _ in range(3):
+        error = refusal(serving, judging)
+        assert isinstance(error, AppraisalError)
+        assert {mismatch.field for mismatch in error.mismatches} == {"max_endorsement_age"}
+    lists = 1 if tee == SNP else 4
+    assert asked(vendors) == first + lists
+    issued = clock.now - timedelta(hours=1)
+    vendors.intel_pccs.publication = IntelPublication(standard=replace(INTEL_HEALTHY, issue_date=issued))
+    vendors.amd_kds.publication = AmdPublication(state=replace(AMD_HEALTHY, issue_date=issued))
+    judging = judge_anew()
+    for _ in range(2):
+        exchange(serving, judging)
+    assert asked(vendors) == first + 2 * lists
 
 
 class Forger:
