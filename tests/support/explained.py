@@ -170,6 +170,7 @@ CASES: dict[str, Callable[[], Judged]] = {
     "missing": lambda: judge_without(EndorsementKind.INTEL_TCB_INFO),
     "missing and other": lambda: judge_without(EndorsementKind.INTEL_TCB_INFO, mr_enclave=bytes(32)),
     "report-only": _report_only,
+    "in its grace": lambda: judge_state(SGX, {"expired_tcb_info": True}, endorsement_grace=30 * 86_400),
     "other and list waived": lambda: judge_without(
         EndorsementKind.INTEL_PCK_CRL, revocation="not-checked", mr_enclave=bytes(32)
     ),

@@ -57,6 +57,7 @@ HEALTHY = {"instance-identity": 0, "configuration": 2, "executables": 2, "hardwa
         ("good sev_snp", Tier.AFFIRMING, {}),
         ("out of date accepted", Tier.WARNING, {"hardware": 32}),
         ("list waived", Tier.WARNING, {"hardware": 32}),
+        ("in its grace", Tier.WARNING, {"hardware": 32}),
         ("debug accepted", Tier.CONTRAINDICATED, {"runtime-opaque": 96, "configuration": 32}),
     ],
 )
