@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import threading
 from collections.abc import Iterator
@@ -12,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from rats_tls import aio
 from rats_tls.context import Context
-from rats_tls.core.endorsements import EndorsementKind
+from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
 from rats_tls.core.errors import (
     AppraisalError,
     CertificateChainError,
@@ -29,11 +31,13 @@ from rats_tls.endorsements.budget import SOURCE_RATES
 from rats_tls.endorsements.intel_pcs import Pccs
 from rats_tls.endorsements.service import EndorsementService
 from rats_tls.endorsements.store import EndorsementStore
+from rats_tls.policy import Policy
 from rats_tls.simulation.services.faults import NO_FAULTS, Faults
 from rats_tls.simulation.services.publication import AmdPublication, IntelPublication
 from rats_tls.simulation.services.vendors import SimulatedServices
 from rats_tls.simulation.vendor_state import AMD_HEALTHY, INTEL_HEALTHY
 from rats_tls.simulation.world import SimulatedWorld
+from support.loops import LOOPS, run, serving
 from support.sides import SGX, SNP, Clock, connected_pair, context, policy_for, served
 from support.simulated import NOW, world
 
@@ -210,6 +214,54 @@ def test_a_forged_chip_certificate_spends_the_budget(vendors: SimulatedServices)
     vendors.amd_kds.faults = NO_FAULTS
     # It is refused as soon as its signer is there.
     assert isinstance(refusal(forging, client(SNP, service(vendors))), CertificateChainError)
+
+
+class StallingOnChips:
+    """Has everything of a healthy SGX platform at once, and no answer about chips until it is let go."""
+
+    name = "a source"
+    channel = None
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.chips = 0
+
+    def serves(self, _: MissingEndorsement) -> bool:
+        return True
+
+    def fetch(self, item: MissingEndorsement) -> tuple[Endorsement, ...]:
+        if item.kind is EndorsementKind.AMD_VEK:
+            self.chips += 1
+            self.go.wait(20)
+        return tuple(found for found in world().endorsements(SGX) if found.kind is item.kind)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_service_that_stalls_on_strangers_keeps_no_known_peer_waiting(loop: str) -> None:
+    """Attacks 4.5: one request is enough to hold everyone who says to be of the same chip."""
+    source = StallingOnChips()
+    policy = Policy.of(*policy_for(SGX).entries, *(replace(e, name="of a chip") for e in policy_for(SNP).entries))
+    judging = context(None, policy, endorsements=EndorsementService((source,), refresh=False))
+
+    async def main() -> None:
+        async with serving(server(SNP)) as strange, serving(server(SGX)) as known:
+            strangers = [
+                asyncio.create_task(aio.open_connection("127.0.0.1", strange, context=judging)) for _ in range(50)
+            ]
+            while not source.chips:
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(1)
+            _, writer = await asyncio.wait_for(aio.open_connection("127.0.0.1", known, context=judging), 10)
+            writer.close()
+            assert source.chips == 1
+            source.go.set()
+            refused = await asyncio.gather(*strangers, return_exceptions=True)
+            assert all(isinstance(error, EndorsementMissingError) for error in refused)
+
+    try:
+        run(loop, main())
+    finally:
+        source.go.set()
 
 
 def test_garbage_is_not_kept(vendors: SimulatedServices, tmp_path: Path) -> None:

@@ -39,7 +39,15 @@ Pair = tuple[MissingEndorsement, Endorsement]
 
 
 class FetchNeededError(Exception):
-    """Sources have to be asked, where the caller cannot wait for them."""
+    """Sources have to be asked, where the caller cannot wait for them.
+
+    Attributes:
+        authenticated: whether they are asked for Evidence that is authenticated.
+    """
+
+    def __init__(self, *, authenticated: bool) -> None:
+        super().__init__("Endorsements have to be fetched")
+        self.authenticated = authenticated
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +140,9 @@ class EndorsementService:
         fetched: list[Pair] = []
         why = ""
         if unknown and self._fetcher.sources:
-            if not may_wait:
-                raise FetchNeededError
             authenticated = not any(item.kind in _UNPROVED for item in wanted)
+            if not may_wait:
+                raise FetchNeededError(authenticated=authenticated)
             fetched, unknown, why = self._fetch(unknown, authenticated=authenticated)
             items += fetched
         items += [(item, stored.endorsement) for item in unknown for stored in here[item]]
