@@ -46,9 +46,8 @@ class Side(Protocol):
         """Where peers are judged with what is at hand."""
         ...
 
-    @property
-    def fetcher(self) -> Executor:
-        """Where peers are judged for whom Endorsements have to be fetched."""
+    def fetcher(self, *, authenticated: bool) -> Executor:
+        """Where peers are judged for whom Endorsements have to be fetched, by whether their Evidence is authentic."""
         ...
 
     def present_credentials(self) -> Credentials | None:
@@ -287,8 +286,10 @@ class Wire(asyncio.BufferedProtocol):
         """Have the peer judged with what is at hand; elsewhere, where Endorsements have to be fetched for it."""
 
         def judged(future: asyncio.Future[AttestationResult]) -> None:
-            if not future.cancelled() and isinstance(future.exception(), FetchNeededError):
-                fetched = self._loop.run_in_executor(self._side.fetcher, self._side.appraise, event)
+            error = None if future.cancelled() else future.exception()
+            if isinstance(error, FetchNeededError):
+                fetcher = self._side.fetcher(authenticated=error.authenticated)
+                fetched = self._loop.run_in_executor(fetcher, self._side.appraise, event)
                 self._hand_on(fetched, self._accept)
             else:
                 self._hand_on(future, self._accept)

@@ -1,7 +1,7 @@
 """What a Verifier's problems leave to the policy: lists that it may not ask for, and Endorsements in their grace.
 
 A grace is for documents and revocation lists of this side alone. Whatever a Verifier says, no certificate and no copy
-that a peer sent counts after its end.
+that a peer sent counts after its end, and nothing that is forged or revoked is passed over.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from rats_tls.core.checks import GRACE_CHECK, Check, Stage, Verdict, time_text
 from rats_tls.core.endorsements import Origin
+from rats_tls.core.errors import AuthenticityError
 from rats_tls.core.evidence import TeeType
 from rats_tls.core.floors import Floors
 from rats_tls.core.verification import EndorsementUse, Problem, Verification
@@ -48,6 +49,8 @@ def sort_problems(policy: Policy, tee_type: TeeType, problems: Sequence[Problem]
 
 
 def _passes(entry: Entry, problem: Problem, now: datetime) -> bool:
+    if isinstance(problem.error, AuthenticityError):
+        return False  # forged or revoked: whatever else a Verifier says of it
     if problem.waived_by_revocation and entry.revocation == "not-checked":
         return True
     expired = _expired(problem, now)

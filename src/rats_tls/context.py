@@ -282,10 +282,13 @@ class Context:
         """The threads in which an asyncio connection has its peer judged with what is at hand."""
         return self._workers.judge
 
-    @property
-    def fetcher(self) -> Executor:
-        """The threads in which it has its peer judged where Endorsements have to be fetched for it."""
-        return self._workers.fetcher
+    def fetcher(self, *, authenticated: bool) -> Executor:
+        """Give the threads in which it has its peer judged where Endorsements have to be fetched for it.
+
+        Args:
+            authenticated: whether they are fetched for Evidence that is authenticated.
+        """
+        return self._workers.fetcher(authenticated=authenticated)
 
     def channel(self, *, server_side: bool = False, server_hostname: str | None = None) -> Channel:
         """Make the channel of a new connection in memory. Raises ConfigurationError: settings do not fit the role."""

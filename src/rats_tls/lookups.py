@@ -10,7 +10,7 @@ from datetime import datetime
 
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.endorsements import Endorsement, Origin
-from rats_tls.core.errors import AppraisalError, EndorsementMissingError, ExpiredError, TcbLevelError
+from rats_tls.core.errors import AppraisalError, EndorsementMissingError, ExpiredError, RatsTlsError, TcbLevelError
 from rats_tls.core.floors import NO_FLOORS, Floors
 from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.results import AttestationResult
@@ -20,10 +20,11 @@ from rats_tls.endorsements.refresh import Clock
 from rats_tls.endorsements.service import EndorsementService, Pair, explained
 from rats_tls.verifiers.endorsements import VendorEndorsementsVerifier
 
-_ROUNDS = 5
-"""A PCK or VEK certificate, then its signer, then documents and lists of its platform; one for what has expired, and
-one for this side's copies of what the peer has sent."""
+_ROUNDS = 6
+"""A PCK or VEK certificate, then its signer, then documents and lists of its platform; one for what has expired or is
+too old for the policy, and one for this side's copies of what the peer has sent."""
 _REMEMBERED = 1024
+_LARGEST_AGE = "max_endorsement_age"
 
 Judge = Callable[[tuple[Endorsement, ...]], AttestationResult]
 
@@ -85,14 +86,20 @@ class Lookups:
         """
         self.require_clock(now)
         more = remembered = self.remembered(certificate)
+        old: tuple[Endorsement, ...] = ()
         fetched: list[Pair] = []
         result: AttestationResult | None = None
         for _ in range(_ROUNDS):
             try:
                 result = judge(more)
             except EndorsementMissingError as error:
-                found = self._service.find(error.missing, anchors=self._anchors, now=now, tried=more, may_wait=may_wait)
+                tried = (*more, *old)
+                found = self._service.find(
+                    error.missing, anchors=self._anchors, now=now, tried=tried, may_wait=may_wait
+                )
                 added = tuple(item for _, item in found.items if item not in more)
+                newer = {item.kind for item in added}
+                added += tuple(item for item in old if item.kind not in newer and item not in more)
                 if not added:
                     raise explained(error, found.why) from error
                 fetched += found.fetched
@@ -103,10 +110,16 @@ class Lookups:
             except (AppraisalError, TcbLevelError) as error:
                 added = self._beside_the_peers(error.endorsements, now, more)
                 if not added:
+                    if old:
+                        raise  # nothing newer is to be had; what has just been given is not asked for again at once
                     # The platform is genuine and its Endorsements are authentic: they are not fetched again for the
                     # next one that the policy refuses.
                     self._keep(fetched, error.endorsements, error.anchor, now)
-                    raise
+                    newest = [item for _, item in fetched]
+                    old = tuple(item for item in more if item.kind.is_reissued and item not in newest)
+                    if not old or not _is_too_old_alone(error):
+                        raise
+                    more = tuple(item for item in more if item not in old)  # look for newer copies of these
             else:
                 added = self._beside_the_peers(result.endorsements, now, more)
                 if not added:
@@ -151,3 +164,11 @@ class Lookups:
             self._remembered[hashlib.sha256(certificate).digest()] = more
             while len(self._remembered) > _REMEMBERED:
                 self._remembered.popitem(last=False)
+
+
+def _is_too_old_alone(error: RatsTlsError) -> bool:
+    """Whether some entry would accept, were Endorsements not older than it takes them."""
+    fields: dict[str, set[str]] = {}
+    for mismatch in error.mismatches if isinstance(error, AppraisalError) else ():
+        fields.setdefault(mismatch.entry, set()).add(mismatch.field)
+    return {_LARGEST_AGE} in fields.values()

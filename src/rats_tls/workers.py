@@ -9,9 +9,10 @@ import os
 from concurrent.futures import Executor, ThreadPoolExecutor
 
 _JUDGES = 2
-_FETCHERS = 32
-"""More than the requests that Evidence which nobody has authenticated can have under way at once: a service that stalls
-on those of an attacker keeps nobody else waiting."""
+_FETCHERS = 8
+_STRANGERS_FETCHERS = 32
+"""For Evidence that nobody has authenticated: more than the requests that it can have under way at once, though not
+than the peers that wait for one of them. A service that stalls on those of an attacker keeps but strangers waiting."""
 
 
 class Workers:
@@ -23,7 +24,7 @@ class Workers:
     """
 
     def __init__(self) -> None:
-        self._made: tuple[int, Executor, Executor, Executor] | None = None
+        self._made: tuple[int, Executor, Executor, Executor, Executor] | None = None
 
     @property
     def collector(self) -> Executor:
@@ -35,17 +36,16 @@ class Workers:
         """Where peers are judged with what is at hand."""
         return self._executors()[1]
 
-    @property
-    def fetcher(self) -> Executor:
-        """Where peers are judged for whom Endorsements have to be fetched."""
-        return self._executors()[2]
+    def fetcher(self, *, authenticated: bool) -> Executor:
+        """Give where peers are judged for whom Endorsements have to be fetched, by whether anybody knows them."""
+        return self._executors()[2 if authenticated else 3]
 
-    def _executors(self) -> tuple[Executor, Executor, Executor]:
+    def _executors(self) -> tuple[Executor, Executor, Executor, Executor]:
         process, made = os.getpid(), self._made
         if made is None or made[0] != process:
-            collector, judge, fetcher = (
-                ThreadPoolExecutor(count, thread_name_prefix=f"rats-tls-{name}")
-                for name, count in (("collect", 1), ("judge", _JUDGES), ("fetch", _FETCHERS))
+            counts = {"collect": 1, "judge": _JUDGES, "fetch": _FETCHERS, "fetch-strangers": _STRANGERS_FETCHERS}
+            collector, judge, fetcher, strangers = (
+                ThreadPoolExecutor(count, thread_name_prefix=f"rats-tls-{name}") for name, count in counts.items()
             )
-            made = self._made = (process, collector, judge, fetcher)
+            made = self._made = (process, collector, judge, fetcher, strangers)
         return made[1:]

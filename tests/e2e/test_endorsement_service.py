@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rats_tls import aio
 from rats_tls.context import Context
-from rats_tls.core.endorsements import EndorsementKind
-from rats_tls.core.errors import AppraisalError, EndorsementMissingError, ExpiredError, RatsTlsError, RevokedError
+from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
+from rats_tls.core.errors import (
+    AppraisalError,
+    CertificateChainError,
+    EndorsementMissingError,
+    ExpiredError,
+    RatsTlsError,
+    RevokedError,
+)
+from rats_tls.core.evidence import TeeType
+from rats_tls.core.interfaces import Collected
 from rats_tls.endorsements.amd_kds import AmdKds
+from rats_tls.endorsements.budget import SOURCE_RATES
 from rats_tls.endorsements.intel_pcs import Pccs
 from rats_tls.endorsements.service import EndorsementService
 from rats_tls.endorsements.store import EndorsementStore
+from rats_tls.policy import Policy
 from rats_tls.simulation.services.faults import NO_FAULTS, Faults
+from rats_tls.simulation.services.publication import AmdPublication, IntelPublication
 from rats_tls.simulation.services.vendors import SimulatedServices
+from rats_tls.simulation.vendor_state import AMD_HEALTHY, INTEL_HEALTHY
+from rats_tls.simulation.world import SimulatedWorld
+from support.loops import LOOPS, run, serving
 from support.sides import SGX, SNP, Clock, connected_pair, context, policy_for, served
-from support.simulated import world
+from support.simulated import NOW, world
 
 TEES = (SGX, SNP)
 
@@ -132,6 +150,118 @@ def test_a_refused_policy_asks_for_nothing(vendors: SimulatedServices) -> None:
     error = refusal(server(SGX), context(None, policy, endorsements=service(vendors)))
     assert isinstance(error, AppraisalError)
     assert asked(vendors) == 0
+
+
+@pytest.mark.parametrize("tee", TEES)
+@pytest.mark.parametrize("same_certificate", [True, False])
+def test_what_is_in_date_and_too_old_for_the_policy_is_looked_up_again(
+    vendors: SimulatedServices, tmp_path: Path, tee: str, same_certificate: bool
+) -> None:
+    clock = Clock()
+    policy = policy_for(tee, max_evidence_age="any", max_endorsement_age=3 * 86_400)
+
+    def judge_anew() -> Context:
+        found = service(vendors, EndorsementStore(tmp_path), refresh=False)
+        return context(None, policy, endorsements=found, clock=clock)
+
+    judging = judge_anew()
+    lasting: dict[str, Any] = {"provide_endorsements": False, "max_evidence_age": 30 * 86_400.0, "clock": clock}
+    serving = context(tee, **lasting)
+    exchange(serving, judging)
+    first = asked(vendors)
+    clock.now += timedelta(days=4)
+    if not same_certificate:
+        serving = context(tee, **lasting)
+    # The vendors have nothing newer yet: they are not asked for it by everyone who connects.
+    for _ in range(3):
+        error = refusal(serving, judging)
+        assert isinstance(error, AppraisalError)
+        assert {mismatch.field for mismatch in error.mismatches} == {"max_endorsement_age"}
+    lists = 1 if tee == SNP else 4
+    assert asked(vendors) == first + lists
+    issued = clock.now - timedelta(hours=1)
+    vendors.intel_pccs.publication = IntelPublication(standard=replace(INTEL_HEALTHY, issue_date=issued))
+    vendors.amd_kds.publication = AmdPublication(state=replace(AMD_HEALTHY, issue_date=issued))
+    judging = judge_anew()
+    for _ in range(2):
+        exchange(serving, judging)
+    assert asked(vendors) == first + 2 * lists
+
+
+class Forger:
+    """Signs its reports with a key of its own, and sends the certificate that it made for that as its chip's."""
+
+    name = "forger"
+    tee_type = TeeType.SEV_SNP
+
+    def __init__(self) -> None:
+        self._attester = SimulatedWorld(clock=lambda: NOW).attester(SNP)
+
+    def collect(self, report_data: bytes) -> Collected:
+        made = self._attester.collect(report_data)
+        vek = tuple(item for item in made.endorsements if item.kind is EndorsementKind.AMD_VEK)
+        return Collected(evidence=made.evidence, endorsements=vek)
+
+
+def test_a_forged_chip_certificate_spends_the_budget(vendors: SimulatedServices) -> None:
+    """Attacks 4.4: as long as nobody knows who signed it, it proves nothing about who asks."""
+    vendors.amd_kds.faults = Faults(garbage=True)
+    judging = client(SNP, service(vendors))
+    forging = context(Forger(), provide_endorsements=True)
+    for _ in range(4):
+        assert isinstance(refusal(forging, judging), EndorsementMissingError)
+    assert asked(vendors) == SOURCE_RATES["amd-kds"].burst
+    vendors.amd_kds.faults = NO_FAULTS
+    # It is refused as soon as its signer is there.
+    assert isinstance(refusal(forging, client(SNP, service(vendors))), CertificateChainError)
+
+
+class StallingOnChips:
+    """Has everything of a healthy SGX platform at once, and no answer about chips until it is let go."""
+
+    name = "a source"
+    channel = None
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.chips = 0
+
+    def serves(self, _: MissingEndorsement) -> bool:
+        return True
+
+    def fetch(self, item: MissingEndorsement) -> tuple[Endorsement, ...]:
+        if item.kind is EndorsementKind.AMD_VEK:
+            self.chips += 1
+            self.go.wait(20)
+        return tuple(found for found in world().endorsements(SGX) if found.kind is item.kind)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_service_that_stalls_on_strangers_keeps_no_known_peer_waiting(loop: str) -> None:
+    """Attacks 4.5: one request is enough to hold everyone who says to be of the same chip."""
+    source = StallingOnChips()
+    policy = Policy.of(*policy_for(SGX).entries, *(replace(e, name="of a chip") for e in policy_for(SNP).entries))
+    judging = context(None, policy, endorsements=EndorsementService((source,), refresh=False))
+
+    async def main() -> None:
+        async with serving(server(SNP)) as strange, serving(server(SGX)) as known:
+            strangers = [
+                asyncio.create_task(aio.open_connection("127.0.0.1", strange, context=judging)) for _ in range(50)
+            ]
+            while not source.chips:
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(1)
+            _, writer = await asyncio.wait_for(aio.open_connection("127.0.0.1", known, context=judging), 10)
+            writer.close()
+            assert source.chips == 1
+            source.go.set()
+            refused = await asyncio.gather(*strangers, return_exceptions=True)
+            assert all(isinstance(error, EndorsementMissingError) for error in refused)
+
+    try:
+        run(loop, main())
+    finally:
+        source.go.set()
 
 
 def test_garbage_is_not_kept(vendors: SimulatedServices, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from rats_tls.core.evidence import Evidence
 from rats_tls.core.results import AttestationResult, ConnectionFacts
 from rats_tls.core.tls import TlsFacts
 from rats_tls.explanation import Explanation, explain_refusal, explain_result
-from rats_tls.policy import Policy
+from rats_tls.policy import Mode, Policy
 from support.judged import REPORT_DATA, appraise, appraiser, collected, judge, presented
 from support.policies import null_policy
 from support.sides import SGX, SNP, TDX, policy_for
@@ -119,6 +119,12 @@ def _in_channel() -> Judged:
     return Judged(replace(judged_.result, connection=connection, profile="rats-tls/1"), judged_.policy)
 
 
+def _report_only() -> Judged:
+    evidence, endorsements = _good(SGX)
+    judging = Policy.of(*policy_for(SGX, mr_enclave=bytes(32)).entries, mode=Mode.REPORT_ONLY)
+    return judged(judging, lambda: appraise(evidence, endorsements, judging))
+
+
 def _null() -> Judged:
     certificate, endorsements = presented("null")
     judging = null_policy()
@@ -163,6 +169,11 @@ CASES: dict[str, Callable[[], Judged]] = {
     "old": lambda: _of_certificate(timedelta(hours=2)),
     "missing": lambda: judge_without(EndorsementKind.INTEL_TCB_INFO),
     "missing and other": lambda: judge_without(EndorsementKind.INTEL_TCB_INFO, mr_enclave=bytes(32)),
+    "report-only": _report_only,
+    "in its grace": lambda: judge_state(SGX, {"expired_tcb_info": True}, endorsement_grace=30 * 86_400),
+    "other and list waived": lambda: judge_without(
+        EndorsementKind.INTEL_PCK_CRL, revocation="not-checked", mr_enclave=bytes(32)
+    ),
     "list waived": lambda: judge_without(EndorsementKind.INTEL_PCK_CRL, revocation="not-checked"),
 }
 """By name."""

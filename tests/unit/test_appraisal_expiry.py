@@ -13,10 +13,13 @@ from rats_tls.core.documents import result_document
 from rats_tls.core.endorsements import EndorsementKind, MissingEndorsement
 from rats_tls.core.errors import (
     AppraisalError,
+    CertificateChainError,
     EndorsementMissingError,
     ExpiredError,
     RatsTlsError,
+    RevokedError,
     RolledBackError,
+    SignatureError,
     TcbLevelError,
 )
 from rats_tls.core.floors import Floor, Floors
@@ -87,6 +90,13 @@ def test_no_certificate_has_a_grace(kind: EndorsementKind) -> None:
 )
 def test_nothing_of_the_peers_and_nothing_from_the_future_has_a_grace(change: dict[str, Any]) -> None:
     refused(ExpiredError, expired(replace(STALE, **change)), endorsement_grace=366 * 86_400)
+
+
+@pytest.mark.parametrize("error", [SignatureError, CertificateChainError, RevokedError])
+def test_what_is_not_authentic_is_never_passed_over(error: type[RatsTlsError]) -> None:
+    """A Verifier of others may say that it has merely expired, or that it is a list which nobody asks for."""
+    for said in (expired(), expired(STALE_LIST, waived=True)):
+        refused(error, replace(said, error=error("x")), endorsement_grace=7200, revocation="not-checked")
 
 
 def test_what_is_wrong_besides_refuses() -> None:

@@ -25,8 +25,9 @@ from rats_tls.endorsements.source import EndorsementSource
 from rats_tls.endorsements.store import EndorsementStore
 
 STANDARD = "standard"
-_UNPROVED = frozenset({EndorsementKind.AMD_VEK, EndorsementKind.INTEL_PCK_CHAIN})
-"""While one of these is missing, nothing in the Evidence is proved: its keys are whatever a peer writes."""
+_UNPROVED = frozenset({EndorsementKind.AMD_VEK, EndorsementKind.AMD_SIGNER, EndorsementKind.INTEL_PCK_CHAIN})
+"""While one of these is missing, nothing in the Evidence is proved: its keys are whatever a peer writes, and so is a
+VEK that the peer sends, as long as its signer is missing."""
 _MOST_RECENT = 256
 _RECENT_SECONDS = 60.0
 """How long an answer that no verdict has rested on yet is given again before its source is asked again."""
@@ -38,7 +39,15 @@ Pair = tuple[MissingEndorsement, Endorsement]
 
 
 class FetchNeededError(Exception):
-    """Sources have to be asked, where the caller cannot wait for them."""
+    """Sources have to be asked, where the caller cannot wait for them.
+
+    Attributes:
+        authenticated: whether they are asked for Evidence that is authenticated.
+    """
+
+    def __init__(self, *, authenticated: bool) -> None:
+        super().__init__("Endorsements have to be fetched")
+        self.authenticated = authenticated
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +140,9 @@ class EndorsementService:
         fetched: list[Pair] = []
         why = ""
         if unknown and self._fetcher.sources:
-            if not may_wait:
-                raise FetchNeededError
             authenticated = not any(item.kind in _UNPROVED for item in wanted)
+            if not may_wait:
+                raise FetchNeededError(authenticated=authenticated)
             fetched, unknown, why = self._fetch(unknown, authenticated=authenticated)
             items += fetched
         items += [(item, stored.endorsement) for item in unknown for stored in here[item]]
@@ -266,7 +275,8 @@ def explained(error: EndorsementMissingError, why: str) -> EndorsementMissingErr
     if not why:
         return error
     told = EndorsementMissingError(f"{error.message}; {why}", missing=error.missing)
-    told.checks = error.checks
+    told.checks, told.claims = error.checks, error.claims
+    told.anchor, told.endorsements = error.anchor, error.endorsements
     return told
 
 

@@ -26,17 +26,17 @@ _DEVELOPER = "rats-tls"
 
 
 def result_ear(result: AttestationResult, policy: Policy) -> dict[str, Json]:
-    """Give the EAR of an accepted result.
+    """Give the EAR of a result; that of a report-only one refuses, as its verdict does.
 
     Args:
         result: the result.
-        policy: the policy that accepted it.
+        policy: the policy that judged.
     """
     entry = next((entry for entry in policy.entries if entry.name == result.policy_entry), None)
     tier, vector = of_result(result, entry)
     appraisal = _appraisal(tier, vector, _policy_id(result.policy_digest))
     ear = _ear(result.judged_at, f"{__version__} with {result.crypto}", result_document(result))
-    if result.valid_until is not None:
+    if result.valid_until is not None and not result.mismatches:
         ear["exp"] = int(result.valid_until.timestamp())
     ear["submods"] = dict.fromkeys(result.submodules, appraisal)
     return ear

@@ -11,6 +11,7 @@ from rats_tls.core.checks import Check, Mismatch, Stage, Verdict, time_text
 from rats_tls.core.claims import TeeClaims
 from rats_tls.core.errors import AppraisalError, EndorsementMissingError, RatsTlsError
 from rats_tls.core.evidence import NAMES_BY_TEE
+from rats_tls.core.refusals import Refusal
 from rats_tls.core.results import AttestationResult
 from rats_tls.explanation.tcb import TcbTable, tcb_tables
 from rats_tls.policy import Entry, Policy
@@ -81,12 +82,12 @@ class Explanation:
 
 
 def explain_result(result: AttestationResult, *, subject: str, policy: Policy | None = None) -> Explanation:
-    """Explain an accepted result.
+    """Explain a result, accepted or report-only.
 
     Args:
         result: the result.
         subject: what was judged, such as a file's name.
-        policy: the policy that judged, for the floor of the entry that accepted.
+        policy: the policy that judged, for the floor of the entry that the result names.
     """
     entries = [entry for entry in policy.entries if entry.name == result.policy_entry] if policy is not None else []
     facts = [("bound by", f"{result.binding.value}: {result.binding_note}")]
@@ -101,11 +102,15 @@ def explain_result(result: AttestationResult, *, subject: str, policy: Policy | 
     facts.append(("crypto", result.crypto))
     return Explanation(
         subject=subject,
-        accepted=True,
-        label="",
-        reason=f"accepted by the policy entry {result.policy_entry!r}",
+        accepted=not result.mismatches,
+        label=Refusal.POLICY.label if result.mismatches else "",
+        reason=(
+            f"{_not_accepted(result.mismatches)} (report-only)"
+            if result.mismatches
+            else f"accepted by the policy entry {result.policy_entry!r}"
+        ),
         facts=(*_tee_facts(result.claims), *facts),
-        mismatches=(),
+        mismatches=result.mismatches,
         missing=(),
         not_done=(),
         stages=_stages(result.checks, ended=Stage.POLICY),
@@ -152,10 +157,12 @@ def explain_refusal(
 
 
 def _reason(error: RatsTlsError) -> str:
-    if isinstance(error, AppraisalError):
-        count = len(error.mismatches)
-        return f"the policy does not accept it: {count} mismatch{'es' if count != 1 else ''}"
-    return error.message
+    return _not_accepted(error.mismatches) if isinstance(error, AppraisalError) else error.message
+
+
+def _not_accepted(mismatches: Sequence[Mismatch]) -> str:
+    count = len(mismatches)
+    return f"the policy does not accept it: {count} mismatch{'es' if count != 1 else ''}"
 
 
 def _without_mismatches(error: RatsTlsError) -> Sequence[Check]:

@@ -15,9 +15,11 @@ from rats_tls.core.documents import Json
 from rats_tls.core.endorsements import MissingEndorsement
 from rats_tls.core.evidence import TeeType
 from rats_tls.core.refusals import ExitCode, Refusal
-from rats_tls.core.results import RESULT_SCHEMA, AttestationResult
+from rats_tls.core.results import ACCEPTED, REPORT_ONLY, RESULT_SCHEMA, AttestationResult
 
 Schema = dict[str, Json]
+
+_REPORTED = "ReportOnlyResult"
 
 _HEX: Schema = {"type": "string", "pattern": "^([0-9a-f]{2})*$"}
 _TIME: Schema = {"type": "string", "format": "date-time", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"}
@@ -40,26 +42,34 @@ _CLAIMS = {
 
 
 def document_schema() -> Schema:
-    """Give the JSON Schema (draft 2020-12) of `rats-tls/result/1`: an accepted result or a refusal."""
+    """Give the JSON Schema (draft 2020-12) of `rats-tls/result/1`: a result, accepted or report-only, or a refusal."""
     definitions: dict[str, Json] = {}
-    accepted = _accepted(definitions)
-    refused = _refused(definitions)
+    accepted = _result(ACCEPTED, {"maxItems": 0}, definitions)
+    definitions[_REPORTED] = _result(REPORT_ONLY, {"minItems": 1}, definitions)
+    reported: Schema = {"$ref": f"#/$defs/{_REPORTED}"}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"{RESULT_SCHEMA}: an Attestation Result or a refusal",
-        "oneOf": [accepted, refused],
+        "oneOf": [
+            accepted,
+            reported,
+            _refused("refused", {}, definitions),
+            _refused(REPORT_ONLY, {"result": reported}, definitions),
+            _refused("failed", {"event": {"const": "failed"}}, definitions),
+        ],
         "$defs": definitions,
     }
 
 
-def _accepted(definitions: dict[str, Json]) -> Schema:
+def _result(verdict: str, mismatches: Schema, definitions: dict[str, Json]) -> Schema:
     properties: dict[str, Json] = {
         "schema": {"const": RESULT_SCHEMA},
-        "verdict": {"const": "accepted"},
+        "verdict": {"const": verdict},
         "tee_type": _schema_of(TeeType, definitions),
         "debug": {"type": ["boolean", "null"]},
         **_properties(AttestationResult, definitions),
         "submodules": _submodules(definitions),
+        "mismatches": {**_schema_of(tuple[Mismatch, ...], definitions), **mismatches},
     }
     return _object(properties)
 
@@ -69,14 +79,15 @@ def _submodules(definitions: dict[str, Json]) -> Schema:
     return {"type": "object", "properties": claims, "minProperties": 1, "additionalProperties": False}
 
 
-def _refused(definitions: dict[str, Json]) -> Schema:
+def _refused(verdict: str, besides: Mapping[str, Json], definitions: dict[str, Json]) -> Schema:
     always: dict[str, Json] = {
         "schema": {"const": RESULT_SCHEMA},
-        "verdict": {"const": "refused"},
+        "verdict": {"const": verdict},
         "reason": {"enum": [refusal.label for refusal in Refusal]},
         "exit_code": {"enum": [int(code) for code in ExitCode]},
         "message": {"type": "string"},
         "checks": _schema_of(tuple[Check, ...], definitions),
+        **besides,
     }
     sometimes: dict[str, Json] = {
         "mismatches": _schema_of(tuple[Mismatch, ...], definitions),
@@ -85,9 +96,10 @@ def _refused(definitions: dict[str, Json]) -> Schema:
         "missing": _schema_of(tuple[MissingEndorsement, ...], definitions),
         "tcb": _schema_of(IntelTcb, definitions),
         "claims": _schema_of(TeeClaims, definitions),
-        "event": {"enum": ["refused", "failed"]},
+        "event": {"const": "refused"},
+        "address": {"type": "string"},
     }
-    return _object({**always, **sometimes}, required=list(always))
+    return _object({**sometimes, **always}, required=list(always))
 
 
 def _object(properties: Mapping[str, Json], required: list[str] | None = None) -> Schema:

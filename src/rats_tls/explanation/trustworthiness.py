@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 
-from rats_tls.core.anchors import AnchorKind
-from rats_tls.core.checks import GRACE_CHECK, Mismatch, Stage, Verdict
+from rats_tls.core.anchors import AnchorKind, TrustAnchor
+from rats_tls.core.checks import GRACE_CHECK, Check, Mismatch, Stage, Verdict
 from rats_tls.core.claims import NullClaims, TcbStatus, TeeClaims
 from rats_tls.core.errors import AppraisalError, RatsTlsError
 from rats_tls.core.refusals import Refusal
@@ -124,8 +124,10 @@ def worst_tier(vector: Vector) -> Tier:
 
 
 def of_result(result: AttestationResult, entry: Entry | None) -> tuple[Tier, Vector]:
-    """Give status and vector of an accepted result; `entry` is the one that accepted."""
+    """Give status and vector of a result; `entry` is the one that it names."""
     claims = result.claims
+    if result.mismatches:
+        return Tier.CONTRAINDICATED, _of_mismatches(result.mismatches, claims, result.anchor, result.checks)
     if isinstance(claims, NullClaims):
         return Tier.NONE, {INSTANCE: _NO_CLAIM, EXECUTABLES: _NO_CLAIM, HARDWARE: _NO_CLAIM}
     identity = getattr(entry, "identity", MEASUREMENT_ONLY)
@@ -135,34 +137,30 @@ def of_result(result: AttestationResult, entry: Entry | None) -> tuple[Tier, Vec
         INSTANCE: _AFFIRMED if identity != MEASUREMENT_ONLY else _NO_CLAIM,
         CONFIGURATION: _AFFIRMED if configured and all(value is not ANY for value in configured) else _NO_CLAIM,
         EXECUTABLES: _AFFIRMED if entry is not None and _pins_code(entry) else _UNRECOGNIZED_CODE,
-        HARDWARE: _hardware(claims),
+        HARDWARE: _hardware(claims, result.anchor, result.checks),
         RUNTIME: _runtime(claims),
     }
     if debug:
         vector[CONFIGURATION] = _UNSAFE
-    if any(
-        (check.stage is Stage.REVOCATION or check.id == GRACE_CHECK) and check.verdict is not Verdict.PASSED
-        for check in result.checks
-    ):
-        vector[HARDWARE] = max(vector[HARDWARE], _UNSAFE)
-    if result.anchor is None or result.anchor.kind is AnchorKind.SIMULATED:
-        # Who reads an EAR elsewhere knows nothing of this side's trust anchors: no such hardware exists.
-        vector[HARDWARE] = _UNRECOGNIZED
     return worst_tier(vector), vector
 
 
 def of_refusal(error: RatsTlsError) -> tuple[Tier, Vector]:
     """Give status and vector of a refusal."""
     if isinstance(error, AppraisalError):
-        return Tier.CONTRAINDICATED, _of_mismatches(error)
+        claims = error.claims if error.authenticated else None
+        return Tier.CONTRAINDICATED, _of_mismatches(error.mismatches, claims, error.anchor, error.checks)
     return _OF_REFUSAL.get(error.refusal, (Tier.NONE, {HARDWARE: _NO_CLAIM}))
 
 
-def _of_mismatches(error: AppraisalError) -> Vector:
+def _of_mismatches(
+    mismatches: Sequence[Mismatch], claims: TeeClaims | None, anchor: TrustAnchor | None, checks: Sequence[Check]
+) -> Vector:
+    """Give the vector of what a policy refuses; `claims` are those that were proved authentic."""
     vector: Vector = {}
-    if error.authenticated and error.claims is not None and not isinstance(error.claims, NullClaims):
-        vector = {HARDWARE: _hardware(error.claims), RUNTIME: _runtime(error.claims)}
-    for name in _judged_against(error.mismatches):
+    if claims is not None and not isinstance(claims, NullClaims):
+        vector = {HARDWARE: _hardware(claims, anchor, checks), RUNTIME: _runtime(claims)}
+    for name in _judged_against(mismatches):
         vector[name] = _VALUE_OF_MISMATCH[name]
     return vector or {HARDWARE: _NO_CLAIM}
 
@@ -179,11 +177,18 @@ def _pins_code(entry: Entry) -> bool:
     return any(all(getattr(entry, name, ANY) is not ANY for name in names) for names in _CODE)
 
 
-def _hardware(claims: TeeClaims) -> int:
+def _hardware(claims: TeeClaims, anchor: TrustAnchor | None, checks: Sequence[Check]) -> int:
+    if anchor is None or anchor.kind is AnchorKind.SIMULATED:
+        # Who reads an EAR elsewhere knows nothing of this side's trust anchors: no such hardware exists.
+        return _UNRECOGNIZED
     tcb = getattr(claims, "tcb", None)
-    if tcb is None or tcb.status is TcbStatus.UP_TO_DATE:
-        return _AFFIRMED
-    return _CONTRAINDICATED if tcb.status is TcbStatus.REVOKED else _UNSAFE
+    if tcb is not None and tcb.status is TcbStatus.REVOKED:
+        return _CONTRAINDICATED
+    unchecked = any(
+        (check.stage is Stage.REVOCATION or check.id == GRACE_CHECK) and check.verdict is not Verdict.PASSED
+        for check in checks
+    )
+    return _UNSAFE if unchecked or (tcb is not None and tcb.status is not TcbStatus.UP_TO_DATE) else _AFFIRMED
 
 
 def _runtime(claims: TeeClaims) -> int:

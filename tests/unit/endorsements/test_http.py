@@ -193,6 +193,26 @@ def test_a_document_without_end(server: VendorServer) -> None:
     assert refused(server).problem is P.MALFORMED
 
 
+@pytest.mark.parametrize(
+    ("begin", "again"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1;" + b"x" * 60_000 + b"\r\nx\r\n"),
+    ],
+    ids=["interim answers", "chunk extensions"],
+)
+def test_framing_without_end(server: VendorServer, begin: bytes, again: bytes) -> None:
+    def flood(sock: socket.socket) -> None:
+        sock.sendall(begin)
+        while True:
+            sock.sendall(again)
+
+    server.default = Reply(raw=flood)
+    error = refused(server, most_bytes=1_000_000)
+    assert error.problem is P.MALFORMED
+    assert "more than 1000000 bytes" in error.message
+
+
 def test_headers_without_end(server: VendorServer) -> None:
     def flood(sock: socket.socket) -> None:
         sock.sendall(b"HTTP/1.1 200 OK\r\n")

@@ -5,11 +5,23 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from rats_tls.core.endorsements import Endorsement
-from rats_tls.endorsements.service import EndorsementService, Found
+import pytest
+
+from rats_tls import lookups
+from rats_tls.core.checks import Check, Stage
+from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
+from rats_tls.core.errors import EndorsementMissingError
+from rats_tls.core.results import AttestationResult
+from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
+from rats_tls.endorsements import service as service_module
+from rats_tls.endorsements import shelf
+from rats_tls.endorsements.service import EndorsementService, Found, explained
 from rats_tls.endorsements.source import FetchError, FetchProblem
 from rats_tls.endorsements.store import EndorsementStore
+from rats_tls.lookups import Lookups
+from support.claims import SNP
 from support.endorsed import ANCHOR, ANCHORS, CRL, START, Source, crl, use
+from support.explained import case, under_vendor_root
 
 
 class Ticks:
@@ -98,3 +110,73 @@ def test_a_store_that_fails_later_is_a_warning(tmp_path: Path, caplog) -> None:
     service.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR, now=START)
     assert "endorsements not read" in caplog.text
     assert "endorsements not kept" in caplog.text
+
+
+def test_what_sources_said_takes_nothing_from_the_refusal() -> None:
+    error = EndorsementMissingError("missing", missing=(CRL,))
+    error.checks = (Check(id="amd.crl", stage=Stage.REVOCATION, source="a test"),)
+    error.claims, error.anchor, error.endorsements = SNP, ANCHOR, (use(crl(1), 0),)
+    told = explained(error, "a source: is down")
+    assert (told.message, told.missing) == ("missing; a source: is down", error.missing)
+    for name in ("checks", "claims", "anchor", "endorsements"):
+        assert getattr(told, name) == getattr(error, name)
+    assert explained(error, "") is error
+
+
+def test_what_came_along_and_is_never_asked_for_is_not_kept(tmp_path: Path) -> None:
+    """Of KDS's chains the root: it would take the place of what is asked for."""
+    service = EndorsementService(store=EndorsementStore(tmp_path))
+    no_key = MissingEndorsement(kind=EndorsementKind.AMD_CRL)
+    service.keep([(no_key, crl(1))], [use(crl(1), 0)], ANCHOR, now=START)
+    assert service.find([no_key], anchors=ANCHORS, now=START).items == ()
+    assert EndorsementStore(tmp_path).entries() == ()
+
+
+def numbered(count: int) -> list[MissingEndorsement]:
+    return [
+        MissingEndorsement(kind=EndorsementKind.AMD_CRL, key=(("product", f"product {number}"),))
+        for number in range(count)
+    ]
+
+
+def test_memory_of_what_was_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelf, "_MOST", 3)
+    service = EndorsementService()
+    items = numbered(5)
+    for item in items:
+        service.keep([(item, crl(1))], [use(crl(1), 0)], ANCHOR, now=START)
+    found = [bool(service.find([item], anchors=ANCHORS, now=START).items) for item in items]
+    assert found == [False, False, True, True, True]
+
+
+def test_memory_of_what_sources_gave_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever connects may have any item looked up."""
+    monkeypatch.setattr(service_module, "_MOST_RECENT", 3)
+    source = Source(lambda: crl(1))
+    service = EndorsementService((source,), clock=Ticks())
+    items = numbered(5)
+    for item in items:
+        service.find([item], anchors=ANCHORS, now=START)
+    service.find(items[2:], anchors=ANCHORS, now=START)
+    assert source.asked == 5
+    service.find(items[:1], anchors=ANCHORS, now=START)
+    assert source.asked == 6
+
+
+def test_memory_of_certificates_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookups, "_REMEMBERED", 3)
+    service = EndorsementService(refresh=False)
+    judging = Lookups(service, (ANCHOR,), OpensslCryptoWrapper(), lambda: START)
+    service.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR, now=START)
+    accepted = under_vendor_root(case("good sgx_ecdsa")).result
+
+    def judge(more: tuple[Endorsement, ...]) -> AttestationResult:
+        if not more:
+            raise EndorsementMissingError("missing", missing=(CRL,))
+        return accepted
+
+    certificates = [bytes([number]) for number in range(5)]
+    for certificate in certificates:
+        assert judging.judge(certificate, judge, START) is accepted
+    remembered = [bool(judging.remembered(certificate)) for certificate in certificates]
+    assert remembered == [False, False, True, True, True]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from rats_tls.core.checks import Stage, Verdict
-from rats_tls.core.errors import UnsupportedError
-from rats_tls.explanation import explain_refusal
+from rats_tls.core.errors import AppraisalError, UnsupportedError
+from rats_tls.explanation import explain_refusal, explain_result, html_page
 from support.explained import CASES, TEES, case
 from support.simulated import NOW
 
@@ -73,6 +75,19 @@ def test_missing_endorsements_and_what_they_kept_from_being_done() -> None:
     assert "intel.tcb_level" in explained.not_done
     assert dict(explained.facts)["claims are"] == "not authenticated"
     assert case("missing").explained().missing == explained.missing
+
+
+def test_a_report_only_result_is_a_refusal_as_its_error_is() -> None:
+    judged = case("report-only")
+    assert isinstance(judged.error, AppraisalError)
+    assert judged.error.reported is not None
+    explained = explain_result(judged.error.reported, subject="quote.bin", policy=judged.policy)
+    assert (explained.accepted, explained.label) == (False, "policy")
+    assert explained.reason == "the policy does not accept it: 1 mismatch (report-only)"
+    assert explained.mismatches == judged.explained().mismatches
+    page = html_page(explained)
+    assert '<header class="refused">' in page
+    assert "accepted" not in re.sub("<style>.*</style>", "", page, flags=re.DOTALL)
 
 
 def test_a_waived_check_is_shown_as_not_checked() -> None:

@@ -137,6 +137,11 @@ def test_a_page_has_a_size_whatever_is_said(text: str) -> None:
     assert "left out for their size" in holds(html_page(hostile(text, times=50))).text("footer")
 
 
+def test_a_value_is_cut_as_it_is_shown() -> None:
+    title = holds(html_page(hostile("\U000e0001" * 100_000))).text("title")
+    assert title == "\\U000e0001" * 20 + "…: refused"
+
+
 def test_many_rows_are_counted() -> None:
     explained = replace(case("out of date").explained(), missing=("x" * 3000,) * 100)
     page = holds(html_page(explained))

@@ -8,10 +8,11 @@ from typing import Any, get_args
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
+from rats_tls.cli.sides import Reporter
 from rats_tls.core.claims import TeeClaims
 from rats_tls.core.documents import refusal_document, result_document, to_json
 from rats_tls.core.endorsements import EndorsementKind, MissingEndorsement
-from rats_tls.core.errors import EndorsementMissingError, RatsTlsError
+from rats_tls.core.errors import AppraisalError, EndorsementMissingError, RatsTlsError
 from rats_tls.core.refusals import Refusal
 from rats_tls.core.results import AttestationResult
 from rats_tls.explanation import document_schema
@@ -23,9 +24,12 @@ VALIDATOR = Draft202012Validator(document_schema(), format_checker=Draft202012Va
 
 
 def document_of(name: str) -> dict[str, Any]:
-    outcome = case(name).outcome
-    document = result_document(outcome) if isinstance(outcome, AttestationResult) else refusal_document(outcome)
-    again: dict[str, Any] = json.loads(json.dumps(document))
+    return document(case(name).outcome)
+
+
+def document(outcome: AttestationResult | RatsTlsError) -> dict[str, Any]:
+    made = result_document(outcome) if isinstance(outcome, AttestationResult) else refusal_document(outcome)
+    again: dict[str, Any] = json.loads(json.dumps(made))
     return again
 
 
@@ -42,7 +46,36 @@ def test_documents_are_valid(name: str) -> None:
 @pytest.mark.parametrize("refusal", Refusal, ids=lambda refusal: refusal.label)
 def test_every_refusal_is_valid(refusal: Refusal) -> None:
     VALIDATOR.validate(refusal_document(RatsTlsError("m", refusal=refusal)))
-    VALIDATOR.validate({**refusal_document(RatsTlsError("m", refusal=refusal)), "event": "refused"})
+
+
+@pytest.mark.parametrize("refusal", Refusal, ids=lambda refusal: refusal.label)
+def test_what_sides_tell_of_every_end_is_valid(refusal: Refusal, capsys: pytest.CaptureFixture[str]) -> None:
+    Reporter(as_json=True).ended(RatsTlsError("m", refusal=refusal), title="server 127.0.0.1:1234")
+    told = json.loads(capsys.readouterr().out)
+    assert told["address"] == "127.0.0.1:1234"
+    VALIDATOR.validate(told)
+    for other in ("accepted", "refused" if told["event"] == "failed" else "failed"):
+        with pytest.raises(ValidationError):
+            VALIDATOR.validate({**told, "verdict": other})
+
+
+def test_what_report_only_passes_over_is_valid_as_refusal_and_as_result() -> None:
+    error = case("report-only").error
+    assert isinstance(error, AppraisalError)
+    assert error.reported is not None
+    refusal, result = document(error), document(error.reported)
+    for valid in (refusal, result, {**refusal, "event": "refused", "address": "127.0.0.1:1234"}):
+        VALIDATOR.validate(valid)
+    for other in (
+        {**result, "verdict": "accepted"},
+        {**result, "mismatches": []},
+        {**document_of("good sgx_ecdsa"), "mismatches": result["mismatches"]},
+        {**refusal, "result": document_of("good sgx_ecdsa")},
+        {**refusal, "verdict": "refused"},
+        {name: value for name, value in refusal.items() if name != "result"},
+    ):
+        with pytest.raises(ValidationError):
+            VALIDATOR.validate(other)
 
 
 @pytest.mark.parametrize("kind", EndorsementKind)

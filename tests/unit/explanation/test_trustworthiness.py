@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
@@ -10,10 +10,12 @@ from rats_tls.core.anchors import AnchorKind
 from rats_tls.core.checks import Mismatch
 from rats_tls.core.errors import AppraisalError, RatsTlsError
 from rats_tls.core.refusals import Refusal
+from rats_tls.explanation import refusal_ear, result_ear
 from rats_tls.explanation.trustworthiness import CLAIM_OF_FIELD, Tier, of_refusal, of_result, tier_of, worst_tier
 from rats_tls.policy import ANY
 from rats_tls.policy.policy import ENTRY_CLASSES
 from support.explained import case, under_vendor_root
+from support.simulated import NOW
 
 
 def test_every_field_of_every_entry_has_its_claim() -> None:
@@ -55,6 +57,7 @@ HEALTHY = {"instance-identity": 0, "configuration": 2, "executables": 2, "hardwa
         ("good sev_snp", Tier.AFFIRMING, {}),
         ("out of date accepted", Tier.WARNING, {"hardware": 32}),
         ("list waived", Tier.WARNING, {"hardware": 32}),
+        ("in its grace", Tier.WARNING, {"hardware": 32}),
         ("debug accepted", Tier.CONTRAINDICATED, {"runtime-opaque": 96, "configuration": 32}),
     ],
 )
@@ -110,12 +113,12 @@ def test_null_claims_nothing() -> None:
         ("out of date", Tier.CONTRAINDICATED, {"hardware": 96, "runtime-opaque": 2}),
         ("snp out of date", Tier.CONTRAINDICATED, {"hardware": 96, "runtime-opaque": 2}),
         ("revoked level", Tier.CONTRAINDICATED, {"hardware": 96, "runtime-opaque": 2}),
-        ("debug sgx", Tier.CONTRAINDICATED, {"hardware": 2, "runtime-opaque": 96}),
-        ("debug tdx", Tier.CONTRAINDICATED, {"hardware": 2, "runtime-opaque": 96}),
-        ("debug snp", Tier.CONTRAINDICATED, {"hardware": 2, "runtime-opaque": 96}),
-        ("other sgx", Tier.CONTRAINDICATED, {"executables": 33, "hardware": 2, "runtime-opaque": 2}),
-        ("other tdx", Tier.CONTRAINDICATED, {"executables": 33, "hardware": 2, "runtime-opaque": 2}),
-        ("other snp", Tier.CONTRAINDICATED, {"executables": 33, "hardware": 2, "runtime-opaque": 2}),
+        ("debug sgx", Tier.CONTRAINDICATED, {"hardware": 97, "runtime-opaque": 96}),
+        ("debug tdx", Tier.CONTRAINDICATED, {"hardware": 97, "runtime-opaque": 96}),
+        ("debug snp", Tier.CONTRAINDICATED, {"hardware": 97, "runtime-opaque": 96}),
+        ("other sgx", Tier.CONTRAINDICATED, {"executables": 33, "hardware": 97, "runtime-opaque": 2}),
+        ("other tdx", Tier.CONTRAINDICATED, {"executables": 33, "hardware": 97, "runtime-opaque": 2}),
+        ("other snp", Tier.CONTRAINDICATED, {"executables": 33, "hardware": 97, "runtime-opaque": 2}),
         ("missing and other", Tier.CONTRAINDICATED, {"executables": 33}),
         ("changed sgx", Tier.CONTRAINDICATED, {"hardware": 99}),
         ("changed tdx", Tier.CONTRAINDICATED, {"hardware": 99}),
@@ -132,6 +135,36 @@ def test_null_claims_nothing() -> None:
 )
 def test_refused(name: str, tier: Tier, vector: dict[str, int]) -> None:
     assert of_refusal(case(name).error) == (tier, vector)
+
+
+@pytest.mark.parametrize(
+    ("name", "vector"),
+    [
+        ("out of date", {"hardware": 96, "runtime-opaque": 2}),
+        ("debug sgx", {"hardware": 2, "runtime-opaque": 96}),
+        ("other sgx", {"executables": 33, "hardware": 2, "runtime-opaque": 2}),
+        ("other and list waived", {"executables": 33, "hardware": 32, "runtime-opaque": 2}),
+    ],
+)
+def test_refused_by_the_policy_under_the_vendors_root(
+    name: str, vector: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = case(name).error
+    assert error.anchor is not None
+    monkeypatch.setattr(error, "anchor", replace(error.anchor, kind=AnchorKind.VENDOR))
+    assert of_refusal(error) == (Tier.CONTRAINDICATED, vector)
+
+
+def test_a_report_only_result_says_what_its_refusal_says() -> None:
+    judged = case("report-only")
+    assert isinstance(judged.error, AppraisalError)
+    result = judged.error.reported
+    assert result is not None
+    expected = (Tier.CONTRAINDICATED, {"executables": 33, "hardware": 97, "runtime-opaque": 2})
+    assert of_result(result, judged.policy.entries[0]) == of_refusal(judged.error) == expected
+    ear = result_ear(result, judged.policy)
+    assert "exp" not in ear
+    assert ear["submods"] == refusal_ear(judged.error, judged_at=NOW, policy=judged.policy)["submods"]
 
 
 @pytest.mark.parametrize("refusal", Refusal, ids=lambda refusal: refusal.label)
