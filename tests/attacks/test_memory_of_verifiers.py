@@ -27,7 +27,7 @@ from rats_tls.policy import ANY
 from rats_tls.simulation.intel_levels import QE_LEVELS, TCB_LEVELS
 from rats_tls.simulation.vendor_state import SignedItem
 from rats_tls.simulation.world import SimulatedWorld
-from rats_tls.verifiers.chain import BoundedCache
+from rats_tls.verifiers.bounded_cache import BoundedCache
 from rats_tls.verifiers.intel_collateral import Selector
 from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
 from support.judged import REPORT_DATA, appraise, appraiser, collected

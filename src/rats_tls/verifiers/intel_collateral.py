@@ -26,14 +26,15 @@ from rats_tls.core.errors import (
     RevokedError,
     SignatureError,
 )
-from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.refusals import Refusal
 from rats_tls.core.verification import EndorsementUse
 from rats_tls.formats.intel.qe_identity import QeIdentity
 from rats_tls.formats.intel.tcb_info import TcbInfo
 from rats_tls.formats.x509 import Certificate, RevocationList
-from rats_tls.verifiers.chain import BoundedCache, malformed_endorsement, require_in_date
+from rats_tls.verifiers.bounded_cache import BoundedCache
+from rats_tls.verifiers.chain import malformed_endorsement, require_in_date
 from rats_tls.verifiers.intel_chain import VerifiedPck, verify_revocation_list, verify_tcb_signer
+from rats_tls.verifiers.known_keys import KeyLoader
 
 T = TypeVar("T", TcbInfo, QeIdentity, RevocationList)
 D = TypeVar("D", TcbInfo, QeIdentity)
@@ -165,13 +166,13 @@ class Selector:
 
     Attributes:
         pck: the platform's verified chain.
-        crypto: crypto wrapper.
+        keys: loads keys.
         trust: anchors and crypto wrapper, part of every cache key.
         memory: remembers each item by its bytes, so that an unknown one beside known ones costs only itself.
     """
 
     pck: VerifiedPck
-    crypto: CryptoWrapper
+    keys: KeyLoader
     trust: Hashable
     memory: BoundedCache
 
@@ -240,7 +241,7 @@ class Selector:
     def _verify_document(self, item: Endorsement) -> tuple[Certificate, Certificate]:
         """Verify chain and signature of TCB info or identity; give signing certificate and root (QVL 4.1.2.2)."""
         certificates = [Certificate.from_der(der, "TcbSigningChain") for der in item.issuer_chain[:3]]
-        key = verify_tcb_signer(certificates, self.pck.anchor, self.crypto)
+        key = verify_tcb_signer(certificates, self.pck.anchor, self.keys)
         if len(item.signature) != 64:
             raise CertificateChainError(f"{item.kind.value} signature: got {len(item.signature)} bytes, expected 64")
         try:
@@ -257,7 +258,7 @@ class Selector:
 
     def _lists(self, items: Iterable[Endorsement], issuer: Certificate) -> Copies[RevocationList]:
         def verify(crl: RevocationList) -> bool:
-            verify_revocation_list(crl, issuer, self.crypto)
+            verify_revocation_list(crl, issuer, self.keys)
             return True
 
         def authenticate(item: Endorsement) -> Copy[RevocationList] | None:
