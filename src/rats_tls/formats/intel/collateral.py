@@ -11,6 +11,7 @@ import binascii
 import json
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Origin
 from rats_tls.core.errors import ConfigurationError, DecodeError
@@ -19,7 +20,6 @@ from rats_tls.formats.intel.json_document import JsonObject, split_response
 from rats_tls.formats.x509 import certificates_from_pem
 
 _CRL_PEM = re.compile(rb"-----BEGIN X509 CRL-----([A-Za-z0-9+/=\s]*)-----END X509 CRL-----\s*")
-_HEX = re.compile(rb"(?:[0-9A-Fa-f]{2})+")
 _DOCUMENTS = {
     # prefix of the bundle's members: kind, member of a full PCS response
     "tcb_info": (EndorsementKind.INTEL_TCB_INFO, "tcbInfo"),
@@ -43,13 +43,22 @@ def endorsements_from_json(
     """
     bundle = JsonObject.from_bytes(data, "QuoteCollateral")
     items: list[Endorsement] = []
+    chains: dict[str, tuple[bytes, ...]] = {}
+
+    def chain_in(member: str) -> tuple[bytes, ...]:
+        # One TCB signer signs both documents, so that one text mostly comes twice.
+        text = bundle.text(member)
+        if text not in chains:
+            chains[text] = _certificates(_member(bundle, member), member, limits)
+        return chains[text]
+
     for name, (kind, member) in _DOCUMENTS.items():
         if name not in bundle:
             continue
         signature: bytes | None = None
         if f"{name}_signature" in bundle:
             signature = bundle.hexadecimal(f"{name}_signature", size=64)
-        chain = _certificates(_member(bundle, f"{name}_issuer_chain"), f"{name}_issuer_chain", limits)
+        chain = chain_in(f"{name}_issuer_chain")
         document, signature = _document(_member(bundle, name), signature, name, member, limits)
         items.append(Endorsement(kind=kind, data=document, signature=signature, issuer_chain=chain, origin=origin))
     if "root_ca_crl" in bundle:
@@ -59,10 +68,10 @@ def endorsements_from_json(
         crl = _revocation_list(_member(bundle, "pck_crl"), "pck_crl", limits)
         chain = ()
         if "pck_crl_issuer_chain" in bundle:
-            chain = _certificates(_member(bundle, "pck_crl_issuer_chain"), "pck_crl_issuer_chain", limits)
+            chain = chain_in("pck_crl_issuer_chain")
         items.append(Endorsement(kind=EndorsementKind.INTEL_PCK_CRL, data=crl, issuer_chain=chain, origin=origin))
     if "pck_certificate_chain" in bundle:
-        chain = _certificates(_member(bundle, "pck_certificate_chain"), "pck_certificate_chain", limits)
+        chain = chain_in("pck_certificate_chain")
         items.append(
             Endorsement(kind=EndorsementKind.INTEL_PCK_CHAIN, data=chain[0], issuer_chain=chain[1:], origin=origin)
         )
@@ -231,8 +240,9 @@ def _revocation_list(text: bytes, name: str, limits: Limits) -> bytes:
     match = _CRL_PEM.fullmatch(stripped)
     if match is not None:
         stripped = b"".join(match.group(1).split())
-    elif _HEX.fullmatch(stripped):
-        return bytes.fromhex(stripped.decode())
+    elif stripped:
+        with suppress(binascii.Error):
+            return binascii.unhexlify(stripped)
     try:
         der = base64.b64decode(b"".join(stripped.split()), validate=True)
     except binascii.Error as error:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
+from contextlib import suppress
 from datetime import UTC, datetime
 from json.decoder import WHITESPACE, scanstring  # type: ignore[attr-defined]  # public in CPython, absent from typeshed
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rats_tls.core.errors import DecodeError
 
@@ -95,12 +96,11 @@ class JsonObject:
             raise self.error(name, f"got {_kind(value)}, expected a string")
         return value
 
-    def one_of(self, name: str, allowed: Iterable[str]) -> str:
+    def one_of(self, name: str, allowed: Collection[str]) -> str:
         """Read a string that is one of `allowed`."""
         value = self.text(name)
-        known = tuple(allowed)
-        if value not in known:
-            raise self.error(name, f"got {value[:64]!r}, expected {' or '.join(known)}")
+        if value not in allowed:
+            raise self.error(name, f"got {value[:64]!r}, expected {' or '.join(allowed)}")
         return value
 
     def hexadecimal(self, name: str, *, size: int) -> bytes:
@@ -117,7 +117,7 @@ class JsonObject:
         if match is None:
             raise self.error(name, f"got {value[:32]!r}, expected YYYY-MM-DDThh:mm:ssZ")
         try:
-            return datetime(*(int(part) for part in match.groups()), tzinfo=UTC)  # type: ignore[misc,arg-type]  # six integers
+            return datetime(*map(int, match.groups()), tzinfo=UTC)  # type: ignore[misc,arg-type]  # six integers
         except ValueError as error:
             raise self.error(name, f"got {value}, which is no time: {error}") from error
 
@@ -140,15 +140,27 @@ class JsonObject:
             made.append(JsonObject(value, f"{prefix}[{index}]"))
         return tuple(made)
 
+    def integers(self, name: str, member: str, *, count: int, maximum: int) -> tuple[int, ...]:
+        """Read a list of `count` objects, and of each the same member: an integer from 0 to `maximum`."""
+        values: list[Any] = self._list(name)
+        if len(values) == count:
+            with suppress(KeyError, TypeError):  # no such member, no object
+                numbers = tuple([value[member] for value in values])
+                if set(map(type, numbers)) == {int} and min(numbers) >= 0 and max(numbers) <= maximum:
+                    return numbers
+        # Something is wrong, and the error says what.
+        return tuple([item.integer(member, maximum=maximum) for item in self.objects(name, count=count)])
+
     def texts(self, name: str) -> tuple[str, ...]:
         """Read a list of strings; () when it is missing."""
         if name not in self._members:
             return ()
         values = self._list(name)
-        for value in values:
-            if not isinstance(value, str):
-                raise self.error(name, f"holds {_kind(value)}, expected strings only")
-        return tuple(str(value) for value in values)
+        texts = tuple(value for value in values if isinstance(value, str))
+        if len(texts) != len(values):
+            other = next(value for value in values if not isinstance(value, str))
+            raise self.error(name, f"holds {_kind(other)}, expected strings only")
+        return texts
 
     def _list(self, name: str) -> list[object]:
         value = self._get(name)
