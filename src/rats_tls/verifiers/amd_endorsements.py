@@ -137,7 +137,7 @@ class Judge:
     anchors: tuple[TrustAnchor, ...]
     crypto: CryptoWrapper
     now: datetime
-    trust: tuple[bytes, str, str]
+    trust: bytes
     memory: Memory
 
     def in_date(self, certificate: Certificate) -> bool:

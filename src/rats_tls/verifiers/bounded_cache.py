@@ -56,9 +56,10 @@ class BoundedCache:
         return value
 
     def _keep(self, key: Hashable, value: object) -> None:
-        if key not in self._items:
-            self._bytes += _bytes_in(key)
+        known = len(self._items)
         self._items[key] = value
+        if len(self._items) > known:
+            self._bytes += _bytes_in(key)
         while len(self._items) > self._limit or self._bytes > self._most_bytes:
             oldest, _ = self._items.popitem(last=False)
             self._bytes -= _bytes_in(oldest)
@@ -70,4 +71,11 @@ class BoundedCache:
 def _bytes_in(key: object) -> int:
     if isinstance(key, bytes):
         return len(key)
-    return sum(map(_bytes_in, key)) if isinstance(key, tuple) else 0
+    size = 0
+    if isinstance(key, tuple):
+        for part in key:
+            if isinstance(part, bytes):
+                size += len(part)
+            elif isinstance(part, tuple):
+                size += _bytes_in(part)
+    return size

@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Iterable
 from copy import copy as copy_of
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Generic, TypeVar
 
 from rats_tls.core.algorithms import SignatureAlgorithm
@@ -240,7 +241,7 @@ class Selector:
 
     def _verify_document(self, item: Endorsement) -> tuple[Certificate, Certificate]:
         """Verify chain and signature of TCB info or identity; give signing certificate and root (QVL 4.1.2.2)."""
-        certificates = [Certificate.from_der(der, "TcbSigningChain") for der in item.issuer_chain[:3]]
+        certificates = [self._certificate(der) for der in item.issuer_chain[:3]]
         key = verify_tcb_signer(certificates, self.pck.anchor, self.keys)
         if len(item.signature) != 64:
             raise CertificateChainError(f"{item.kind.value} signature: got {len(item.signature)} bytes, expected 64")
@@ -255,6 +256,11 @@ class Selector:
             raise CertificateChainError(f"{item.kind.value} signature by its TCB signer: {error.message}") from error
         signer, root = certificates
         return signer, root
+
+    def _certificate(self, der: bytes) -> Certificate:
+        root = self.pck.root  # the same one, as a rule
+        read = partial(Certificate.from_der, der, "TcbSigningChain")
+        return root if der == root.der else self.memory.get(("certificate", der), read)
 
     def _lists(self, items: Iterable[Endorsement], issuer: Certificate) -> Copies[RevocationList]:
         def verify(crl: RevocationList) -> bool:

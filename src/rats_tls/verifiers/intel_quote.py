@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar
 
-from rats_tls.core.anchors import TrustAnchor, anchors_digest
+from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.checks import time_text
 from rats_tls.core.claims import SgxClaims, TdxClaims
 from rats_tls.core.endorsements import Endorsements
@@ -23,7 +23,7 @@ from rats_tls.verifiers.check_log import Stop
 from rats_tls.verifiers.intel_evidence import verify_evidence
 from rats_tls.verifiers.intel_platform import verify_platform
 from rats_tls.verifiers.intel_run import Memory, QuoteEvidence, Run, TeeProfile
-from rats_tls.verifiers.known_keys import KnownKeys
+from rats_tls.verifiers.known_keys import KnownKeys, trust_in
 
 
 class IntelQuoteVerifier:
@@ -106,7 +106,7 @@ class IntelQuoteVerifier:
             raise TypeError(f"verifier {self.name}: not a decoded quote")
         given = tuple(anchors)
         memory = self._memory
-        trust = (memory.keys.get(given, lambda: anchors_digest(given)), crypto.name, crypto.version)
+        trust = trust_in(given, crypto)
         run = Run(
             tee=self.profile,
             evidence=decoded.structure,

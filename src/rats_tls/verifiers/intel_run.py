@@ -90,7 +90,7 @@ class Memory:
 
     Attributes:
         decoded: PCK chains out of certification data and Endorsements, by their bytes.
-        keys: public keys; digests of sets of anchors.
+        keys: public keys.
         documents: TCB info, identities and revocation lists, each by its bytes.
         signatures: of certificates and lists, by key, signature and signed bytes.
         verified: what was verified of chains, QE reports and sets of Endorsements.
@@ -144,7 +144,7 @@ class Run:
     crypto: CryptoWrapper
     now: datetime
     now_text: str
-    trust: tuple[bytes, str, str]
+    trust: bytes
     keys: KnownKeys
     memory: Memory
     log: CheckLog = field(default_factory=CheckLog)

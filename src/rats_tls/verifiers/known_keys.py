@@ -6,13 +6,19 @@ signs several documents.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 from rats_tls.core.algorithms import KeyAlgorithm, SignatureAlgorithm
+from rats_tls.core.anchors import TrustAnchor, anchors_digest
 from rats_tls.core.interfaces import CryptoWrapper, PublicKey
 from rats_tls.verifiers.bounded_cache import BoundedCache
+
+
+def trust_in(anchors: Iterable[TrustAnchor], crypto: CryptoWrapper) -> bytes:
+    """Give what stands in every cache key for the anchors and the crypto wrapper: a digest, and name and version."""
+    return anchors_digest(anchors) + f"{len(crypto.name)} {crypto.name} {crypto.version}".encode()
 
 
 class KeyLoader(Protocol):
@@ -36,25 +42,24 @@ class KnownKeys:
     """
 
     crypto: CryptoWrapper
-    trust: Hashable
+    trust: bytes
     keys: BoundedCache
     signatures: BoundedCache
 
     def load_public_key(self, spki: bytes) -> PublicKey:
         """Load a DER SubjectPublicKeyInfo. Raises DecodeError, UnsupportedError."""
-        key = ("spki", self.trust, spki)
-        return self.keys.get(key, lambda: _KnownKey(self.crypto.load_public_key(spki), key, self.signatures))
+        return self.keys.get(("spki", self.trust, spki), lambda: _KnownKey(self, spki))
 
 
 class _KnownKey:
     """A public key that verifies the same signature over the same bytes once."""
 
-    __slots__ = ("_identity", "_key", "_signatures")
+    __slots__ = ("_key", "_known", "_spki")
 
-    def __init__(self, key: PublicKey, identity: Hashable, signatures: BoundedCache) -> None:
-        self._key = key
-        self._identity = identity
-        self._signatures = signatures
+    def __init__(self, known: KnownKeys, spki: bytes) -> None:
+        self._key = known.crypto.load_public_key(spki)
+        self._known = known
+        self._spki = spki
 
     @property
     def algorithm(self) -> KeyAlgorithm:
@@ -62,11 +67,11 @@ class _KnownKey:
 
     @property
     def spki(self) -> bytes:
-        return self._key.spki
+        return self._spki
 
     def verify(self, algorithm: SignatureAlgorithm, signature: bytes, data: bytes) -> None:
-        key = (self._identity, algorithm, signature, data)
-        self._signatures.get(key, lambda: self._key.verify(algorithm, signature, data))
+        key = (self._known.trust, self._spki, algorithm, signature, data)
+        self._known.signatures.get(key, lambda: self._key.verify(algorithm, signature, data))
 
     def verify_ecdsa(self, algorithm: SignatureAlgorithm, r: int, s: int, data: bytes) -> None:
         self._key.verify_ecdsa(algorithm, r, s, data)

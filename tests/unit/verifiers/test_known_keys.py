@@ -53,7 +53,7 @@ class CountedCrypto(OpensslCryptoWrapper):
         return CountedKey(super().load_public_key(spki), self.counts)
 
 
-def known_keys(crypto: CountedCrypto, *, trust: str = "anchors", share: KnownKeys | None = None) -> KnownKeys:
+def known_keys(crypto: CountedCrypto, *, trust: bytes = b"anchors", share: KnownKeys | None = None) -> KnownKeys:
     if share is not None:
         return KnownKeys(crypto=crypto, trust=trust, keys=share.keys, signatures=share.signatures)
     limit = DEFAULT_LIMITS.cached_vendor_items
@@ -95,7 +95,7 @@ def test_each_part_of_a_signature_counts(
 def test_what_other_anchors_or_another_wrapper_vouch_for_is_not_taken() -> None:
     crypto = CountedCrypto()
     known = known_keys(crypto)
-    other = known_keys(crypto, trust="others", share=known)
+    other = known_keys(crypto, trust=b"others", share=known)
     for keys in (known, other):
         keys.load_public_key(KEYS[0].public_key.spki).verify(ALGORITHM, SIGNATURE, DATA)
     assert crypto.counts == {"loaded": 2, "verified": 2}

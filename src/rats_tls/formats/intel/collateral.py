@@ -214,12 +214,12 @@ def _document(body: bytes, signature: bytes | None, name: str, member: str, limi
     """Give the exact inner bytes and the signature of an inner value or of a full response."""
     if len(body) > limits.endorsement_document:
         raise DecodeError("QuoteCollateral", name, None, f"{len(body)} bytes, at most {limits.endorsement_document}")
-    is_response = member in JsonObject.from_bytes(body, name)
-    if is_response:
+    read = JsonObject.from_bytes(body, name)
+    if member in read:
         return split_response(body, member, name)
     if signature is None:
         raise DecodeError("QuoteCollateral", f"{name}_signature", None, "missing")
-    return body, signature
+    return read.bytes_read(body), signature
 
 
 def _response(item: Endorsement, member: str) -> bytes:
