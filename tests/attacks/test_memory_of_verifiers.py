@@ -28,7 +28,7 @@ from rats_tls.simulation.intel_levels import QE_LEVELS, TCB_LEVELS
 from rats_tls.simulation.vendor_state import SignedItem
 from rats_tls.simulation.world import SimulatedWorld
 from rats_tls.verifiers import intel_collateral
-from rats_tls.verifiers.chain import BoundedCache
+from rats_tls.verifiers.bounded_cache import BoundedCache
 from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
 from support.judged import REPORT_DATA, appraise, appraiser, collected
 from support.sides import ALL_SIMULATED, SGX, SNP, TDX, policy_for

@@ -111,6 +111,7 @@ def test_any_revocation_list(data: bytes) -> None:
         assert found.der == data
         assert found.tbs in data
         assert found.signature in data
+        assert found.revoked == {entry.serial_number for entry in x509.load_der_x509_crl(data)}
 
 
 @given(mutated(bundles) | st.binary(max_size=300))
@@ -118,6 +119,19 @@ def test_any_bundle(data: bytes) -> None:
     with contextlib.suppress(DecodeError):
         for der in certificates_from_pem(data):
             Certificate.from_der(der)
+
+
+def certificates_in(data: bytes) -> tuple[bytes, ...] | None:
+    with contextlib.suppress(DecodeError):
+        return certificates_from_pem(data)
+    return None
+
+
+@given(mutated(bundles))
+@settings(max_examples=200)
+def test_a_bundle_reads_the_same_behind_text(data: bytes) -> None:
+    """Plain bundles and others are read on two ways."""
+    assert certificates_in(data) == certificates_in(b"bundle:\n" + data)
 
 
 @given(mutated(odd_certificates, most=3) | st.binary(max_size=300))

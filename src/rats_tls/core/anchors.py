@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 
@@ -34,6 +34,7 @@ class TrustAnchor:
         kind: vendor, user or simulated.
         name: common name of the subject, for people; for AMD `ARK-<Product>` also tells the product.
         source: where the value was taken from.
+        fingerprint: SHA-256 over kind, vendor, subject, key and name, which tells an AMD anchor's product (32 bytes).
     """
 
     vendor: Vendor
@@ -42,15 +43,14 @@ class TrustAnchor:
     kind: AnchorKind
     name: str
     source: str
+    fingerprint: bytes = field(init=False, compare=False, repr=False, default=b"")
 
-    @property
-    def fingerprint(self) -> bytes:
-        """SHA-256 over kind, vendor, subject, key and name, which tells an AMD anchor's product (32 bytes)."""
+    def __post_init__(self) -> None:
         h = hashlib.sha256()
         for part in (self.kind.value.encode(), self.vendor.value.encode(), self.subject, self.spki, self.name.encode()):
             h.update(len(part).to_bytes(4, "big"))
             h.update(part)
-        return h.digest()
+        object.__setattr__(self, "fingerprint", h.digest())
 
 
 def anchors_digest(anchors: Iterable[TrustAnchor]) -> bytes:

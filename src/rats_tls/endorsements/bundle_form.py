@@ -138,7 +138,7 @@ def item_of(entry: JsonObject, files: Mapping[str, bytes], limits: BundleLimits)
     Raises:
         DecodeError: malformed, or files that are not those that the manifest was written for.
     """
-    kind = EndorsementKind(entry.one_of("kind", (kind.value for kind in EndorsementKind)))
+    kind = EndorsementKind(entry.one_of("kind", tuple(kind.value for kind in EndorsementKind)))
     name, *chain = names_in(entry)
     _require_digest(entry, "sha256", name, files[name])
     if chain:

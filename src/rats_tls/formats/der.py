@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from rats_tls.core.errors import DecodeError
 
@@ -14,8 +14,7 @@ ENUMERATED = 0x0A
 SEQUENCE = 0x30
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(NamedTuple):
     """One element: its single-byte tag and its content, whose first byte is at `offset` of the outermost bytes."""
 
     tag: int
@@ -30,39 +29,38 @@ def read_elements(data: bytes, structure: str, *, base: int = 0, limit: int = 64
         DecodeError: a length that is not minimal, indefinite or too long, a multi-byte tag, or too many elements.
     """
     elements: list[Element] = []
-    position = 0
-    while position < len(data):
+    position, size = 0, len(data)
+    while position < size:
         if len(elements) == limit:
             raise DecodeError(structure, "", base + position, f"more than {limit} elements")
-        element, position = _read_element(data, position, structure, base)
-        elements.append(element)
+        start = position + 2
+        if start > size:
+            raise DecodeError(structure, "", base + position, "need 2 bytes for tag and length")
+        tag, length = data[position], data[position + 1]
+        if tag & 0x1F == 0x1F:
+            raise DecodeError(structure, "", base + position, "multi-byte tag")
+        if length & 0x80:
+            length, start = _long_length(data, position, structure, base)
+        end = start + length
+        if end > size:
+            raise DecodeError(structure, "", base + position, f"need {length} bytes of content, {size - start} left")
+        elements.append(Element(tag, data[start:end], base + start))
+        position = end
     return tuple(elements)
 
 
-def _read_element(data: bytes, position: int, structure: str, base: int) -> tuple[Element, int]:
-    def error(problem: str) -> DecodeError:
-        return DecodeError(structure, "", base + position, problem)
-
-    if len(data) - position < 2:
-        raise error("need 2 bytes for tag and length")
-    tag, length = data[position], data[position + 1]
+def _long_length(data: bytes, position: int, structure: str, base: int) -> tuple[int, int]:
+    """Read a length of more than one byte; give it and where the content starts."""
     start = position + 2
-    if tag & 0x1F == 0x1F:
-        raise error("multi-byte tag")
-    if length & 0x80:
-        size = length & 0x7F
-        if not 1 <= size <= 3:
-            raise error(f"length of {size} bytes, expected 1 to 3")
-        if len(data) - start < size:
-            raise error("length is cut short")
-        length = int.from_bytes(data[start : start + size], "big")
-        if length < 0x80 or data[start] == 0:
-            raise error("length is not minimal")
-        start += size
-    end = start + length
-    if end > len(data):
-        raise error(f"need {length} bytes of content, {len(data) - start} left")
-    return Element(tag, data[start:end], base + start), end
+    size = data[position + 1] & 0x7F
+    if not 1 <= size <= 3:
+        raise DecodeError(structure, "", base + position, f"length of {size} bytes, expected 1 to 3")
+    if len(data) - start < size:
+        raise DecodeError(structure, "", base + position, "length is cut short")
+    length = int.from_bytes(data[start : start + size], "big")
+    if length < 0x80 or data[start] == 0:
+        raise DecodeError(structure, "", base + position, "length is not minimal")
+    return length, start + size
 
 
 def read_sequence(element: Element, structure: str, *, limit: int = 64) -> tuple[Element, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import hashlib
 import re
 import threading
@@ -21,6 +22,7 @@ from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
 
 from rats_tls.core.algorithms import SignatureAlgorithm
 from rats_tls.core.errors import DecodeError, UnsupportedError
+from rats_tls.formats.x509_parts import CertificateParts, ListParts, serial_number_is_positive
 
 _SIGNATURES: dict[x509.ObjectIdentifier, SignatureAlgorithm] = {
     SignatureAlgorithmOID.ECDSA_WITH_SHA256: SignatureAlgorithm.ECDSA_SHA256,
@@ -31,7 +33,6 @@ _SIGNATURES: dict[x509.ObjectIdentifier, SignatureAlgorithm] = {
     SignatureAlgorithmOID.RSA_WITH_SHA512: SignatureAlgorithm.RSA_PKCS1_SHA512,
     SignatureAlgorithmOID.ED25519: SignatureAlgorithm.ED25519,
 }
-_SEQUENCE = 0x30
 _PSS = {
     "sha256": SignatureAlgorithm.RSA_PSS_SHA256,
     "sha384": SignatureAlgorithm.RSA_PSS_SHA384,
@@ -164,37 +165,40 @@ class Certificate:
             DecodeError: not a certificate, or one that `cryptography` refuses.
         """
         try:
-            with _any_serial_number(der):
-                certificate = x509.load_der_x509_certificate(der)
-                _require_bound_signature(der)
-                constraints: x509.BasicConstraints | None = None
-                extensions: dict[str, Extension] = {}
-                for extension in certificate.extensions:
-                    if isinstance(extension.value, x509.BasicConstraints):
-                        constraints = extension.value
-                    extensions[extension.oid.dotted_string] = Extension(
-                        extension.critical, extension.value.public_bytes()
-                    )
-                tbs = certificate.tbs_certificate_bytes
-                issuer, subject, spki = _issuer_subject_and_key(tbs)
-                return cls(
-                    der=der,
-                    tbs=tbs,
-                    version=certificate.version.value + 1,
-                    serial=certificate.serial_number,
-                    subject=Name.of(subject, lambda: certificate.subject),
-                    issuer=Name.of(issuer, lambda: certificate.issuer),
-                    not_before=certificate.not_valid_before_utc,
-                    not_after=certificate.not_valid_after_utc,
-                    spki=spki,
-                    signature=certificate.signature,
-                    signature_algorithm=_signature_algorithm(certificate),
-                    extensions=extensions,
-                    is_ca=constraints is not None and constraints.ca,
-                    path_length=constraints.path_length if constraints is not None else None,
-                )
+            if serial_number_is_positive(der):
+                return cls._read(der)
+            with _any_serial_number():
+                return cls._read(der)
         except (*_REFUSALS, IndexError) as error:
             raise DecodeError(structure, "", None, f"not an X.509 certificate: {_reason(error)}") from error
+
+    @classmethod
+    def _read(cls, der: bytes) -> Certificate:
+        certificate = x509.load_der_x509_certificate(der)
+        parts = CertificateParts.of(der)
+        constraints: x509.BasicConstraints | None = None
+        extensions: dict[str, Extension] = {}
+        for extension in certificate.extensions:
+            value = extension.value
+            if type(value) is x509.BasicConstraints:
+                constraints = value
+            extensions[extension.oid.dotted_string] = Extension(extension.critical, value.public_bytes())
+        return cls(
+            der=der,
+            tbs=parts.tbs,
+            version=certificate.version.value + 1,
+            serial=certificate.serial_number,
+            subject=Name.of(parts.subject, lambda: certificate.subject),
+            issuer=Name.of(parts.issuer, lambda: certificate.issuer),
+            not_before=certificate.not_valid_before_utc,
+            not_after=certificate.not_valid_after_utc,
+            spki=parts.spki,
+            signature=certificate.signature,
+            signature_algorithm=_signature_algorithm(certificate),
+            extensions=extensions,
+            is_ca=constraints is not None and constraints.ca,
+            path_length=constraints.path_length if constraints is not None else None,
+        )
 
     @property
     def self_issued(self) -> bool:
@@ -239,7 +243,7 @@ class RevocationList:
         """
         try:
             crl = x509.load_der_x509_crl(der)
-            _require_bound_signature(der)
+            parts = ListParts.of(der)
             next_update = crl.next_update_utc
             if next_update is None:
                 raise DecodeError(structure, "nextUpdate", None, "absent")
@@ -247,24 +251,23 @@ class RevocationList:
             authority_key_id = False
             unknown: list[str] = []
             for extension in crl.extensions:
-                if isinstance(extension.value, x509.CRLNumber):
+                if type(extension.value) is x509.CRLNumber:
                     number = extension.value.crl_number
                 elif extension.oid == ExtensionOID.AUTHORITY_KEY_IDENTIFIER:
                     authority_key_id = True
                 elif extension.critical:
                     unknown.append(extension.oid.dotted_string)
-            tbs = crl.tbs_certlist_bytes
             return cls(
                 der=der,
-                tbs=tbs,
-                issuer=Name.of(_issuer_of_list(tbs), lambda: crl.issuer),
+                tbs=parts.tbs,
+                issuer=Name.of(parts.issuer, lambda: crl.issuer),
                 this_update=crl.last_update_utc,
                 next_update=next_update,
                 signature=crl.signature,
                 signature_algorithm=_signature_algorithm(crl),
                 number=number,
                 authority_key_id=authority_key_id,
-                revoked=frozenset(entry.serial_number for entry in crl),
+                revoked=parts.revoked,
                 unknown_critical=tuple(unknown),
             )
         except (*_REFUSALS, IndexError) as error:
@@ -277,17 +280,48 @@ def certificates_from_pem(pem: bytes, structure: str = "CertificateChain", *, li
     Raises:
         DecodeError: no certificate in it, a block that is not one, or more than `limit`.
     """
-    try:
-        found = x509.load_pem_x509_certificates(pem)
-    except _REFUSALS as error:
-        raise DecodeError(structure, "", None, f"not a PEM certificate bundle: {_reason(error)}") from error
-    if len(found) > limit:
-        raise DecodeError(structure, "", None, f"{len(found)} certificates, at most {limit} are read")
+    ders = _plain_blocks(pem)
+    if ders is None:
+        try:
+            ders = tuple(found.public_bytes(Encoding.DER) for found in x509.load_pem_x509_certificates(pem))
+        except _REFUSALS as error:
+            raise DecodeError(structure, "", None, f"not a PEM certificate bundle: {_reason(error)}") from error
+    if len(ders) > limit:
+        raise DecodeError(structure, "", None, f"{len(ders)} certificates, at most {limit} are read")
     # A block with a broken frame or another label would else be passed over as text between blocks.
-    blocks = pem.count(b"-----BEGIN")
-    if blocks != len(found):
-        raise DecodeError(structure, "", None, f"{blocks} PEM blocks, {len(found)} of them whole certificates")
-    return tuple(certificate.public_bytes(Encoding.DER) for certificate in found)
+    blocks = pem.count(_PEM_BEGIN)
+    if blocks != len(ders):
+        raise DecodeError(structure, "", None, f"{blocks} PEM blocks, {len(ders)} of them whole certificates")
+    return ders
+
+
+_PEM_BEGIN = b"-----BEGIN"
+_PEM_START = b"-----BEGIN CERTIFICATE-----\n"
+_PEM_END = b"\n-----END CERTIFICATE-----"
+
+
+def _plain_blocks(pem: bytes) -> tuple[bytes, ...] | None:
+    """Give the certificates of a bundle in plain PEM, as most writers have it, or None: `cryptography` then decides.
+
+    Plain are blocks of canonical base64 with nothing but line ends around them, each a certificate that is read.
+    """
+    before, *blocks = pem.split(_PEM_START)
+    if before or not blocks or len(blocks) != pem.count(_PEM_BEGIN):
+        return None
+    ders = []
+    try:
+        for block in blocks:
+            lines, end, behind = block.partition(_PEM_END)
+            text = lines.replace(b"\n", b"")
+            der = binascii.a2b_base64(text)
+            canonical = binascii.b2a_base64(der, newline=False) == text and b"\n\n" not in lines
+            if not end or not canonical or behind.strip(b"\n") or not serial_number_is_positive(der):
+                return None
+            x509.load_der_x509_certificate(der)
+            ders.append(der)
+    except (*_REFUSALS, IndexError):
+        return None
+    return tuple(ders)
 
 
 def _signature_algorithm(signed: x509.Certificate | x509.CertificateRevocationList) -> SignatureAlgorithm | None:
@@ -311,16 +345,13 @@ _MOST_SECONDS_TO_WAIT = 0.25
 
 
 @contextmanager
-def _any_serial_number(der: bytes) -> Iterator[None]:
+def _any_serial_number() -> Iterator[None]:
     """Read a certificate whose serial number is not positive without a warning: AMD's VCEK certificates all have 0.
 
     RFC 5280 4.1.2.2 wants a positive one, but demands that such certificates are handled. The warning filters belong
     to the whole process, so they are touched for such certificates only, and by one thread at a time. Without the lock
     the certificate is read all the same, with the warning.
     """
-    if _serial_number_is_positive(der):
-        yield
-        return
     if not _warnings_lock.acquire(timeout=_MOST_SECONDS_TO_WAIT):
         yield
         return
@@ -330,76 +361,6 @@ def _any_serial_number(der: bytes) -> Iterator[None]:
             yield
     finally:
         _warnings_lock.release()
-
-
-def _serial_number_is_positive(der: bytes) -> bool:
-    try:
-        tbs, _ = _element(der, 0)
-        at, _ = _element(der, tbs)
-        if der[at] == 0xA0:  # version
-            _, at = _element(der, at)
-        start, end = _element(der, at)
-    except IndexError:
-        return True  # cut short: `cryptography` says better what is wrong
-    return int.from_bytes(der[start:end], "big", signed=True) > 0
-
-
-def _element(data: bytes, offset: int) -> tuple[int, int]:
-    """Give start of content and end of the DER element at `offset`."""
-    length = data[offset + 1]
-    start = offset + 2
-    if length & 0x80:
-        size = length & 0x7F
-        length = int.from_bytes(data[start : start + size], "big")
-        start += size
-    return start, start + length
-
-
-def _require_bound_signature(der: bytes) -> None:
-    """Require that what stands beside the signed part, which nothing covers, says nothing of its own.
-
-    `cryptography` passes over both: signatureAlgorithm must be, to the byte, the one inside (RFC 5280 4.1.1.2,
-    5.1.1.2), and signatureValue has no unused bits.
-
-    Raises:
-        ValueError: it does.
-    """
-    signed, _ = _element(der, 0)
-    inner, algorithm = _element(der, signed)
-    _, value = _element(der, algorithm)
-    while der[inner] != _SEQUENCE:  # version and serial number of a certificate, version of a list
-        _, inner = _element(der, inner)
-    _, end = _element(der, inner)
-    if der[inner:end] != der[algorithm:value]:
-        raise ValueError(f"signatureAlgorithm is {der[algorithm:value].hex()}, inside it is {der[inner:end].hex()}")
-    start, _ = _element(der, value)
-    if der[start] != 0:
-        raise ValueError("signatureValue is not a whole number of bytes")
-
-
-def _issuer_subject_and_key(tbs: bytes) -> tuple[bytes, bytes, bytes]:
-    """Slice both names and SubjectPublicKeyInfo out of a TBSCertificate that `cryptography` has read.
-
-    What is loaded and encoded again need not give the bytes received, and those are what hashes and comparisons cover.
-    """
-    offset, _ = _element(tbs, 0)
-    if tbs[offset] == 0xA0:  # version
-        _, offset = _element(tbs, offset)
-    ends = []
-    for _ in range(6):  # serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo
-        _, offset = _element(tbs, offset)
-        ends.append(offset)
-    return tbs[ends[1] : ends[2]], tbs[ends[3] : ends[4]], tbs[ends[4] : ends[5]]
-
-
-def _issuer_of_list(tbs: bytes) -> bytes:
-    """Slice the issuer out of a TBSCertList that `cryptography` has read."""
-    offset, _ = _element(tbs, 0)
-    if tbs[offset] != _SEQUENCE:  # version
-        _, offset = _element(tbs, offset)
-    _, start = _element(tbs, offset)  # signature
-    _, end = _element(tbs, start)
-    return tbs[start:end]
 
 
 def require_signature_algorithm(certificate: Certificate | RevocationList) -> SignatureAlgorithm:

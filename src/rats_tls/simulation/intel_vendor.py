@@ -17,7 +17,8 @@ from rats_tls.simulation import pki
 from rats_tls.simulation.intel_documents import Tee, qe_identity, tcb_evaluation_data_numbers, tcb_info
 from rats_tls.simulation.intel_pck import SGX_EXTENSION_OID
 from rats_tls.simulation.vendor_state import INTEL_HEALTHY, IntelVendorState, SignedItem
-from rats_tls.verifiers.chain import SIMULATED_ORGANIZATION, BoundedCache
+from rats_tls.verifiers.bounded_cache import BoundedCache
+from rats_tls.verifiers.chain import SIMULATED_ORGANIZATION
 
 CA_VALIDITY = pki.Validity(
     start=datetime(2018, 5, 21, 10, 45, 10, tzinfo=UTC), end=datetime(2049, 12, 31, 23, 59, 59, tzinfo=UTC)

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from rats_tls.core.errors import ConfigurationError
-from rats_tls.verifiers.chain import BoundedCache
+from rats_tls.verifiers.bounded_cache import BoundedCache
 
 CaKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 CertifiedKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey

@@ -29,7 +29,8 @@ from rats_tls.verifiers.amd_chain import (
     verify_vek,
 )
 from rats_tls.verifiers.amd_report import VEK_NAMES, mismatch
-from rats_tls.verifiers.chain import BoundedCache, malformed_endorsement
+from rats_tls.verifiers.bounded_cache import BoundedCache
+from rats_tls.verifiers.chain import malformed_endorsement
 
 _MAX_TRIALS = 16
 """Most VEKs of one report whose key is tried; each costs one P-384 verification."""
@@ -136,7 +137,7 @@ class Judge:
     anchors: tuple[TrustAnchor, ...]
     crypto: CryptoWrapper
     now: datetime
-    trust: tuple[bytes, str, str]
+    trust: bytes
     memory: Memory
 
     def in_date(self, certificate: Certificate) -> bool:

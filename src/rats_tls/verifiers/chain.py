@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TypeVar
 
 from rats_tls.core.anchors import AnchorKind, TrustAnchor, Vendor
 from rats_tls.core.checks import time_text
@@ -20,7 +17,6 @@ from rats_tls.core.errors import (
     UnsupportedError,
 )
 from rats_tls.core.interfaces import CryptoWrapper
-from rats_tls.core.limits import DEFAULT_LIMITS
 from rats_tls.core.refusals import Refusal
 from rats_tls.formats.x509 import (
     Certificate,
@@ -28,76 +24,14 @@ from rats_tls.formats.x509 import (
     certificates_from_pem,
     require_signature_algorithm,
 )
+from rats_tls.verifiers.known_keys import KeyLoader
 
 SIMULATED_ORGANIZATION = "rats-tls simulation"
 """Organization of every simulated vendor's certificates: an anchor with it is shown as simulated."""
 
-_T = TypeVar("_T")
-_UNKNOWN = object()
-
-
-class BoundedCache:
-    """Remembers the outcome of a computation by everything that it depended on; oldest use goes first. Thread-safe.
-
-    Belongs to one Verifier (docs/rules-of-trust.md, 12): callers put anchors and crypto back end into the key, and the
-    bytes of every certificate and document that took part. What is kept is some multiple of these bytes, so that
-    bounding them bounds the memory, whatever a peer sends.
-
-    Never waits: who finds it in use computes for itself. So does for ever a child that was forked while a thread of
-    its parent used it.
-
-    Args:
-        limit: most outcomes that are kept.
-        most_bytes: most bytes in their keys together.
-    """
-
-    __slots__ = ("_bytes", "_items", "_limit", "_lock", "_most_bytes")
-
-    def __init__(self, limit: int, most_bytes: int = DEFAULT_LIMITS.cached_vendor_bytes) -> None:
-        self._items: OrderedDict[Hashable, object] = OrderedDict()
-        self._limit = limit
-        self._most_bytes = most_bytes
-        self._bytes = 0
-        self._lock = threading.Lock()
-
-    def get(self, key: Hashable, compute: Callable[[], _T]) -> _T:
-        """Give what was computed for `key`, or compute it now. An exception is not remembered."""
-        if self._lock.acquire(blocking=False):
-            try:
-                known = self._items.get(key, _UNKNOWN)
-                if known is not _UNKNOWN:
-                    self._items.move_to_end(key)
-                    return known  # type: ignore[return-value]  # what `compute` of the same key returned
-            finally:
-                self._lock.release()
-        value = compute()
-        if self._lock.acquire(blocking=False):
-            try:
-                self._keep(key, value)
-            finally:
-                self._lock.release()
-        return value
-
-    def _keep(self, key: Hashable, value: object) -> None:
-        if key not in self._items:
-            self._bytes += _bytes_in(key)
-        self._items[key] = value
-        while len(self._items) > self._limit or self._bytes > self._most_bytes:
-            oldest, _ = self._items.popitem(last=False)
-            self._bytes -= _bytes_in(oldest)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-
-def _bytes_in(key: object) -> int:
-    if isinstance(key, bytes):
-        return len(key)
-    return sum(map(_bytes_in, key)) if isinstance(key, tuple) else 0
-
 
 def verify_issued_by(
-    child: Certificate | RevocationList, issuer: Certificate, crypto: CryptoWrapper, *, child_role: str
+    child: Certificate | RevocationList, issuer: Certificate, keys: KeyLoader, *, child_role: str
 ) -> None:
     """Verify that `issuer` issued `child`: same name, CA flag for certificates, signature.
 
@@ -109,7 +43,7 @@ def verify_issued_by(
     if isinstance(child, Certificate) and not issuer.is_ca:
         raise CertificateChainError(f"{child_role} issuer {issuer.subject}: basicConstraints has no CA flag")
     try:
-        key = crypto.load_public_key(issuer.spki)
+        key = keys.load_public_key(issuer.spki)
         key.verify(require_signature_algorithm(child), child.signature, child.tbs)
     except (SignatureError, UnsupportedError) as error:
         raise CertificateChainError(
@@ -142,9 +76,7 @@ def malformed_endorsement(error: DecodeError) -> CertificateChainError:
     return renamed
 
 
-def match_anchor(
-    root: Certificate, anchors: Iterable[TrustAnchor], vendor: Vendor, crypto: CryptoWrapper
-) -> TrustAnchor:
+def match_anchor(root: Certificate, anchors: Iterable[TrustAnchor], vendor: Vendor, keys: KeyLoader) -> TrustAnchor:
     """Find the anchor that `root` is: same vendor, subject and public key; the root's own signature must verify.
 
     Raises:
@@ -152,7 +84,7 @@ def match_anchor(
     """
     for anchor in anchors:
         if anchor.vendor is vendor and anchor.spki == root.spki and anchor.subject == root.subject.der:
-            verify_issued_by(root, root, crypto, child_role=f"root {root.subject.common_name}")
+            verify_issued_by(root, root, keys, child_role=f"root {root.subject.common_name}")
             return anchor
     raise CertificateChainError(
         f"root {root.subject.common_name} (SHA-256 {root.sha256.hex()}): not a trust anchor for {vendor.value}"

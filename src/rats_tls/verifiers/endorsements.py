@@ -117,7 +117,7 @@ class VendorEndorsementsVerifier:
         read = TcbInfo.from_json if item.kind is _K.INTEL_TCB_INFO else QeIdentity.from_json
         value = read(item.data)
         anchor = self._intel_anchor(item.issuer_chain)
-        signer, root = verify_document(item, anchor, self._crypto)
+        signer, root = verify_document(item, _certificates(item.issuer_chain), anchor, self._crypto)
         return _Found(
             use=document_use(item, value),
             anchor=anchor,

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from rats_tls.core.algorithms import KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.anchors import TrustAnchor, Vendor
 from rats_tls.core.errors import CertificateChainError, RatsTlsError, SignatureError
-from rats_tls.core.interfaces import CryptoWrapper, PublicKey
+from rats_tls.core.interfaces import PublicKey
 from rats_tls.formats.intel.pck import PckChain
 from rats_tls.formats.x509 import Certificate, RevocationList
 from rats_tls.verifiers.chain import match_anchor, verify_issued_by
+from rats_tls.verifiers.known_keys import KeyLoader
 
 # Phrases in common names (Intel QVL 4.1.2.4.4 and its certificate constants).
 _ROOT_NAME = "SGX Root CA"
@@ -55,10 +56,10 @@ class VerifiedPck:
         )
 
 
-def load_p256(spki: bytes, crypto: CryptoWrapper, role: str) -> PublicKey:
+def load_p256(spki: bytes, keys: KeyLoader, role: str) -> PublicKey:
     """Load a P-256 key out of a certificate. Raises CertificateChainError: another key, or none."""
     try:
-        key = crypto.load_public_key(spki)
+        key = keys.load_public_key(spki)
     except RatsTlsError as error:
         raise CertificateChainError(f"{role} key: {error.message}") from error
     if key.algorithm is not KeyAlgorithm.EC_P256:
@@ -66,7 +67,7 @@ def load_p256(spki: bytes, crypto: CryptoWrapper, role: str) -> PublicKey:
     return key
 
 
-def verify_pck_chain(chain: PckChain, anchors: Sequence[TrustAnchor], crypto: CryptoWrapper) -> VerifiedPck:
+def verify_pck_chain(chain: PckChain, anchors: Sequence[TrustAnchor], keys: KeyLoader) -> VerifiedPck:
     """Verify that a PCK chain is root, CA and leaf in Intel's form and leads to an anchor (QVL 4.1.2.4.1 to .4).
 
     Raises:
@@ -80,21 +81,21 @@ def verify_pck_chain(chain: PckChain, anchors: Sequence[TrustAnchor], crypto: Cr
     ca = _ca_of(intermediate)
     if chain.leaf.is_ca:
         raise CertificateChainError("PCK certificate: basicConstraints has the CA flag")
-    _require_links(((chain.leaf, intermediate, "PCK certificate"), (intermediate, root, "PCK CA certificate")), crypto)
+    _require_links(((chain.leaf, intermediate, "PCK certificate"), (intermediate, root, "PCK CA certificate")), keys)
     if root.path_length is not None and root.path_length < 1:
         raise CertificateChainError(f"root certificate path length: got {root.path_length}, expected at least 1")
     return VerifiedPck(
         chain=chain,
         intermediate=intermediate,
         root=root,
-        anchor=_match_root(root, anchors, crypto),
+        anchor=_match_root(root, anchors, keys),
         ca=ca,
-        key=load_p256(chain.leaf.spki, crypto, "PCK certificate"),
+        key=load_p256(chain.leaf.spki, keys, "PCK certificate"),
     )
 
 
 def verify_ca_chain(
-    certificates: Sequence[Certificate], anchor: TrustAnchor, crypto: CryptoWrapper
+    certificates: Sequence[Certificate], anchor: TrustAnchor, keys: KeyLoader
 ) -> tuple[Certificate, Certificate, str]:
     """Verify the chain of a PCK CA without a PCK: Platform or Processor CA, then root.
 
@@ -109,8 +110,8 @@ def verify_ca_chain(
     intermediate, root = certificates
     _require_name(root, _ROOT_NAME, "root certificate")
     ca = _ca_of(intermediate)
-    _require_links(((intermediate, root, "PCK CA certificate"),), crypto)
-    _match_root(root, (anchor,), crypto)
+    _require_links(((intermediate, root, "PCK CA certificate"),), keys)
+    _match_root(root, (anchor,), keys)
     return intermediate, root, ca
 
 
@@ -124,13 +125,13 @@ def _ca_of(intermediate: Certificate) -> str:
     return ca
 
 
-def verify_tcb_signer(certificates: Sequence[Certificate], anchor: TrustAnchor, crypto: CryptoWrapper) -> PublicKey:
+def verify_tcb_signer(certificates: Sequence[Certificate], anchor: TrustAnchor, keys: KeyLoader) -> PublicKey:
     """Verify the chain of a TCB info's or identity's signer: TCB signing certificate, then root (QVL 4.1.2.2.2).
 
     Args:
         certificates: the issuer chain.
         anchor: the anchor to which the PCK chain led.
-        crypto: crypto wrapper.
+        keys: loads keys.
 
     Returns:
         The signing certificate's key.
@@ -145,12 +146,12 @@ def verify_tcb_signer(certificates: Sequence[Certificate], anchor: TrustAnchor, 
     _require_name(root, _ROOT_NAME, "root certificate")
     if signer.is_ca:
         raise CertificateChainError("TCB signing certificate: basicConstraints has the CA flag")
-    _require_links(((signer, root, "TCB signing certificate"),), crypto)
-    _match_root(root, (anchor,), crypto)
-    return load_p256(signer.spki, crypto, "TCB signing certificate")
+    _require_links(((signer, root, "TCB signing certificate"),), keys)
+    _match_root(root, (anchor,), keys)
+    return load_p256(signer.spki, keys, "TCB signing certificate")
 
 
-def verify_revocation_list(crl: RevocationList, issuer: Certificate, crypto: CryptoWrapper) -> None:
+def verify_revocation_list(crl: RevocationList, issuer: Certificate, keys: KeyLoader) -> None:
     """Verify that `issuer` issued a list that has the extensions Intel's lists have (QVL 4.1.2.3, 4.1.2.4.6).
 
     Raises:
@@ -159,10 +160,10 @@ def verify_revocation_list(crl: RevocationList, issuer: Certificate, crypto: Cry
     """
     role = f"revocation list of {issuer.subject.common_name}"
     _require_list(crl, role)
-    _require_links(((crl, issuer, role),), crypto)
+    _require_links(((crl, issuer, role),), keys)
 
 
-def verify_list_of_anchor(crl: RevocationList, anchor: TrustAnchor, crypto: CryptoWrapper) -> None:
+def verify_list_of_anchor(crl: RevocationList, anchor: TrustAnchor, keys: KeyLoader) -> None:
     """Verify that the root itself issued a list, where no certificate of it is at hand; rules as for any list.
 
     Raises:
@@ -173,7 +174,7 @@ def verify_list_of_anchor(crl: RevocationList, anchor: TrustAnchor, crypto: Cryp
     if crl.signature_algorithm is not SignatureAlgorithm.ECDSA_SHA256:
         raise CertificateChainError(f"{role} signature algorithm: expected ECDSA with SHA-256")
     try:
-        load_p256(anchor.spki, crypto, role).verify(SignatureAlgorithm.ECDSA_SHA256, crl.signature, crl.tbs)
+        load_p256(anchor.spki, keys, role).verify(SignatureAlgorithm.ECDSA_SHA256, crl.signature, crl.tbs)
     except SignatureError as error:
         raise CertificateChainError(f"{role} signature by {anchor.name}: {error.message}") from error
 
@@ -193,9 +194,7 @@ def _require_name(certificate: Certificate, phrase: str, role: str) -> None:
         raise CertificateChainError(f"{role} common name: got {name!r}, expected one with {phrase!r}")
 
 
-def _require_links(
-    links: Sequence[tuple[Certificate | RevocationList, Certificate, str]], crypto: CryptoWrapper
-) -> None:
+def _require_links(links: Sequence[tuple[Certificate | RevocationList, Certificate, str]], keys: KeyLoader) -> None:
     for child, issuer, role in links:
         if child.signature_algorithm is not SignatureAlgorithm.ECDSA_SHA256:
             got = child.signature_algorithm.value if child.signature_algorithm else "an unknown one"
@@ -204,11 +203,11 @@ def _require_links(
             for oid, extension in child.extensions.items():
                 if extension.critical and oid not in _UNDERSTOOD_CRITICAL:
                     raise CertificateChainError(f"{role}: unknown critical extension {oid}")
-        load_p256(issuer.spki, crypto, f"issuer of {role}")
-        verify_issued_by(child, issuer, crypto, child_role=role)
+        load_p256(issuer.spki, keys, f"issuer of {role}")
+        verify_issued_by(child, issuer, keys, child_role=role)
 
 
-def _match_root(root: Certificate, anchors: Sequence[TrustAnchor], crypto: CryptoWrapper) -> TrustAnchor:
+def _match_root(root: Certificate, anchors: Sequence[TrustAnchor], keys: KeyLoader) -> TrustAnchor:
     if root.signature_algorithm is not SignatureAlgorithm.ECDSA_SHA256:
         raise CertificateChainError("root certificate signature algorithm: expected ECDSA with SHA-256")
-    return match_anchor(root, anchors, Vendor.INTEL, crypto)
+    return match_anchor(root, anchors, Vendor.INTEL, keys)

@@ -9,10 +9,11 @@ the peer counts as absent (so that it can still be fetched). Nothing here looks 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from copy import copy as copy_of
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Generic, TypeVar
 
 from rats_tls.core import lookup_keys
@@ -29,14 +30,15 @@ from rats_tls.core.errors import (
     RolledBackError,
     SignatureError,
 )
-from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.refusals import Refusal
 from rats_tls.core.verification import EndorsementUse
 from rats_tls.formats.intel.qe_identity import QeIdentity
 from rats_tls.formats.intel.tcb_info import TcbInfo
 from rats_tls.formats.x509 import Certificate, RevocationList
-from rats_tls.verifiers.chain import BoundedCache, malformed_endorsement, require_in_date
+from rats_tls.verifiers.bounded_cache import BoundedCache
+from rats_tls.verifiers.chain import malformed_endorsement, require_in_date
 from rats_tls.verifiers.intel_chain import VerifiedPck, verify_revocation_list, verify_tcb_signer
+from rats_tls.verifiers.known_keys import KeyLoader
 
 T = TypeVar("T", TcbInfo, QeIdentity, RevocationList)
 D = TypeVar("D", TcbInfo, QeIdentity)
@@ -184,13 +186,13 @@ class Selector:
 
     Attributes:
         pck: the platform's verified chain.
-        crypto: crypto wrapper.
+        keys: loads keys.
         trust: anchors and crypto wrapper, part of every cache key.
         memory: remembers each item by its bytes, so that an unknown one beside known ones costs only itself.
     """
 
     pck: VerifiedPck
-    crypto: CryptoWrapper
+    keys: KeyLoader
     trust: Hashable
     memory: BoundedCache
 
@@ -240,7 +242,7 @@ class Selector:
             if not fits(value):
                 return None
             key = ("signer", self.trust, self.pck.chain.ders, item.data, item.signature, item.issuer_chain)
-            signer, root = self.memory.get(key, lambda: verify_document(item, self.pck.anchor, self.crypto))
+            signer, root = self.memory.get(key, lambda: self._verify_document(item))
             if signer.serial in revoked:
                 raise RevokedError(f"TCB signing certificate {signer.serial:x} is on the root CA's revocation list")
             use = document_use(item, value)
@@ -256,9 +258,18 @@ class Selector:
 
         return _authentic(pool.of_kind(kind), authenticate)
 
+    def _verify_document(self, item: Endorsement) -> tuple[Certificate, Certificate]:
+        certificates = [self._certificate(der) for der in item.issuer_chain[:3]]
+        return verify_document(item, certificates, self.pck.anchor, self.keys)
+
+    def _certificate(self, der: bytes) -> Certificate:
+        root = self.pck.root  # the same one, as a rule
+        read = partial(Certificate.from_der, der, "TcbSigningChain")
+        return root if der == root.der else self.memory.get(("certificate", der), read)
+
     def _lists(self, pool: Endorsements, key: MissingEndorsement, issuer: Certificate) -> Copies[RevocationList]:
         def verify(crl: RevocationList) -> bool:
-            verify_revocation_list(crl, issuer, self.crypto)
+            verify_revocation_list(crl, issuer, self.keys)
             return True
 
         def authenticate(item: Endorsement) -> Copy[RevocationList] | None:
@@ -279,15 +290,21 @@ class Selector:
         return _authentic(pool.of_kind(key.kind), authenticate)
 
 
-def verify_document(item: Endorsement, anchor: TrustAnchor, crypto: CryptoWrapper) -> tuple[Certificate, Certificate]:
+def verify_document(
+    item: Endorsement, certificates: Sequence[Certificate], anchor: TrustAnchor, keys: KeyLoader
+) -> tuple[Certificate, Certificate]:
     """Verify chain and signature of TCB info or identity; give signing certificate and root (QVL 4.1.2.2).
 
+    Args:
+        item: the document.
+        certificates: its issuer chain, read.
+        anchor: to which the chain has to lead.
+        keys: loads keys.
+
     Raises:
-        DecodeError: a certificate of the chain is malformed.
         CertificateChainError: a signature does not verify, or the chain does not lead to `anchor`.
     """
-    certificates = [Certificate.from_der(der, "TcbSigningChain") for der in item.issuer_chain[:3]]
-    key = verify_tcb_signer(certificates, anchor, crypto)
+    key = verify_tcb_signer(certificates, anchor, keys)
     if len(item.signature) != 64:
         raise CertificateChainError(f"{item.kind.value} signature: got {len(item.signature)} bytes, expected 64")
     try:

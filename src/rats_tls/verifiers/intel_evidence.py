@@ -148,7 +148,7 @@ def _verify_chain(run: Run, chain: PckChain, origin: str) -> None:
     """Verify a PCK chain and take it."""
 
     def verify() -> ChosenPck:
-        pck = verify_pck_chain(chain, run.anchors, run.crypto)
+        pck = verify_pck_chain(chain, run.anchors, run.keys)
         use = EndorsementUse(
             kind=EndorsementKind.INTEL_PCK_CHAIN,
             sha256=chain.leaf.sha256,
@@ -190,7 +190,7 @@ def _verify_qe_report(run: Run, chain: PckChain) -> None:
     data = run.evidence.quote.signature_data
 
     def verify() -> bool:
-        key = load_p256(chain.leaf.spki, run.crypto, "PCK certificate")
+        key = load_p256(chain.leaf.spki, run.keys, "PCK certificate")
         _verify_raw(key, data.qe_report_signature, data.qe_report, "QE report")
         return True
 

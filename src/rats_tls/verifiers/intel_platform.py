@@ -43,7 +43,7 @@ _PCK_NOT_REVOKED = Step(
 def verify_platform(run: Run, pck: VerifiedPck) -> None:
     """Verify documents, quoting enclave, revocation and TCB. Raises Stop."""
     tee, platform = run.tee, pck.chain.platform
-    selector = Selector(pck=pck, crypto=run.crypto, trust=run.trust, memory=run.memory.documents)
+    selector = Selector(pck=pck, keys=run.keys, trust=run.trust, memory=run.memory.documents)
     collateral = run.memory.verified.get(
         ("collateral", run.trust, pck.chain.ders, run.pool.digest),
         lambda: selector.select(run.pool, tcb_info_id=tee.tcb_info_id, qe_identity_id=tee.qe_identity_id),

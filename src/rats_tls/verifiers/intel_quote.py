@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar
 
-from rats_tls.core.anchors import TrustAnchor, anchors_digest
+from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.checks import time_text
 from rats_tls.core.claims import SgxClaims, TdxClaims
 from rats_tls.core.endorsements import Endorsements
@@ -23,6 +23,7 @@ from rats_tls.verifiers.check_log import Stop
 from rats_tls.verifiers.intel_evidence import verify_evidence
 from rats_tls.verifiers.intel_platform import verify_platform
 from rats_tls.verifiers.intel_run import Memory, QuoteEvidence, Run, TeeProfile
+from rats_tls.verifiers.known_keys import KnownKeys, trust_in
 
 
 class IntelQuoteVerifier:
@@ -104,6 +105,8 @@ class IntelQuoteVerifier:
         if not isinstance(decoded.structure, QuoteEvidence) or not isinstance(claims, SgxClaims | TdxClaims):
             raise TypeError(f"verifier {self.name}: not a decoded quote")
         given = tuple(anchors)
+        memory = self._memory
+        trust = trust_in(given, crypto)
         run = Run(
             tee=self.profile,
             evidence=decoded.structure,
@@ -112,8 +115,9 @@ class IntelQuoteVerifier:
             crypto=crypto,
             now=now,
             now_text=time_text(now),
-            trust=(self._memory.keys.get(given, lambda: anchors_digest(given)), crypto.name, crypto.version),
-            memory=self._memory,
+            trust=trust,
+            keys=KnownKeys(crypto=crypto, trust=trust, keys=memory.keys, signatures=memory.signatures),
+            memory=memory,
         )
         try:
             verify_evidence(run)

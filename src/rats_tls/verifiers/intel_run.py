@@ -20,11 +20,12 @@ from rats_tls.formats.intel.quote import PlatformReference, Quote
 from rats_tls.formats.intel.report import SgxReportBody
 from rats_tls.formats.intel.tcb_info import EnclaveTcbLevel, TcbInfo
 from rats_tls.formats.x509 import RevocationList
-from rats_tls.verifiers.chain import BoundedCache
+from rats_tls.verifiers.bounded_cache import BoundedCache
 from rats_tls.verifiers.check_log import CheckLog, Step
 from rats_tls.verifiers.intel_chain import VerifiedPck
 from rats_tls.verifiers.intel_collateral import Copy
 from rats_tls.verifiers.intel_tcb import TcbOutcome
+from rats_tls.verifiers.known_keys import KnownKeys
 
 TCB_LEVEL = Step("intel.tcb_level", Stage.TCB, "Intel QVL 4.1.2.4.17", "a TCB level that the platform reaches")
 
@@ -89,17 +90,19 @@ class Memory:
 
     Attributes:
         decoded: PCK chains out of certification data and Endorsements, by their bytes.
-        keys: attestation keys; digests of sets of anchors.
+        keys: public keys.
         documents: TCB info, identities and revocation lists, each by its bytes.
+        signatures: of certificates and lists, by key, signature and signed bytes.
         verified: what was verified of chains, QE reports and sets of Endorsements.
     """
 
-    __slots__ = ("decoded", "documents", "keys", "verified")
+    __slots__ = ("decoded", "documents", "keys", "signatures", "verified")
 
     def __init__(self, limits: Limits) -> None:
         self.decoded = BoundedCache(limits.cached_vendor_items, limits.cached_vendor_bytes)
         self.keys = BoundedCache(limits.cached_vendor_items, limits.cached_vendor_bytes)
         self.documents = BoundedCache(limits.cached_vendor_items, limits.cached_vendor_bytes)
+        self.signatures = BoundedCache(limits.cached_vendor_items, limits.cached_vendor_bytes)
         self.verified = BoundedCache(limits.cached_vendor_items, limits.cached_vendor_bytes)
 
 
@@ -124,6 +127,7 @@ class Run:
         now: time of judgement.
         now_text: that time, for people.
         trust: anchors and crypto wrapper, part of every cache key.
+        keys: loads the keys of certificates.
         memory: what the Verifier remembers.
         log: checks and problems so far.
         chosen: the PCK chain, once verified.
@@ -140,7 +144,8 @@ class Run:
     crypto: CryptoWrapper
     now: datetime
     now_text: str
-    trust: tuple[bytes, str, str]
+    trust: bytes
+    keys: KnownKeys
     memory: Memory
     log: CheckLog = field(default_factory=CheckLog)
     chosen: ChosenPck | None = None

@@ -5,6 +5,8 @@ Says nothing about the status: that is `rats_tls.verifiers.intel_tcb`'s, and the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rats_tls.core.claims import IntelPlatform, TcbShortfall, TcbStanding
 from rats_tls.formats.intel.tcb_info import EnclaveTcbLevel, TcbInfo, TcbLevel
 
@@ -52,19 +54,20 @@ def _platform_shortfalls(
     platform: IntelPlatform, tcb_info: TcbInfo, tee_tcb_svn: bytes | None
 ) -> tuple[TcbShortfall, ...]:
     newest = tcb_info.tcb_levels[0]
-    compared = [
-        (f"SGX component {number}", got, wanted)
-        for number, (got, wanted) in enumerate(
-            zip(platform.sgx_tcb_components, newest.sgx_components, strict=True), start=1
-        )
-    ]
-    compared.append(("PCE SVN", platform.pce_svn, newest.pce_svn))
+    behind = _component_shortfalls("SGX", platform.sgx_tcb_components, newest.sgx_components)
+    if platform.pce_svn < newest.pce_svn:
+        behind.append(TcbShortfall(component="PCE SVN", got=platform.pce_svn, newest=newest.pce_svn))
     if tee_tcb_svn is not None and newest.tdx_components is not None:
         # A module with a major version has levels of its own for its SVN and version (QVL 4.1.2.4.17.3).
         first = 2 if tee_tcb_svn[1] > 0 else 0
-        compared += [
-            (f"TDX component {number}", got, wanted)
-            for number, (got, wanted) in enumerate(zip(tee_tcb_svn, newest.tdx_components, strict=True), start=1)
-            if number > first
-        ]
-    return tuple(TcbShortfall(component=name, got=got, newest=wanted) for name, got, wanted in compared if got < wanted)
+        behind += _component_shortfalls("TDX", tee_tcb_svn, newest.tdx_components, first=first)
+    return tuple(behind)
+
+
+def _component_shortfalls(tee: str, got: Sequence[int], newest: Sequence[int], *, first: int = 0) -> list[TcbShortfall]:
+    """Compare components from position `first` on; people count them from 1."""
+    return [
+        TcbShortfall(component=f"{tee} component {position + 1}", got=svn, newest=wanted)
+        for position, (svn, wanted) in enumerate(zip(got, newest, strict=True))
+        if svn < wanted and position >= first
+    ]

@@ -5,8 +5,9 @@ Source of every rule: Intel SGX/TDX DCAP Quote Verification Library (QVL), by th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import ge
 
 from rats_tls.core.checks import shorten
 from rats_tls.core.claims import IntelPlatform, TcbStatus
@@ -217,17 +218,20 @@ def _enclave_level(levels: tuple[EnclaveTcbLevel, ...], svn: int, what: str) -> 
 
 
 def _matches_sgx(platform: IntelPlatform, level: TcbLevel) -> bool:
-    return platform.pce_svn >= level.pce_svn and all(
-        got >= needed for got, needed in zip(platform.sgx_tcb_components, level.sgx_components, strict=True)
-    )
+    return platform.pce_svn >= level.pce_svn and _reaches(platform.sgx_tcb_components, level.sgx_components)
 
 
 def _matches_tdx(svn: bytes, level: TcbLevel) -> bool:
     # A module with a major version has its own levels, so components 0 and 1 (its SVN and version) are not compared.
     first = 2 if svn[1] > 0 else 0
-    return level.tdx_components is not None and all(
-        got >= needed for got, needed in zip(svn[first:], level.tdx_components[first:], strict=True)
-    )
+    return level.tdx_components is not None and _reaches(svn[first:], level.tdx_components[first:])
+
+
+def _reaches(got: Sequence[int], needed: Sequence[int]) -> bool:
+    """Whether each component does; there are equally many."""
+    if len(got) != len(needed):
+        raise ValueError(f"{len(got)} components beside {len(needed)}")
+    return all(map(ge, got, needed))
 
 
 def _no_level(what: str, platform: IntelPlatform, tcb_info: TcbInfo) -> TcbLevelError:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 
-from rats_tls.core.anchors import TrustAnchor, anchors_digest
+from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.claims import SnpClaims
 from rats_tls.core.endorsements import Endorsements
 from rats_tls.core.errors import DecodeError, UnsupportedError
@@ -19,6 +19,7 @@ from rats_tls.verifiers.amd_endorsements import Judge, Memory, Pool
 from rats_tls.verifiers.amd_report import claims_of
 from rats_tls.verifiers.amd_run import SnpRun
 from rats_tls.verifiers.check_log import Stop
+from rats_tls.verifiers.known_keys import trust_in
 
 
 class SevSnpVerifier:
@@ -77,7 +78,7 @@ class SevSnpVerifier:
             anchors=given,
             crypto=crypto,
             now=now,
-            trust=(self._memory.keys.get(given, lambda: anchors_digest(given)), crypto.name, crypto.version),
+            trust=trust_in(given, crypto),
             memory=self._memory,
         )
         run = SnpRun(

@@ -44,15 +44,15 @@ def test_warm_verification_verifies_the_quote_alone(vector_id: str, monkeypatch:
     verifier = verifier_of(vector)
     with counted(monkeypatch) as cold:
         first = verify(vector, verifier=verifier)
-    # Quote, QE report, three of the PCK chain, two lists, two documents, two signers, their roots.
-    assert len(cold) == 13
+    # Quote, QE report, three of the PCK chain, two lists, two documents, their signer: each once.
+    assert len(cold) == len(set(cold)) == 10
     with counted(monkeypatch) as warm:
         assert verify(vector, verifier=verifier) == first
     assert warm == [verifier.decode(vector.evidence).structure.quote.signed]
     # What is remembered belongs to the instance.
     with counted(monkeypatch) as other:
         verify(vector, verifier=verifier_of(vector))
-    assert len(other) == 13
+    assert sorted(other) == sorted(cold)
 
 
 @BOTH

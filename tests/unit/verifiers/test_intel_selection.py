@@ -10,11 +10,9 @@ from typing import Any
 
 import pytest
 
-from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.checks import Stage, Verdict
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, Origin
 from rats_tls.core.errors import CertificateChainError
-from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.verification import EndorsementUse, Verification
 from rats_tls.formats.x509 import Certificate
 from rats_tls.simulation.vendor_state import SignedItem
@@ -260,8 +258,8 @@ def test_a_document_in_its_grace_ends_with_its_signer(monkeypatch: pytest.Monkey
     verify_document = intel_collateral.verify_document
     soon = NOW + timedelta(seconds=1)
 
-    def ends_soon(item: Endorsement, anchor: TrustAnchor, crypto: CryptoWrapper) -> tuple[Certificate, Certificate]:
-        signer, root = verify_document(item, anchor, crypto)
+    def ends_soon(*given: Any) -> tuple[Certificate, Certificate]:
+        signer, root = verify_document(*given)
         return replace(signer, not_after=soon), root
 
     monkeypatch.setattr(intel_collateral, "verify_document", ends_soon)

@@ -11,6 +11,7 @@ import binascii
 import json
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Origin
 from rats_tls.core.errors import ConfigurationError, DecodeError
@@ -20,7 +21,6 @@ from rats_tls.formats.intel.json_document import JsonObject, join_response, spli
 from rats_tls.formats.x509 import certificates_from_pem
 
 _CRL_PEM = re.compile(rb"-----BEGIN X509 CRL-----([A-Za-z0-9+/=\s]*)-----END X509 CRL-----\s*")
-_HEX = re.compile(rb"(?:[0-9A-Fa-f]{2})+")
 _DOCUMENTS = {
     # prefix of the bundle's members: kind, member of a full PCS response
     "tcb_info": (EndorsementKind.INTEL_TCB_INFO, "tcbInfo"),
@@ -44,13 +44,22 @@ def endorsements_from_json(
     """
     bundle = JsonObject.from_bytes(data, "QuoteCollateral")
     items: list[Endorsement] = []
+    chains: dict[str, tuple[bytes, ...]] = {}
+
+    def chain_in(member: str) -> tuple[bytes, ...]:
+        # One TCB signer signs both documents, so that one text mostly comes twice.
+        text = bundle.text(member)
+        if text not in chains:
+            chains[text] = _certificates(_member(bundle, member), member, limits)
+        return chains[text]
+
     for name, (kind, member) in _DOCUMENTS.items():
         if name not in bundle:
             continue
         signature: bytes | None = None
         if f"{name}_signature" in bundle:
             signature = bundle.hexadecimal(f"{name}_signature", size=64)
-        chain = _certificates(_member(bundle, f"{name}_issuer_chain"), f"{name}_issuer_chain", limits)
+        chain = chain_in(f"{name}_issuer_chain")
         document, signature = _document(_member(bundle, name), signature, name, member, limits)
         items.append(Endorsement(kind=kind, data=document, signature=signature, issuer_chain=chain, origin=origin))
     if "root_ca_crl" in bundle:
@@ -60,10 +69,10 @@ def endorsements_from_json(
         crl = _revocation_list(_member(bundle, "pck_crl"), "pck_crl", limits)
         chain = ()
         if "pck_crl_issuer_chain" in bundle:
-            chain = _certificates(_member(bundle, "pck_crl_issuer_chain"), "pck_crl_issuer_chain", limits)
+            chain = chain_in("pck_crl_issuer_chain")
         items.append(Endorsement(kind=EndorsementKind.INTEL_PCK_CRL, data=crl, issuer_chain=chain, origin=origin))
     if "pck_certificate_chain" in bundle:
-        chain = _certificates(_member(bundle, "pck_certificate_chain"), "pck_certificate_chain", limits)
+        chain = chain_in("pck_certificate_chain")
         items.append(
             Endorsement(kind=EndorsementKind.INTEL_PCK_CHAIN, data=chain[0], issuer_chain=chain[1:], origin=origin)
         )
@@ -206,12 +215,12 @@ def _document(body: bytes, signature: bytes | None, name: str, member: str, limi
     """Give the exact inner bytes and the signature of an inner value or of a full response."""
     if len(body) > limits.endorsement_document:
         raise DecodeError("QuoteCollateral", name, None, f"{len(body)} bytes, at most {limits.endorsement_document}")
-    is_response = member in JsonObject.from_bytes(body, name)
-    if is_response:
+    read = JsonObject.from_bytes(body, name)
+    if member in read:
         return split_response(body, member, name)
     if signature is None:
         raise DecodeError("QuoteCollateral", f"{name}_signature", None, "missing")
-    return body, signature
+    return read.bytes_read(body), signature
 
 
 def _certificates(pem: bytes, name: str, limits: Limits) -> tuple[bytes, ...]:
@@ -228,8 +237,9 @@ def _revocation_list(text: bytes, name: str, limits: Limits) -> bytes:
     match = _CRL_PEM.fullmatch(stripped)
     if match is not None:
         stripped = b"".join(match.group(1).split())
-    elif _HEX.fullmatch(stripped):
-        return bytes.fromhex(stripped.decode())
+    elif stripped:
+        with suppress(binascii.Error):
+            return binascii.unhexlify(stripped)
     try:
         der = base64.b64decode(b"".join(stripped.split()), validate=True)
     except binascii.Error as error:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
+from contextlib import suppress
 from datetime import UTC, datetime
 from json.decoder import WHITESPACE, scanstring  # type: ignore[attr-defined]  # public in CPython, absent from typeshed
-from typing import NoReturn
+from typing import Any, NoReturn, Self
 
 from rats_tls.core.errors import DecodeError
 
@@ -40,6 +41,26 @@ def _refuse(text: str) -> NoReturn:
 _DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_float=_refuse, parse_constant=_refuse)
 
 
+class DocumentBytes(bytes):
+    """The exact bytes of a document that has been read, and what they say, so that they are decoded once.
+
+    The next reader takes what they say along: it is not kept for as long as the bytes are.
+    """
+
+    def __new__(cls, data: bytes, members: dict[str, object] | None = None) -> Self:
+        """Make a copy of `data`, whose JSON has `members`."""
+        made = super().__new__(cls, data)
+        made._members = members
+        return made
+
+    _members: dict[str, object] | None
+
+    def take(self) -> dict[str, object] | None:
+        """Give the members; None from the second time on."""
+        members, self._members = self._members, None
+        return members
+
+
 class JsonObject:
     """Members of one JSON object, read by name and type; every failure is a DecodeError that names the member.
 
@@ -59,12 +80,18 @@ class JsonObject:
         Raises:
             DecodeError: it is not.
         """
+        if isinstance(data, DocumentBytes) and (members := data.take()) is not None:
+            return cls(members, structure)
         text = _text(data, structure)
         try:
             value = _DECODER.decode(text)
         except (ValueError, RecursionError) as error:
             raise DecodeError(structure, "", None, f"not strict JSON: {error}") from error
         return cls(_object(value, structure, ""), structure)
+
+    def bytes_read(self, data: bytes) -> DocumentBytes:
+        """Give `data`, of which this is the content, for a later `from_bytes`."""
+        return DocumentBytes(data, self._members)
 
     def __contains__(self, name: str) -> bool:
         return name in self._members
@@ -95,12 +122,11 @@ class JsonObject:
             raise self.error(name, f"got {_kind(value)}, expected a string")
         return value
 
-    def one_of(self, name: str, allowed: Iterable[str]) -> str:
+    def one_of(self, name: str, allowed: Collection[str]) -> str:
         """Read a string that is one of `allowed`."""
         value = self.text(name)
-        known = tuple(allowed)
-        if value not in known:
-            raise self.error(name, f"got {value[:64]!r}, expected {' or '.join(known)}")
+        if value not in allowed:
+            raise self.error(name, f"got {value[:64]!r}, expected {' or '.join(allowed)}")
         return value
 
     def hexadecimal(self, name: str, *, size: int) -> bytes:
@@ -117,7 +143,7 @@ class JsonObject:
         if match is None:
             raise self.error(name, f"got {value[:32]!r}, expected YYYY-MM-DDThh:mm:ssZ")
         try:
-            return datetime(*(int(part) for part in match.groups()), tzinfo=UTC)  # type: ignore[misc,arg-type]  # six integers
+            return datetime(*map(int, match.groups()), tzinfo=UTC)  # type: ignore[misc,arg-type]  # six integers
         except ValueError as error:
             raise self.error(name, f"got {value}, which is no time: {error}") from error
 
@@ -142,15 +168,26 @@ class JsonObject:
             made.append(JsonObject(value, f"{prefix}[{index}]"))
         return tuple(made)
 
+    def integers(self, name: str, member: str, *, count: int, maximum: int) -> tuple[int, ...]:
+        """Read a list of `count` objects, and of each the same member: an integer from 0 to `maximum`."""
+        values: list[Any] = self._list(name)
+        if len(values) == count:
+            with suppress(KeyError, TypeError):  # no such member, no object
+                numbers = tuple([value[member] for value in values])
+                if set(map(type, numbers)) == {int} and min(numbers) >= 0 and max(numbers) <= maximum:
+                    return numbers
+        # Something is wrong, and the error says what.
+        return tuple([item.integer(member, maximum=maximum) for item in self.objects(name, count=count)])
+
     def texts(self, name: str) -> tuple[str, ...]:
         """Read a list of strings; () when it is missing."""
         if name not in self._members:
             return ()
-        values = self._list(name)
-        for value in values:
-            if not isinstance(value, str):
-                raise self.error(name, f"holds {_kind(value)}, expected strings only")
-        return tuple(str(value) for value in values)
+        values: list[Any] = self._list(name)
+        if set(map(type, values)) - {str}:
+            other = next(value for value in values if type(value) is not str)
+            raise self.error(name, f"holds {_kind(other)}, expected strings only")
+        return tuple(values)
 
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """Read all members, each a string, in their order."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rats_tls.core.claims import IntelPlatform
@@ -92,16 +91,6 @@ def _members(sequence: Element, path: tuple[int, ...], known: set[int], structur
     """Read a SEQUENCE of (identifier, value) whose identifiers are `path` and one arc out of `known`."""
     prefix = _OID_CONTENT + bytes(path)
     found: dict[int, Element] = {}
-    for arc, value in _pairs(sequence, prefix, structure):
-        if arc not in known:
-            raise DecodeError(structure, "", value.offset, f"unknown object identifier with last arc {arc}")
-        if arc in found:
-            raise DecodeError(structure, "", value.offset, f"object identifier with last arc {arc} occurs twice")
-        found[arc] = value
-    return found
-
-
-def _pairs(sequence: Element, prefix: bytes, structure: str) -> Iterator[tuple[int, Element]]:
     for pair in read_sequence(sequence, structure):
         members = read_sequence(pair, structure, limit=2)
         if len(members) != 2:
@@ -109,9 +98,15 @@ def _pairs(sequence: Element, prefix: bytes, structure: str) -> Iterator[tuple[i
         identifier, value = members
         require_tag(identifier, OBJECT_IDENTIFIER, structure)
         content = identifier.content
-        if len(content) != len(prefix) + 1 or not content.startswith(prefix) or content[-1] & 0x80:
+        arc = content[-1] if content else 0
+        if content[:-1] != prefix or arc & 0x80:
             raise DecodeError(structure, "", identifier.offset, f"unknown object identifier {content.hex()}")
-        yield content[-1], value
+        if arc not in known:
+            raise DecodeError(structure, "", value.offset, f"unknown object identifier with last arc {arc}")
+        if arc in found:
+            raise DecodeError(structure, "", value.offset, f"object identifier with last arc {arc} occurs twice")
+        found[arc] = value
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

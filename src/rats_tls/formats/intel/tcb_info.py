@@ -13,12 +13,14 @@ from rats_tls.core.errors import DecodeError
 from rats_tls.formats.intel.json_document import JsonObject
 
 COMPONENTS = 16
-_PLATFORM_STATUSES = tuple(
-    status.value
+_PLATFORM_STATUSES = {
+    status.value: status
     for status in TcbStatus
     if status not in {TcbStatus.TD_RELAUNCH_ADVISED, TcbStatus.TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED}
-)
-_ENCLAVE_STATUSES = (TcbStatus.UP_TO_DATE.value, TcbStatus.OUT_OF_DATE.value, TcbStatus.REVOKED.value)
+}
+_ENCLAVE_STATUSES = {
+    status.value: status for status in (TcbStatus.UP_TO_DATE, TcbStatus.OUT_OF_DATE, TcbStatus.REVOKED)
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +162,7 @@ def enclave_levels(document: JsonObject) -> tuple[EnclaveTcbLevel, ...]:
         EnclaveTcbLevel(
             isv_svn=level.member("tcb").integer("isvsvn", maximum=0xFFFF),
             tcb_date=level.time("tcbDate"),
-            status=TcbStatus(level.one_of("tcbStatus", _ENCLAVE_STATUSES)),
+            status=_ENCLAVE_STATUSES[level.one_of("tcbStatus", _ENCLAVE_STATUSES)],
             advisories=level.texts("advisoryIDs"),
         )
         for level in document.objects("tcbLevels")
@@ -174,19 +176,15 @@ def _platform_level(level: JsonObject, *, version: int, tdx: bool) -> TcbLevel:
     if version == 2:
         sgx = tuple(tcb.integer(f"sgxtcbcomp{number:02}svn", maximum=0xFF) for number in range(1, COMPONENTS + 1))
     else:
-        sgx = _components(tcb, "sgxtcbcomponents")
+        sgx = tcb.integers("sgxtcbcomponents", "svn", count=COMPONENTS, maximum=0xFF)
     return TcbLevel(
         sgx_components=sgx,
         pce_svn=tcb.integer("pcesvn", maximum=0xFFFF),
-        tdx_components=_components(tcb, "tdxtcbcomponents") if tdx else None,
+        tdx_components=tcb.integers("tdxtcbcomponents", "svn", count=COMPONENTS, maximum=0xFF) if tdx else None,
         tcb_date=level.time("tcbDate"),
-        status=TcbStatus(level.one_of("tcbStatus", _PLATFORM_STATUSES)),
+        status=_PLATFORM_STATUSES[level.one_of("tcbStatus", _PLATFORM_STATUSES)],
         advisories=level.texts("advisoryIDs"),
     )
-
-
-def _components(tcb: JsonObject, name: str) -> tuple[int, ...]:
-    return tuple(component.integer("svn", maximum=0xFF) for component in tcb.objects(name, count=COMPONENTS))
 
 
 def _module(module: JsonObject) -> TdxModule:
