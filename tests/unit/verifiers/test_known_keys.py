@@ -79,6 +79,7 @@ def test_each_key_and_each_signature_once() -> None:
         (ALGORITHM, SIGNATURE, DATA + b"\0", 0),
         (ALGORITHM, SIGNATURE, DATA, 1),
     ],
+    ids=("algorithm", "signature", "longer signature", "data", "key"),
 )
 def test_each_part_of_a_signature_counts(
     algorithm: SignatureAlgorithm, signature: bytes, data: bytes, signer: int

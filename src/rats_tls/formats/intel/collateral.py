@@ -215,12 +215,11 @@ def _document(body: bytes, signature: bytes | None, name: str, member: str, limi
     """Give the exact inner bytes and the signature of an inner value or of a full response."""
     if len(body) > limits.endorsement_document:
         raise DecodeError("QuoteCollateral", name, None, f"{len(body)} bytes, at most {limits.endorsement_document}")
-    read = JsonObject.from_bytes(body, name)
-    if member in read:
+    if member in JsonObject.from_bytes(body, name):
         return split_response(body, member, name)
     if signature is None:
         raise DecodeError("QuoteCollateral", f"{name}_signature", None, "missing")
-    return read.bytes_read(body), signature
+    return body, signature
 
 
 def _certificates(pem: bytes, name: str, limits: Limits) -> tuple[bytes, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from datetime import UTC, datetime
 from json.decoder import WHITESPACE, scanstring  # type: ignore[attr-defined]  # public in CPython, absent from typeshed
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn
 
 from rats_tls.core.errors import DecodeError
 
@@ -41,26 +41,6 @@ def _refuse(text: str) -> NoReturn:
 _DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_float=_refuse, parse_constant=_refuse)
 
 
-class DocumentBytes(bytes):
-    """The exact bytes of a document that has been read, and what they say, so that they are decoded once.
-
-    The next reader takes what they say along: it is not kept for as long as the bytes are.
-    """
-
-    def __new__(cls, data: bytes, members: dict[str, object] | None = None) -> Self:
-        """Make a copy of `data`, whose JSON has `members`."""
-        made = super().__new__(cls, data)
-        made._members = members
-        return made
-
-    _members: dict[str, object] | None
-
-    def take(self) -> dict[str, object] | None:
-        """Give the members; None from the second time on."""
-        members, self._members = self._members, None
-        return members
-
-
 class JsonObject:
     """Members of one JSON object, read by name and type; every failure is a DecodeError that names the member.
 
@@ -80,18 +60,12 @@ class JsonObject:
         Raises:
             DecodeError: it is not.
         """
-        if isinstance(data, DocumentBytes) and (members := data.take()) is not None:
-            return cls(members, structure)
         text = _text(data, structure)
         try:
             value = _DECODER.decode(text)
         except (ValueError, RecursionError) as error:
             raise DecodeError(structure, "", None, f"not strict JSON: {error}") from error
         return cls(_object(value, structure, ""), structure)
-
-    def bytes_read(self, data: bytes) -> DocumentBytes:
-        """Give `data`, of which this is the content, for a later `from_bytes`."""
-        return DocumentBytes(data, self._members)
 
     def __contains__(self, name: str) -> bool:
         return name in self._members
