@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from rats_tls.core.anchors import TrustAnchor
-from rats_tls.core.endorsements import Endorsement, Origin
+from rats_tls.core.endorsements import Endorsement, MissingEndorsement, Origin
 from rats_tls.core.errors import AppraisalError, EndorsementMissingError, ExpiredError, RatsTlsError, TcbLevelError
 from rats_tls.core.floors import NO_FLOORS, Floors
 from rats_tls.core.interfaces import CryptoWrapper
@@ -88,6 +88,8 @@ class Lookups:
         more = remembered = self.remembered(certificate)
         old: tuple[Endorsement, ...] = ()
         fetched: list[Pair] = []
+        failed: dict[MissingEndorsement, None] = {}
+        why: list[str] = []
         result: AttestationResult | None = None
         for _ in range(_ROUNDS):
             try:
@@ -95,13 +97,15 @@ class Lookups:
             except EndorsementMissingError as error:
                 tried = (*more, *old)
                 found = self._service.find(
-                    error.missing, anchors=self._anchors, now=now, tried=tried, may_wait=may_wait
+                    error.missing, anchors=self._anchors, now=now, tried=tried, failed=failed, may_wait=may_wait
                 )
+                failed.update(dict.fromkeys(found.failed))
+                why += [found.why] if found.why else []
                 added = tuple(item for _, item in found.items if item not in more)
                 newer = {item.kind for item in added}
                 added += tuple(item for item in old if item.kind not in newer and item not in more)
                 if not added:
-                    raise explained(error, found.why) from error
+                    raise explained(error, "; ".join(why)) from error
                 fetched += found.fetched
             except ExpiredError:
                 if more != remembered or not more:

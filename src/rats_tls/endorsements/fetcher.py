@@ -44,6 +44,12 @@ class FetchOutcome:
     missing: tuple[MissingEndorsement, ...] = ()
     failures: tuple[FetchFailure, ...] = ()
 
+    @property
+    def not_given(self) -> tuple[MissingEndorsement, ...]:
+        """Missing items that this side's budget did not keep it from asking for: asking again now is of no use."""
+        unasked = {failure.item for failure in self.failures if failure.error.problem is FetchProblem.BUDGET}
+        return tuple(item for item in self.missing if item not in unasked)
+
     def __str__(self) -> str:
         return "; ".join(failure.error.message for failure in self.failures if failure.item in self.missing)
 

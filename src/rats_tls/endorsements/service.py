@@ -17,7 +17,7 @@ from rats_tls.core.errors import ClockError, ConfigurationError, EndorsementMiss
 from rats_tls.core.floors import Floors
 from rats_tls.core.limits import DEFAULT_LIMITS
 from rats_tls.core.verification import EndorsementsVerifier, EndorsementUse
-from rats_tls.endorsements.fetcher import Fetcher
+from rats_tls.endorsements.fetcher import Fetcher, FetchOutcome
 from rats_tls.endorsements.forking import renew_in_children
 from rats_tls.endorsements.refresh import Clock, Freshness, Refresher
 from rats_tls.endorsements.shelf import Shelf
@@ -57,11 +57,13 @@ class Found:
     Attributes:
         items: each with what it was asked by.
         fetched: those that came from a source, and are to be kept when they prove authentic.
+        failed: those that sources were asked for and did not give.
         why: what sources said of items that are still missing; "" where nothing was asked.
     """
 
     items: tuple[Pair, ...]
     fetched: tuple[Pair, ...] = ()
+    failed: tuple[MissingEndorsement, ...] = ()
     why: str = ""
 
 
@@ -117,6 +119,7 @@ class EndorsementService:
         anchors: Collection[bytes],
         now: datetime,
         tried: Collection[Endorsement] = (),
+        failed: Collection[MissingEndorsement] = (),
         may_wait: bool = True,
     ) -> Found:
         """Look up what an appraisal misses.
@@ -128,6 +131,7 @@ class EndorsementService:
             anchors: fingerprints of the trust anchors in use.
             now: time of the appraisal.
             tried: what the appraisal has had already, and misses the item all the same: it does not do.
+            failed: what sources were asked for in this appraisal and did not give: they are not asked again.
             may_wait: whether sources may be asked.
 
         Raises:
@@ -137,18 +141,20 @@ class EndorsementService:
         here = {item: self._shelf.find(item, anchors, now, tried) for item in wanted}
         items = [(item, stored.endorsement) for item in wanted for stored in here[item] if now < stored.expires]
         unknown = [item for item in wanted if not any(now < stored.expires for stored in here[item])]
+        to_ask = [item for item in unknown if item not in failed]
         fetched: list[Pair] = []
-        why = ""
-        if unknown and self._fetcher.sources:
+        outcome = FetchOutcome()
+        if to_ask and self._fetcher.sources:
             authenticated = not any(item.kind in _UNPROVED for item in wanted)
             if not may_wait:
                 raise FetchNeededError(authenticated=authenticated)
-            fetched, unknown, why = self._fetch(unknown, authenticated=authenticated)
+            fetched, outcome = self._fetch(to_ask, authenticated=authenticated)
             items += fetched
+            unknown = [item for item in unknown if item in failed or item in outcome.missing]
         items += [(item, stored.endorsement) for item in unknown for stored in here[item]]
         if self._refreshes:
             self._refresher.begin()
-        return Found(tuple(items), tuple(fetched), why)
+        return Found(tuple(items), tuple(fetched), outcome.not_given, str(outcome))
 
     def at_hand(
         self,
@@ -169,10 +175,8 @@ class EndorsementService:
         found = (stored for item in wanted for stored in self._shelf.find(item, anchors, now, tried))
         return tuple(stored.endorsement for stored in found if now < stored.expires)
 
-    def _fetch(
-        self, unknown: Sequence[MissingEndorsement], *, authenticated: bool
-    ) -> tuple[list[Pair], list[MissingEndorsement], str]:
-        """Give what sources give, or gave a short while ago; what they do not; and why."""
+    def _fetch(self, unknown: Sequence[MissingEndorsement], *, authenticated: bool) -> tuple[list[Pair], FetchOutcome]:
+        """Give what sources give, or gave a short while ago, and what came of asking for the others."""
         recent = {item: answer for item in unknown if (answer := self._given_recently(item))}
         items = [(item, found) for item, answer in recent.items() for found in answer]
         outcome = self._fetcher.fetch([item for item in unknown if item not in recent], authenticated=authenticated)
@@ -187,7 +191,7 @@ class EndorsementService:
                 self._recent[item] = (self._clock(), answer)
             while len(self._recent) > _MOST_RECENT:
                 self._recent.popitem(last=False)
-        return items, list(outcome.missing), str(outcome)
+        return items, outcome
 
     def _given_recently(self, item: MissingEndorsement) -> tuple[Endorsement, ...]:
         """Give what a source gave for `item` within the last minute: it would give the same again."""
