@@ -8,6 +8,7 @@ from typing import Any
 from rats_tls.appraisal import Appraiser
 from rats_tls.core.endorsements import Endorsements
 from rats_tls.core.evidence import Evidence
+from rats_tls.core.interfaces import Attester
 from rats_tls.core.results import AttestationResult
 from rats_tls.policy import Policy
 from support.appraisals import make_appraiser
@@ -45,7 +46,7 @@ def appraise(
     )
 
 
-def presented(name: str = SGX, **settings: Any) -> tuple[bytes, Endorsements]:
+def presented(name: str | Attester = SGX, **settings: Any) -> tuple[bytes, Endorsements]:
     """Give a certificate as one of our own attesters presents it at `NOW`, with the Endorsements for it."""
     credentials = context(name, **settings)._credentials.current()
     if credentials.certificate is None:
