@@ -99,6 +99,7 @@ class Variant:
     purposes: tuple[x509.ObjectIdentifier, ...] = ()
     critical: bool = False
     unknown: bool | None = None
+    unknown_oid: str = "1.3.6.1.4.1.99999.7"
     hash_entry: Callable[[bytes], bytes] = pubkey_hash
     pairs: Callable[[list[tuple[bytes, bytes]]], list[tuple[bytes, bytes]]] = lambda pairs: pairs
     claims: Callable[[list[tuple[bytes, bytes]]], bytes] = claims_map
@@ -154,7 +155,7 @@ def make(variant: Variant) -> bytes:
         )
     if variant.unknown is not None:
         builder = builder.add_extension(
-            x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.7"), b"\x05\0"),
+            x509.UnrecognizedExtension(x509.ObjectIdentifier(variant.unknown_oid), b"\x05\0"),
             critical=variant.unknown,
         )
     signer = key(variant.signer or variant.key)
