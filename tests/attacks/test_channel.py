@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import ssl
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from rats_tls.channel import Accepted, AppraisalNeeded
-from rats_tls.core.errors import AppraisalError, InternalError, PeerRefusedError, RatsTlsError
+from rats_tls.core.claims import NullClaims
+from rats_tls.core.endorsements import Endorsements
+from rats_tls.core.errors import AppraisalError, InternalError, NoEvidenceError, PeerRefusedError, RatsTlsError
 from rats_tls.core.limits import Limits
 from rats_tls.core.refusals import Refusal, WireCode
+from rats_tls.simulation.pki import to_pem
 from rats_tls.tls_wrappers.null import NullTlsWrapper
 from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
 from support.channels import certificate, pair, read_all, run
+from support.policies import null_policy
+from support.ratls_variants import GOOD, Variant, endorsements, key, make
 from support.scripted import ScriptedPeer
+from support.sides import TDX, context, policy_for
 
 OPENSSL = OpensslTlsWrapper()
 BOTH = pytest.mark.parametrize("tls", [OPENSSL, NullTlsWrapper()], ids=lambda tls: tls.name)
@@ -110,6 +125,51 @@ def test_1_9_accepted_of_one_connection_is_worth_nothing_on_another() -> None:
     second.accepted(first.transcript)
     assert second.error is not None
     assert not second.channel.accepted
+
+
+@contextlib.contextmanager
+def presenting(leaf: Variant, *behind: Variant) -> Iterator[tuple[str, int]]:
+    """Serve one TLS connection with a chain of certificates, by the standard library, without the preamble."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    own = key(leaf.key).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    with tempfile.NamedTemporaryFile(suffix=".pem") as file:
+        file.write(own + to_pem(make(variant) for variant in (leaf, *behind)))
+        file.flush()
+        tls.load_cert_chain(file.name)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+
+        def serve() -> None:
+            with (
+                contextlib.suppress(OSError),
+                listener.accept()[0] as raw,
+                tls.wrap_socket(raw, server_side=True) as end,
+            ):
+                end.settimeout(20)
+                end.recv(1)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()
+        thread.join(20)
+
+
+def test_2_3_and_2_4_evidence_counts_in_the_leaf_alone() -> None:
+    """TLS accepts any chain here, and nothing is accepted by that."""
+    written = {"preamble": "optional", "max_evidence_age": "any"}
+    client = context(None, policy_for(TDX, **written), endorsements=Endorsements(endorsements()))
+    bare = replace(GOOD, evidence=False)
+    with presenting(GOOD, replace(bare, key="other")) as address, client.connect(address, timeout=20) as connection:
+        assert connection.peer is not None
+        assert connection.peer.verdict == "accepted"
+    for behind in (GOOD, replace(GOOD, key="other"), replace(GOOD, ca=True)):
+        with presenting(bare, behind) as address, pytest.raises(NoEvidenceError):
+            client.connect(address, timeout=20)
+    # Without Evidence only where a policy names it.
+    nobody = context(None, null_policy(bindings="certificate", preamble="optional"))
+    with presenting(bare) as address, nobody.connect(address, timeout=20) as connection:
+        assert connection.peer is not None
+        assert connection.peer.claims == NullClaims()
 
 
 def test_4_5_the_certificate_is_bounded_before_it_is_judged() -> None:
