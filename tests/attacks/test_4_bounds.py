@@ -1,7 +1,8 @@
-"""What a peer sends is bounded in number and size before it costs anything (4.5). Numbers: docs/attacks.md."""
+"""What a peer can have done, and how often, is bounded: items, sizes, requests (4.4, 4.5). Numbers: docs/attacks.md."""
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -9,18 +10,20 @@ import pytest
 
 from rats_tls.certificates.endorsement_documents import endorsements_to_documents
 from rats_tls.certificates.registry import read_attested_certificate
-from rats_tls.core.endorsements import EndorsementKind, Endorsements, Origin
+from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, MissingEndorsement, Origin
 from rats_tls.core.errors import CertificateChainError, DecodeError, EndorsementMissingError
 from rats_tls.core.limits import Limits
 from rats_tls.crypto_wrappers.openssl import OpensslPublicKey
+from rats_tls.endorsements.service import EndorsementService
 from rats_tls.formats.x509 import certificates_from_pem
 from rats_tls.preamble.endorsements import EndorsementsMessage
 from rats_tls.simulation import pki
 from rats_tls.simulation.amd_report import TCB
+from support.fetching import ScriptedSource, answer_to, vek
 from support.judged import appraise, collected
 from support.ratls_variants import GOOD, make
 from support.sides import SGX, SNP, policy_for
-from support.simulated import world
+from support.simulated import NOW, world
 
 K = EndorsementKind
 
@@ -81,3 +84,27 @@ def test_4_5_of_any_number_of_veks_a_few_are_tried(monkeypatch: pytest.MonkeyPat
     with pytest.raises((EndorsementMissingError, CertificateChainError)):
         appraise(evidence, Endorsements((*own, *veks)), policy_for(SNP))
     assert 0 < len(verified) <= 16
+
+
+def test_4_4_what_has_come_is_not_asked_for_again_while_others_are_still_fetched() -> None:
+    """Two connections of one peer: the second one comes while the first waits for the next item."""
+    go, waiting = threading.Event(), threading.Event()
+
+    def give(item: MissingEndorsement) -> Endorsement:
+        if item.kind is K.AMD_CRL:
+            waiting.set()
+            assert go.wait(20)
+        return answer_to(item)
+
+    crl = MissingEndorsement(kind=K.AMD_CRL, key=(("product", "Milan"), ("type", "VCEK")))
+    source = ScriptedSource(give=give)
+    service = EndorsementService((source,), refresh=False)
+    first = threading.Thread(target=lambda: service.find([vek(), crl], anchors=(), now=NOW), daemon=True)
+    first.start()
+    try:
+        assert waiting.wait(20)
+        assert service.find([vek()], anchors=(), now=NOW).items == ((vek(), answer_to(vek())),)
+        assert source.asked == [vek(), crl]
+    finally:
+        go.set()
+        first.join(20)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -13,6 +14,10 @@ from rats_tls.endorsements.budget import FetchBudget
 from rats_tls.endorsements.failures import RecentFailures
 from rats_tls.endorsements.forking import renew_in_children
 from rats_tls.endorsements.source import EndorsementSource, FetchError, FetchProblem, LocalSource
+
+_MOST_LANDED = 64
+Landed = Callable[[MissingEndorsement, tuple[Endorsement, ...]], None]
+"""Takes an answer: what was asked for, and all that came."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,14 +116,30 @@ class Fetcher:
         """Forget requests in flight: those who make them are not in the child."""
         self._lock = threading.Lock()
         self._flights: dict[MissingEndorsement, _Flight] = {}
+        self._landed: OrderedDict[MissingEndorsement, tuple[int, _Answer]] = OrderedDict()
+        self._landings = 0
 
-    def fetch(self, items: Iterable[MissingEndorsement], *, authenticated: bool) -> FetchOutcome:
+    @property
+    def landings(self) -> int:
+        """How many answers have come: taken before it is looked what is at hand, it tells `fetch` what came since."""
+        return self._landings
+
+    def fetch(
+        self,
+        items: Iterable[MissingEndorsement],
+        *,
+        authenticated: bool,
+        since: int | None = None,
+        landed: Landed | None = None,
+    ) -> FetchOutcome:
         """Fetch `items`, one after the other.
 
         Args:
             items: what is missing; one that is there twice is fetched once.
             authenticated: whether the Evidence that they are for, or the user, stands behind them. If not, the budget
                 decides how many requests are made.
+            since: `landings` before it was looked what is at hand: what has come since is not asked for again.
+            landed: takes each answer before anyone else can ask for the item again.
 
         Returns:
             What was found, and what was not and why. A source's failure is never raised.
@@ -128,7 +149,7 @@ class Fetcher:
         missing: list[MissingEndorsement] = []
         failures: list[FetchFailure] = []
         for item in dict.fromkeys(items):
-            answer = self._shared(item, authenticated=authenticated, end=end)
+            answer = self._shared(item, authenticated=authenticated, end=end, since=since, landed=landed)
             found.update(dict.fromkeys(answer.found))
             failures.extend(answer.failures)
             if not answer.found:
@@ -137,16 +158,27 @@ class Fetcher:
                 self._budget.learn(item)
         return FetchOutcome(found=tuple(found), missing=tuple(missing), failures=tuple(failures))
 
-    def _shared(self, item: MissingEndorsement, *, authenticated: bool, end: float) -> _Answer:
+    def _shared(
+        self,
+        item: MissingEndorsement,
+        *,
+        authenticated: bool,
+        end: float,
+        since: int | None,
+        landed: Landed | None,
+    ) -> _Answer:
         """Fetch `item`, or wait for the thread that is fetching it."""
         while (left := end - self._clock()) > 0:
             with self._lock:
+                number, known = self._landed.get(item, (0, None))
+                if known is not None and since is not None and number > since:
+                    return known
                 flight = self._flights.get(item)
                 leads = flight is None
                 if flight is None:
                     flight = self._flights[item] = _Flight()
             if leads:
-                return self._lead(item, flight, authenticated=authenticated, end=end)
+                return self._lead(item, flight, authenticated=authenticated, end=end, landed=landed)
             if not flight.done.wait(left):
                 break
             answer = flight.answer
@@ -155,14 +187,30 @@ class Fetcher:
         text = f"{item}: not at hand after {self._seconds:.0f} seconds"
         return _failed(item, "", FetchError(text, problem=FetchProblem.UNAVAILABLE))
 
-    def _lead(self, item: MissingEndorsement, flight: _Flight, *, authenticated: bool, end: float) -> _Answer:
+    def _lead(
+        self,
+        item: MissingEndorsement,
+        flight: _Flight,
+        *,
+        authenticated: bool,
+        end: float,
+        landed: Landed | None,
+    ) -> _Answer:
         try:
             flight.answer = self._ask(item, authenticated=authenticated, end=end)
+            if landed is not None and flight.answer.found:
+                landed(item, flight.answer.found)
             return flight.answer
         finally:  # also when this thread is interrupted: one of those who wait takes over
             with self._lock:
                 if self._flights.get(item) is flight:
                     del self._flights[item]
+                if flight.answer is not None and flight.answer.found:
+                    self._landings += 1
+                    self._landed[item] = (self._landings, flight.answer)
+                    self._landed.move_to_end(item)
+                    while len(self._landed) > _MOST_LANDED:
+                        self._landed.popitem(last=False)
             flight.done.set()
 
     def _ask(self, item: MissingEndorsement, *, authenticated: bool, end: float) -> _Answer:

@@ -6,7 +6,7 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -138,6 +138,9 @@ class EndorsementService:
             FetchNeededError: they would have to be asked, and may not.
         """
         wanted = tuple(dict.fromkeys(missing))
+        # In this order an answer that comes meanwhile is seen in one place or the other.
+        since = self._fetcher.landings
+        recent = {item: answer for item in wanted if (answer := self._given_recently(item))}
         here = {item: self._shelf.find(item, anchors, now, tried) for item in wanted}
         items = [(item, stored.endorsement) for item in wanted for stored in here[item] if now < stored.expires]
         unknown = [item for item in wanted if not any(now < stored.expires for stored in here[item])]
@@ -148,7 +151,7 @@ class EndorsementService:
             authenticated = not any(item.kind in _UNPROVED for item in wanted)
             if not may_wait:
                 raise FetchNeededError(authenticated=authenticated)
-            fetched, outcome = self._fetch(to_ask, authenticated=authenticated)
+            fetched, outcome = self._fetch(to_ask, recent, authenticated=authenticated, since=since)
             items += fetched
             unknown = [item for item in unknown if item in failed or item in outcome.missing]
         items += [(item, stored.endorsement) for item in unknown for stored in here[item]]
@@ -175,23 +178,29 @@ class EndorsementService:
         found = (stored for item in wanted for stored in self._shelf.find(item, anchors, now, tried))
         return tuple(stored.endorsement for stored in found if now < stored.expires)
 
-    def _fetch(self, unknown: Sequence[MissingEndorsement], *, authenticated: bool) -> tuple[list[Pair], FetchOutcome]:
-        """Give what sources give, or gave a short while ago, and what came of asking for the others."""
-        recent = {item: answer for item in unknown if (answer := self._given_recently(item))}
-        items = [(item, found) for item, answer in recent.items() for found in answer]
-        outcome = self._fetcher.fetch([item for item in unknown if item not in recent], authenticated=authenticated)
-        by_kind = {item.kind: item for item in unknown if item not in recent}
-        given: dict[MissingEndorsement, tuple[Endorsement, ...]] = {}
-        for found in outcome.found:
-            item = by_kind.get(found.kind, MissingEndorsement(kind=found.kind))
-            given[item] = (*given.get(item, ()), found)
-            items.append((item, found))
+    def _fetch(
+        self,
+        unknown: Sequence[MissingEndorsement],
+        recent: Mapping[MissingEndorsement, tuple[Endorsement, ...]],
+        *,
+        authenticated: bool,
+        since: int,
+    ) -> tuple[list[Pair], FetchOutcome]:
+        """Give what sources gave a short while ago or give now, and what came of asking."""
+        items = [(item, found) for item in unknown for found in recent.get(item, ())]
+        to_ask = [item for item in unknown if item not in recent]
+        outcome = self._fetcher.fetch(to_ask, authenticated=authenticated, since=since, landed=self._landed)
+        by_kind = {item.kind: item for item in to_ask}
+        items += [(by_kind.get(found.kind, MissingEndorsement(kind=found.kind)), found) for found in outcome.found]
+        return items, outcome
+
+    def _landed(self, item: MissingEndorsement, found: tuple[Endorsement, ...]) -> None:
+        """Remember for a short while what a source gave."""
+        answer = tuple(endorsement for endorsement in found if endorsement.kind is item.kind)
         with self._lock:
-            for item, answer in given.items():
-                self._recent[item] = (self._clock(), answer)
+            self._recent[item] = (self._clock(), answer)
             while len(self._recent) > _MOST_RECENT:
                 self._recent.popitem(last=False)
-        return items, outcome
 
     def _given_recently(self, item: MissingEndorsement) -> tuple[Endorsement, ...]:
         """Give what a source gave for `item` within the last minute: it would give the same again."""
@@ -221,10 +230,10 @@ class EndorsementService:
             for item, endorsement in fetched
             if item.key and (use := by_digest.get(sha256(endorsement.data))) is not None
         ]
+        self._shelf.keep(proved, anchor, now)
         with self._lock:
             for item, _, _ in proved:
                 self._recent.pop(item, None)
-        self._shelf.keep(proved, anchor, now)
 
     # --- floors and clock ----------------------------------------------------------------------------------------
     @property
