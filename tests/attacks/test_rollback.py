@@ -171,6 +171,31 @@ def test_3_4_who_is_remembered_is_judged_anew_when_something_newer_was_seen(
     assert origins(accept(tee, judging, old)) == {"local"}
 
 
+@pytest.mark.parametrize("tee", TEES)
+@pytest.mark.parametrize("remembers", [True, False])
+def test_3_4_what_another_process_has_seen_refuses_nobody_here(
+    vendors: SimulatedServices, tee: str, remembers: bool, tmp_path: Path
+) -> None:
+    """Its floors count here as its items do: what lies older in memory gives way, and no peer is refused for it."""
+    all_have(vendors, Faults(rolled_back=True))
+    ticks = [0.0]
+    ca = vendors.certificate_authority
+    sources = (Pccs(vendors.intel_pccs.url, ca=ca), AmdKds(base_url=vendors.amd_kds.url, ca=ca))
+    here = EndorsementService(sources, store=EndorsementStore(tmp_path), refresh=False, clock=lambda: ticks[0])
+    judging, serving = client(tee, here), context(tee, provide_endorsements=False)
+    accept(tee, judging, serving)
+    forget_items(tmp_path)
+    all_have(vendors, NO_FAULTS)
+    accept(tee, client(tee, service(vendors, EndorsementStore(tmp_path))))
+    all_have(vendors, Faults(down=True))
+    ticks[0] += 61
+    peer = accept(tee, judging, serving if remembers else None)
+    numbers = {use.number for use in peer.endorsements if use.kind.is_reissued}
+    assert numbers == {
+        floor.number for floors in EndorsementStore(tmp_path).floors().values() for _, floor in floors.items()
+    }
+
+
 def sending(tee: str, **vendor: Any) -> Context:
     """Make a server that sends Endorsements that its vendor had published in another state."""
     return context(world().attester(tee, **vendor))

@@ -121,7 +121,8 @@ class EndorsementService:
     ) -> Found:
         """Look up what an appraisal misses.
 
-        What has expired is given only where sources give nothing in its place: the refusal then names it.
+        What has expired or is below its floor is given only where sources give nothing in its place: the refusal then
+        names it.
 
         Args:
             missing: the items. What is asked for Evidence that nobody has authenticated spends the budget.
@@ -135,8 +136,9 @@ class EndorsementService:
         """
         wanted = tuple(dict.fromkeys(missing))
         here = {item: self._shelf.find(item, anchors, now, tried) for item in wanted}
-        items = [(item, stored.endorsement) for item in wanted for stored in here[item] if now < stored.expires]
-        unknown = [item for item in wanted if not any(now < stored.expires for stored in here[item])]
+        current = {item: [stored for stored in here[item] if self._shelf.is_current(stored, now)] for item in wanted}
+        items = [(item, stored.endorsement) for item in wanted for stored in current[item]]
+        unknown = [item for item in wanted if not current[item]]
         fetched: list[Pair] = []
         why = ""
         if unknown and self._fetcher.sources:
@@ -158,7 +160,9 @@ class EndorsementService:
         now: datetime,
         tried: Collection[Endorsement] = (),
     ) -> tuple[Endorsement, ...]:
-        """Give what memory or store have in date for what is `wanted`, beside what a peer has sent. Asks no source.
+        """Give what memory or store have for what is `wanted`, and is current, beside what a peer has sent.
+
+        Asks no source.
 
         Args:
             wanted: the items.
@@ -167,7 +171,7 @@ class EndorsementService:
             tried: not to be given: the appraisal has it already.
         """
         found = (stored for item in wanted for stored in self._shelf.find(item, anchors, now, tried))
-        return tuple(stored.endorsement for stored in found if now < stored.expires)
+        return tuple(stored.endorsement for stored in found if self._shelf.is_current(stored, now))
 
     def _fetch(
         self, unknown: Sequence[MissingEndorsement], *, authenticated: bool

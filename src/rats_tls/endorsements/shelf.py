@@ -60,7 +60,7 @@ class Shelf:
     def find(
         self, item: MissingEndorsement, anchors: Collection[bytes], now: datetime, tried: Collection[Endorsement]
     ) -> tuple[StoredEndorsement, ...]:
-        """Give what memory has in date, else also what the store has: another process may have kept a newer one.
+        """Give what memory has and is current, else also what the store has: another process may have kept a newer one.
 
         Args:
             item: what is looked for.
@@ -76,7 +76,7 @@ class Shelf:
             for stored in known:
                 self._put(stored)
         usable = tuple(stored for stored in known if stored.endorsement not in tried)
-        if self._store is None or any(now < stored.expires for stored in usable):
+        if self._store is None or any(self.is_current(stored, now) for stored in usable):
             return usable
         self._read_floors()
         try:
@@ -87,7 +87,11 @@ class Shelf:
         with self._lock:
             for stored in reversed(found):
                 self._put(stored)
-        return tuple(stored for stored in found if stored.endorsement not in tried)
+        return tuple(stored for stored in found if stored.endorsement not in tried) or usable
+
+    def is_current(self, stored: StoredEndorsement, now: datetime) -> bool:
+        """Whether an item is in date, and nothing newer of its series was seen: another process may have."""
+        return now < stored.expires and self._floors.problem(*stored.floor) is None
 
     def keep(
         self,
