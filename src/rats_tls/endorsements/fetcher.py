@@ -14,6 +14,13 @@ from rats_tls.endorsements.failures import RecentFailures
 from rats_tls.endorsements.forking import renew_in_children
 from rats_tls.endorsements.source import EndorsementSource, FetchError, FetchProblem, LocalSource
 
+Suffices = Callable[[MissingEndorsement, tuple[Endorsement, ...]], bool]
+"""Whether what a source gave for an item is worth having, or the next source is to be asked too."""
+
+
+def _whatever(_: MissingEndorsement, __: tuple[Endorsement, ...]) -> bool:
+    return True
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchFailure:
@@ -72,7 +79,7 @@ class Fetcher:
     """Asks sources for missing items. Blocks; thread-safe; safe to use in a forked child.
 
     Args:
-        sources: asked in this order, until one gives the item.
+        sources: asked in this order, until one gives the item, and what it gives is worth having.
         budget: what may be fetched for Evidence that nobody has authenticated; made with defaults when left out.
         failures: what is remembered of sources' failures; made with defaults when left out.
         limits: how long a thread waits for another, and how long requests are started for one look-up.
@@ -106,13 +113,16 @@ class Fetcher:
         self._lock = threading.Lock()
         self._flights: dict[MissingEndorsement, _Flight] = {}
 
-    def fetch(self, items: Iterable[MissingEndorsement], *, authenticated: bool) -> FetchOutcome:
+    def fetch(
+        self, items: Iterable[MissingEndorsement], *, authenticated: bool, suffices: Suffices = _whatever
+    ) -> FetchOutcome:
         """Fetch `items`, one after the other.
 
         Args:
             items: what is missing; one that is there twice is fetched once.
             authenticated: whether the Evidence that they are for, or the user, stands behind them. If not, the budget
                 decides how many requests are made.
+            suffices: whether an answer will do. Where that of no source does, all of them are given.
 
         Returns:
             What was found, and what was not and why. A source's failure is never raised.
@@ -122,7 +132,7 @@ class Fetcher:
         missing: list[MissingEndorsement] = []
         failures: list[FetchFailure] = []
         for item in dict.fromkeys(items):
-            answer = self._shared(item, authenticated=authenticated, end=end)
+            answer = self._shared(item, authenticated=authenticated, end=end, suffices=suffices)
             found.update(dict.fromkeys(answer.found))
             failures.extend(answer.failures)
             if not answer.found:
@@ -131,7 +141,7 @@ class Fetcher:
                 self._budget.learn(item)
         return FetchOutcome(found=tuple(found), missing=tuple(missing), failures=tuple(failures))
 
-    def _shared(self, item: MissingEndorsement, *, authenticated: bool, end: float) -> _Answer:
+    def _shared(self, item: MissingEndorsement, *, authenticated: bool, end: float, suffices: Suffices) -> _Answer:
         """Fetch `item`, or wait for the thread that is fetching it."""
         while (left := end - self._clock()) > 0:
             with self._lock:
@@ -140,7 +150,7 @@ class Fetcher:
                 if flight is None:
                     flight = self._flights[item] = _Flight()
             if leads:
-                return self._lead(item, flight, authenticated=authenticated, end=end)
+                return self._lead(item, flight, authenticated=authenticated, end=end, suffices=suffices)
             if not flight.done.wait(left):
                 break
             answer = flight.answer
@@ -149,9 +159,11 @@ class Fetcher:
         text = f"{item}: not at hand after {self._seconds:.0f} seconds"
         return _failed(item, "", FetchError(text, problem=FetchProblem.UNAVAILABLE))
 
-    def _lead(self, item: MissingEndorsement, flight: _Flight, *, authenticated: bool, end: float) -> _Answer:
+    def _lead(
+        self, item: MissingEndorsement, flight: _Flight, *, authenticated: bool, end: float, suffices: Suffices
+    ) -> _Answer:
         try:
-            flight.answer = self._ask(item, authenticated=authenticated, end=end)
+            flight.answer = self._ask(item, authenticated=authenticated, end=end, suffices=suffices)
             return flight.answer
         finally:  # also when this thread is interrupted: one of those who wait takes over
             with self._lock:
@@ -159,14 +171,15 @@ class Fetcher:
                     del self._flights[item]
             flight.done.set()
 
-    def _ask(self, item: MissingEndorsement, *, authenticated: bool, end: float) -> _Answer:
+    def _ask(self, item: MissingEndorsement, *, authenticated: bool, end: float, suffices: Suffices) -> _Answer:
         failures: list[FetchFailure] = []
+        poor: tuple[Endorsement, ...] = ()
         for source in self._sources:
             if self._clock() >= end:
                 text = f"{source.name}: not asked for {item}, the time for fetching is over"
                 error = FetchError(text, problem=FetchProblem.UNAVAILABLE)
                 return _Answer(
-                    (), (*failures, FetchFailure(item=item, source=source.name, error=error)), out_of_time=True
+                    poor, (*failures, FetchFailure(item=item, source=source.name, error=error)), out_of_time=True
                 )
             try:
                 if not source.serves(item):
@@ -181,11 +194,13 @@ class Fetcher:
             except Exception as error:  # noqa: BLE001  # a source's defect is its failure, not this side's
                 failures.append(FetchFailure(item=item, source=source.name, error=_defect(source, error)))
             else:
-                return _Answer(found, tuple(failures))
-        if not failures:
+                if suffices(item, found):
+                    return _Answer(found, tuple(failures))
+                poor += found
+        if not failures and not poor:
             text = f"{item}: no source serves it"
             return _failed(item, "", FetchError(text, problem=FetchProblem.NOT_FOUND))
-        return _Answer((), tuple(failures))
+        return _Answer(poor, tuple(failures))
 
     def _fetch(self, source: EndorsementSource, item: MissingEndorsement) -> tuple[Endorsement, ...]:
         try:

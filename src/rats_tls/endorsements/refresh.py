@@ -14,11 +14,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from rats_tls.core.checks import time_text
+from rats_tls.core.endorsements import Endorsement
+from rats_tls.core.errors import DecodeError
 from rats_tls.core.verification import EndorsementsVerifier, VerifiedEndorsement
 from rats_tls.endorsements.fetcher import Fetcher
 from rats_tls.endorsements.forking import renew_in_children
 from rats_tls.endorsements.shelf import Shelf
 from rats_tls.endorsements.store import StoredEndorsement
+from rats_tls.formats.endorsement_keys import validity_of
 
 _log = logging.getLogger(__name__)
 
@@ -193,21 +196,35 @@ class Refresher:
 
     def _fetch(self, stored: StoredEndorsement) -> str | None:
         """Fetch an item anew, verify and keep it; gives why not, or None."""
-        outcome = self._fetcher.fetch((stored.item,), authenticated=True)
+        outcome = self._fetcher.fetch(
+            (stored.item,), authenticated=True, suffices=lambda _, found: any(_is_newer(each, stored) for each in found)
+        )
         verifier = self._verifier_for(stored.anchor)
         if outcome.missing or verifier is None:
             return str(outcome)
         now = self._clock()
         why = f"the sources gave nothing about {stored.item} under its anchor"
+        good: list[VerifiedEndorsement] = []
         for verified in verifier(outcome.found, now=now, floors=self._shelf.floors):
             if not isinstance(verified, VerifiedEndorsement):
                 why = verified.error.message
             elif stored.item in verified.keys and verified.anchor.fingerprint == stored.anchor:
-                if verified.use.issued < stored.issued:
-                    return f"the sources gave an older one, issued at {time_text(verified.use.issued)}"
-                self._shelf.keep([(stored.item, verified.item, verified.use)], verified.anchor, now)
-                return None
-        return why
+                good.append(verified)
+        newest = max(good, key=lambda each: (each.use.issued, each.use.number), default=None)
+        if newest is None:
+            return why
+        if newest.use.issued < stored.issued:
+            return f"the sources gave an older one, issued at {time_text(newest.use.issued)}"
+        self._shelf.keep([(stored.item, newest.item, newest.use)], newest.anchor, now)
+        return None
+
+
+def _is_newer(found: Endorsement, stored: StoredEndorsement) -> bool:
+    """Whether it says, verified or not, that it was issued later: a source that has the same may be behind others."""
+    try:
+        return found.kind is stored.item.kind and validity_of(found)[0] > stored.issued
+    except DecodeError:
+        return False
 
 
 def _run(refresher: weakref.ref[Refresher], ended: threading.Event) -> None:

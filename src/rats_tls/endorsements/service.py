@@ -17,7 +17,7 @@ from rats_tls.core.errors import ClockError, ConfigurationError, EndorsementMiss
 from rats_tls.core.floors import Floors
 from rats_tls.core.limits import DEFAULT_LIMITS
 from rats_tls.core.verification import EndorsementsVerifier, EndorsementUse
-from rats_tls.endorsements.fetcher import Fetcher
+from rats_tls.endorsements.fetcher import Fetcher, Suffices
 from rats_tls.endorsements.forking import renew_in_children
 from rats_tls.endorsements.refresh import Clock, Freshness, Refresher
 from rats_tls.endorsements.shelf import Shelf
@@ -145,7 +145,11 @@ class EndorsementService:
             authenticated = not any(item.kind in _UNPROVED for item in wanted)
             if not may_wait:
                 raise FetchNeededError(authenticated=authenticated)
-            fetched, unknown, why = self._fetch(unknown, authenticated=authenticated)
+
+            def suffices(item: MissingEndorsement, found: tuple[Endorsement, ...]) -> bool:
+                return any(self._shelf.would_do(each, item, anchors, now) for each in found if each not in tried)
+
+            fetched, unknown, why = self._fetch(unknown, authenticated=authenticated, suffices=suffices)
             items += fetched
         items += [(item, stored.endorsement) for item in unknown for stored in here[item]]
         if self._refreshes:
@@ -174,12 +178,14 @@ class EndorsementService:
         return tuple(stored.endorsement for stored in found if self._shelf.is_current(stored, now))
 
     def _fetch(
-        self, unknown: Sequence[MissingEndorsement], *, authenticated: bool
+        self, unknown: Sequence[MissingEndorsement], *, authenticated: bool, suffices: Suffices
     ) -> tuple[list[Pair], list[MissingEndorsement], str]:
         """Give what sources give, or gave a short while ago; what they do not; and why."""
         recent = {item: answer for item in unknown if (answer := self._given_recently(item))}
         items = [(item, found) for item, answer in recent.items() for found in answer]
-        outcome = self._fetcher.fetch([item for item in unknown if item not in recent], authenticated=authenticated)
+        outcome = self._fetcher.fetch(
+            [item for item in unknown if item not in recent], authenticated=authenticated, suffices=suffices
+        )
         by_kind = {item.kind: item for item in unknown if item not in recent}
         given: dict[MissingEndorsement, tuple[Endorsement, ...]] = {}
         for found in outcome.found:

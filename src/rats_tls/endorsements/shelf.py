@@ -11,11 +11,12 @@ from datetime import datetime
 
 from rats_tls.core.anchors import AnchorKind, TrustAnchor
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
-from rats_tls.core.errors import ConfigurationError
-from rats_tls.core.floors import NO_FLOORS, Floors
+from rats_tls.core.errors import ConfigurationError, DecodeError
+from rats_tls.core.floors import NO_FLOORS, Floor, Floors
 from rats_tls.core.verification import EndorsementUse
 from rats_tls.endorsements.forking import renew_in_children
 from rats_tls.endorsements.store import EndorsementStore, StoredEndorsement
+from rats_tls.formats.endorsement_keys import number_of, validity_of
 
 _log = logging.getLogger(__name__)
 
@@ -92,6 +93,23 @@ class Shelf:
     def is_current(self, stored: StoredEndorsement, now: datetime) -> bool:
         """Whether an item is in date, and nothing newer of its series was seen: another process may have."""
         return now < stored.expires and self._floors.problem(*stored.floor) is None
+
+    def would_do(
+        self, endorsement: Endorsement, item: MissingEndorsement, anchors: Collection[bytes], now: datetime
+    ) -> bool:
+        """Whether what a source gave for `item` is worth an appraisal, by what it says itself, which nobody verified.
+
+        It is of the kind, can be read, is in date, and is not below the floors of all `anchors`.
+        """
+        if endorsement.kind is not item.kind:
+            return False
+        try:
+            issued, expires = validity_of(endorsement)
+            seen = Floor(number=number_of(endorsement), issued=issued)
+        except DecodeError:
+            return False
+        floors = self._floors
+        return issued <= now < expires and any(floors.problem((anchor, str(item)), seen) is None for anchor in anchors)
 
     def keep(
         self,
