@@ -31,7 +31,7 @@ Clock = Callable[[], datetime]
 LONGEST_AGE = timedelta(hours=24)
 """After which an item is asked for again, however long it is valid: vendors correct and revoke before their dates."""
 WARNED_BEFORE = 0.25
-"""Part of an item's validity before its end in which a failed refresh is a warning."""
+"""Part of an item's validity before its end in which it is a warning that a refresh fails or brings nothing newer."""
 _FIRST_RETRY, _LONGEST_RETRY = timedelta(minutes=1), timedelta(hours=1)
 _LONGEST_SLEEP = 60.0
 _LEAST_SLEEP = 0.05
@@ -65,8 +65,7 @@ class Freshness:
 
     def is_late(self, now: datetime) -> bool:
         """Whether the item is in the last part of its validity, and could not be refreshed."""
-        left = self.stored.expires - now
-        return self.failures > 0 and left < (self.stored.expires - self.stored.issued) * WARNED_BEFORE
+        return self.failures > 0 and _ends_soon(self.stored, now)
 
 
 class Refresher:
@@ -215,8 +214,14 @@ class Refresher:
             return why
         if newest.use.issued < stored.issued:
             return f"the sources gave an older one, issued at {time_text(newest.use.issued)}"
+        if newest.use.issued == stored.issued and _ends_soon(stored, now):
+            _log.warning("endorsement not issued anew yet: %s expires at %s", stored.item, time_text(stored.expires))
         self._shelf.keep([(stored.item, newest.item, newest.use)], newest.anchor, now)
         return None
+
+
+def _ends_soon(stored: StoredEndorsement, now: datetime) -> bool:
+    return stored.expires - now < (stored.expires - stored.issued) * WARNED_BEFORE
 
 
 def _is_newer(found: Endorsement, stored: StoredEndorsement) -> bool:
