@@ -31,6 +31,8 @@ from rats_tls.core.errors import (
 from rats_tls.core.results import AttestationResult
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.endorsements.amd_kds import AmdKds
+from rats_tls.endorsements.budget import FetchBudget, Rate
+from rats_tls.endorsements.fetcher import Fetcher
 from rats_tls.endorsements.intel_pcs import Pccs
 from rats_tls.endorsements.service import EndorsementService
 from rats_tls.endorsements.store import FILE_NAME, EndorsementStore
@@ -122,6 +124,28 @@ def test_3_4_what_is_older_than_what_was_seen_before_is_refused(
     assert EndorsementStore(tmp_path).entries() == () or tee == SNP  # AMD's certificates are not reissued
     all_have(vendors, NO_FAULTS)
     accept(tee, client(tee, service(vendors, EndorsementStore(tmp_path))))
+
+
+@pytest.mark.parametrize("tee", TEES)
+def test_3_4_a_mirror_that_is_behind_does_not_hide_what_the_next_source_has(
+    vendors: SimulatedServices, tee: str, tmp_path: Path
+) -> None:
+    accept(tee, client(tee, service(vendors, EndorsementStore(tmp_path))))
+    forget_items(tmp_path)
+    with SimulatedServices(world(), products=("Milan",)) as mirrors:
+        all_have(mirrors, Faults(rolled_back=True))
+        sources = tuple(
+            source
+            for one in (mirrors, vendors)
+            for source in (
+                Pccs(one.intel_pccs.url, ca=one.certificate_authority),
+                AmdKds(base_url=one.amd_kds.url, ca=one.certificate_authority),
+            )
+        )
+        fetcher = Fetcher(sources, budget=FetchBudget(per_source={"amd-kds": Rate(burst=9, seconds_each=1.0)}))
+        both = EndorsementService(fetcher=fetcher, store=EndorsementStore(tmp_path), refresh=False)
+        accept(tee, client(tee, both))
+        assert sum(sum(web.requests.values()) for web in mirrors.all) > 0
 
 
 @pytest.mark.parametrize("tee", TEES)

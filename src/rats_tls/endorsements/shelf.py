@@ -99,7 +99,7 @@ class Shelf:
     ) -> bool:
         """Whether what a source gave for `item` is worth an appraisal, by what it says itself, which nobody verified.
 
-        It is of the kind, can be read, is in date, and is not below the floors of all `anchors`.
+        It is of the kind, can be read, is in date, and is not below the floor that any of `anchors` has for `item`.
         """
         if endorsement.kind is not item.kind:
             return False
@@ -109,7 +109,7 @@ class Shelf:
         except DecodeError:
             return False
         floors = self._floors
-        return issued <= now < expires and any(floors.problem((anchor, str(item)), seen) is None for anchor in anchors)
+        return issued <= now < expires and all(floors.problem((anchor, str(item)), seen) is None for anchor in anchors)
 
     def keep(
         self,

@@ -23,6 +23,9 @@ from rats_tls.lookups import Lookups
 from support.claims import SNP
 from support.endorsed import ANCHOR, ANCHORS, CRL, START, Source, crl, use
 from support.explained import case, under_vendor_root
+from support.pcs import one
+from support.sides import SGX
+from support.simulated import NOW
 
 
 class Ticks:
@@ -81,6 +84,17 @@ def test_what_does_not_do_is_looked_for_at_the_sources() -> None:
     assert given(service.find([CRL], anchors=ANCHORS, now=START)) == [b"\1"]
     assert given(service.find([CRL], anchors=ANCHORS, now=START, tried=(crl(1),))) == [b"\2"]
     assert source.asked == 1
+
+
+def test_a_source_whose_answer_was_tried_does_not_end_the_asking() -> None:
+    first, second = (Source(lambda: one(SGX, EndorsementKind.INTEL_ROOT_CRL)) for _ in range(2))
+    service = EndorsementService((first, second), refresh=False)
+    item = MissingEndorsement(kind=EndorsementKind.INTEL_ROOT_CRL, key=(("issuer", "Intel SGX Root CA"),))
+    found = service.find([item], anchors=ANCHORS, now=NOW)
+    assert (first.asked, second.asked) == (1, 0)
+    other = EndorsementService((first, second), refresh=False)
+    other.find([item], anchors=ANCHORS, now=NOW, tried=[endorsement for _, endorsement in found.items])
+    assert (first.asked, second.asked) == (2, 1)
 
 
 def test_what_has_expired_is_given_only_where_no_source_has_another() -> None:
