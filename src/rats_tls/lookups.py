@@ -10,7 +10,14 @@ from datetime import datetime
 
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.endorsements import Endorsement, MissingEndorsement, Origin
-from rats_tls.core.errors import AppraisalError, EndorsementMissingError, ExpiredError, RatsTlsError, TcbLevelError
+from rats_tls.core.errors import (
+    AppraisalError,
+    EndorsementMissingError,
+    ExpiredError,
+    RatsTlsError,
+    RolledBackError,
+    TcbLevelError,
+)
 from rats_tls.core.floors import NO_FLOORS, Floors
 from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.results import AttestationResult
@@ -85,6 +92,7 @@ class Lookups:
             FetchNeededError: sources would have to be asked, and may not.
         """
         self.require_clock(now)
+        seen = self._service.generation
         more = remembered = self.remembered(certificate)
         old: tuple[Endorsement, ...] = ()
         fetched: list[Pair] = []
@@ -107,10 +115,13 @@ class Lookups:
                 if not added:
                     raise explained(error, "; ".join(why)) from error
                 fetched += found.fetched
-            except ExpiredError:
-                if more != remembered or not more:
+            except (ExpiredError, RolledBackError) as error:
+                # What was remembered has expired, or something newer came since this was found: look for newer copies.
+                superseded = isinstance(error, RolledBackError) and seen != self._service.generation
+                if not more or (more != remembered and not superseded):
                     raise
-                more = added = ()  # what was remembered has expired: look for newer copies
+                seen = self._service.generation
+                more = added = ()
             except (AppraisalError, TcbLevelError) as error:
                 added = self._beside_the_peers(error.endorsements, now, more)
                 if not added:

@@ -31,6 +31,8 @@ from rats_tls.core.errors import (
 from rats_tls.core.results import AttestationResult
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.endorsements.amd_kds import AmdKds
+from rats_tls.endorsements.budget import FetchBudget, Rate
+from rats_tls.endorsements.fetcher import Fetcher
 from rats_tls.endorsements.intel_pcs import Pccs
 from rats_tls.endorsements.service import EndorsementService
 from rats_tls.endorsements.store import FILE_NAME, EndorsementStore
@@ -125,6 +127,28 @@ def test_3_4_what_is_older_than_what_was_seen_before_is_refused(
 
 
 @pytest.mark.parametrize("tee", TEES)
+def test_3_4_a_mirror_that_is_behind_does_not_hide_what_the_next_source_has(
+    vendors: SimulatedServices, tee: str, tmp_path: Path
+) -> None:
+    accept(tee, client(tee, service(vendors, EndorsementStore(tmp_path))))
+    forget_items(tmp_path)
+    with SimulatedServices(world(), products=("Milan",)) as mirrors:
+        all_have(mirrors, Faults(rolled_back=True))
+        sources = tuple(
+            source
+            for one in (mirrors, vendors)
+            for source in (
+                Pccs(one.intel_pccs.url, ca=one.certificate_authority),
+                AmdKds(base_url=one.amd_kds.url, ca=one.certificate_authority),
+            )
+        )
+        fetcher = Fetcher(sources, budget=FetchBudget(per_source={"amd-kds": Rate(burst=9, seconds_each=1.0)}))
+        both = EndorsementService(fetcher=fetcher, store=EndorsementStore(tmp_path), refresh=False)
+        accept(tee, client(tee, both))
+        assert sum(sum(web.requests.values()) for web in mirrors.all) > 0
+
+
+@pytest.mark.parametrize("tee", TEES)
 def test_3_4_without_having_seen_newer_ones_older_ones_in_date_are_good(vendors: SimulatedServices, tee: str) -> None:
     """The test before this one is about what was seen, and nothing else."""
     all_have(vendors, Faults(rolled_back=True))
@@ -169,6 +193,31 @@ def test_3_4_who_is_remembered_is_judged_anew_when_something_newer_was_seen(
         assert origins(accept(tee, judging, old)) == {"peer"}
     accept(tee, client(tee, endorsements))
     assert origins(accept(tee, judging, old)) == {"local"}
+
+
+@pytest.mark.parametrize("tee", TEES)
+@pytest.mark.parametrize("remembers", [True, False])
+def test_3_4_what_another_process_has_seen_refuses_nobody_here(
+    vendors: SimulatedServices, tee: str, remembers: bool, tmp_path: Path
+) -> None:
+    """Its floors count here as its items do: what lies older in memory gives way, and no peer is refused for it."""
+    all_have(vendors, Faults(rolled_back=True))
+    ticks = [0.0]
+    ca = vendors.certificate_authority
+    sources = (Pccs(vendors.intel_pccs.url, ca=ca), AmdKds(base_url=vendors.amd_kds.url, ca=ca))
+    here = EndorsementService(sources, store=EndorsementStore(tmp_path), refresh=False, clock=lambda: ticks[0])
+    judging, serving = client(tee, here), context(tee, provide_endorsements=False)
+    accept(tee, judging, serving)
+    forget_items(tmp_path)
+    all_have(vendors, NO_FAULTS)
+    accept(tee, client(tee, service(vendors, EndorsementStore(tmp_path))))
+    all_have(vendors, Faults(down=True))
+    ticks[0] += 61
+    peer = accept(tee, judging, serving if remembers else None)
+    numbers = {use.number for use in peer.endorsements if use.kind.is_reissued}
+    assert numbers == {
+        floor.number for floors in EndorsementStore(tmp_path).floors().values() for _, floor in floors.items()
+    }
 
 
 def sending(tee: str, **vendor: Any) -> Context:

@@ -28,8 +28,11 @@ from rats_tls.core.evidence import TeeType
 from rats_tls.core.interfaces import Collected
 from rats_tls.endorsements.amd_kds import AmdKds
 from rats_tls.endorsements.budget import SOURCE_RATES
+from rats_tls.endorsements.bundle import Bundle, write_bundle
+from rats_tls.endorsements.bundle_source import BundleSource, described
 from rats_tls.endorsements.intel_pcs import Pccs
 from rats_tls.endorsements.service import EndorsementService
+from rats_tls.endorsements.source import EndorsementSource
 from rats_tls.endorsements.store import EndorsementStore
 from rats_tls.policy import Policy
 from rats_tls.simulation.services.faults import NO_FAULTS, Faults
@@ -50,13 +53,27 @@ def vendors() -> Iterator[SimulatedServices]:
         yield services
 
 
-def service(vendors: SimulatedServices, store: EndorsementStore | None = None, **more: Any) -> EndorsementService:
+def service(
+    vendors: SimulatedServices,
+    store: EndorsementStore | None = None,
+    *,
+    before: tuple[EndorsementSource, ...] = (),
+    **more: Any,
+) -> EndorsementService:
     authority = vendors.certificate_authority
     return EndorsementService(
-        (Pccs(vendors.intel_pccs.url, ca=authority), AmdKds(base_url=vendors.amd_kds.url, ca=authority)),
+        (*before, Pccs(vendors.intel_pccs.url, ca=authority), AmdKds(base_url=vendors.amd_kds.url, ca=authority)),
         store=store,
         **more,
     )
+
+
+def bundle_of(store: EndorsementStore, directory: Path) -> BundleSource:
+    """Carry what is in a store."""
+    items = {entry.endorsement.digest: described(entry.endorsement) for entry in store.entries()}
+    path = directory / "bundle.zip"
+    write_bundle(path, Bundle(made=NOW, channel="standard", items=tuple(items.values())))
+    return BundleSource(path)
 
 
 def server(tee: str) -> Context:
@@ -140,8 +157,36 @@ def test_after_expiry_without_a_source_every_connection_fails_and_the_item_is_na
     serving = context(tee, provide_endorsements=False, clock=clock)
     for _ in range(2):
         error = refusal(serving, late)
-        assert isinstance(error, ExpiredError | EndorsementMissingError)
-        assert re.search(r"expired|list|info|identity|crl", str(error))
+        assert isinstance(error, ExpiredError)
+        assert re.search(r"(crl|info|identity|revocation list).* has expired: got .* expected .* to before", str(error))
+
+
+@pytest.mark.parametrize("tee", TEES)
+@pytest.mark.parametrize("new", [True, False])
+def test_what_is_old_in_a_bundle_does_not_hide_what_a_service_has(
+    vendors: SimulatedServices, tee: str, new: bool, tmp_path: Path
+) -> None:
+    """Whatever the order of the sources: of several valid copies the newest counts."""
+    store = EndorsementStore(tmp_path)
+    exchange(server(tee), client(tee, service(vendors, store)))
+    clock = Clock(min(entry.expires for entry in store.entries()))
+    if new:
+        issued = clock.now - timedelta(hours=1)
+        vendors.intel_pccs.publication = IntelPublication(standard=replace(INTEL_HEALTHY, issue_date=issued))
+        vendors.amd_kds.publication = AmdPublication(state=replace(AMD_HEALTHY, issue_date=issued))
+    else:
+        for web in vendors.all:
+            web.faults = Faults(down=True)
+    policy = policy_for(tee, max_evidence_age="any")
+    endorsements = service(vendors, before=(bundle_of(store, tmp_path),))
+    judging = context(None, policy, endorsements=endorsements, clock=clock)
+    serving = context(tee, provide_endorsements=False, clock=clock)
+    if new:
+        exchange(serving, judging)
+    else:
+        error = refusal(serving, judging)
+        assert isinstance(error, ExpiredError)
+        assert "has expired" in str(error)
 
 
 def test_a_refused_policy_asks_for_nothing(vendors: SimulatedServices) -> None:
@@ -301,10 +346,18 @@ def test_stored_items_are_found_by_kind_and_anchor(vendors: SimulatedServices, t
 
 
 @pytest.mark.parametrize("tee", TEES)
-def test_what_a_vendor_has_revoked_is_refused_after_the_next_refresh(vendors: SimulatedServices, tee: str) -> None:
-    """Also who was accepted before and is remembered, though what that rested on is in date for weeks."""
+@pytest.mark.parametrize("carried", [True, False])
+def test_what_a_vendor_has_revoked_is_refused_after_the_next_refresh(
+    vendors: SimulatedServices, tee: str, carried: bool, tmp_path: Path
+) -> None:
+    """Also who was accepted before and is remembered, though what that rested on is in date for weeks.
+
+    A bundle before the services, which gives the same as before, does not hide it.
+    """
     clock = Clock()
-    endorsements = service(vendors, refresh=False)
+    store = EndorsementStore(tmp_path)
+    exchange(server(tee), client(tee, service(vendors, store)))
+    endorsements = service(vendors, before=(bundle_of(store, tmp_path),) if carried else (), refresh=False)
     judging = context(None, policy_for(tee, max_evidence_age="any"), endorsements=endorsements, clock=clock)
     serving = context(tee, provide_endorsements=False, clock=clock, max_evidence_age=1_000_000)
     exchange(serving, judging)

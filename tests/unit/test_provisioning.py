@@ -22,11 +22,13 @@ from rats_tls.core.errors import (
 )
 from rats_tls.core.refusals import ExitCode, Refusal
 from rats_tls.endorsements import store as stores
+from rats_tls.endorsements.bundle_source import described
 from rats_tls.endorsements.store import EndorsementStore
 from rats_tls.formats.endorsement_keys import keys_of
 from rats_tls.provisioning import (
     ItemToVerify,
     VerifiedItem,
+    by_content,
     exit_code,
     exported,
     floors_in,
@@ -59,6 +61,16 @@ def of_a_vendor(item: VerifiedItem) -> VerifiedItem:
     assert item.verified is not None
     anchor = replace(item.verified.anchor, kind=AnchorKind.VENDOR)
     return replace(item, verified=replace(item.verified, anchor=anchor))
+
+
+def test_what_a_manifest_says_counts_of_pck_chains_alone() -> None:
+    """In the list of what a bundle holds too: it is what an import would keep."""
+    claimed = MissingEndorsement(kind=K.INTEL_TCB_INFO, key=(("id", "SGX"), ("fmspc", "00" * 6), ("pceid", "0000")))
+    info = replace(described(one(TDX, K.INTEL_TCB_INFO)), keys=(claimed,), expires=NOW + timedelta(days=9999))
+    assert by_content(info) == described(info.endorsement)
+    named = MissingEndorsement(kind=K.INTEL_PCK_CHAIN, key=(("encrypted_ppid", "00"),))
+    chain = replace(described(one(SGX, K.INTEL_PCK_CHAIN)), keys=(named,))
+    assert by_content(chain).keys == (*described(chain.endorsement).keys, named)
 
 
 def test_only_vendors_raise_floors(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from rats_tls.endorsements.forking import renew_in_children
 from rats_tls.endorsements.source import EndorsementSource, FetchError, FetchProblem, LocalSource
 
 _MOST_LANDED = 64
+Suffices = Callable[[MissingEndorsement, tuple[Endorsement, ...]], bool]
+"""Whether what a source gave for an item is worth having, or the next source is to be asked too."""
 Landed = Callable[[MissingEndorsement, tuple[Endorsement, ...]], None]
 """Takes an answer: what was asked for, and all that came."""
 
@@ -69,6 +71,17 @@ class _Answer:
         """Whether a thread that waited would have got the same: its time is its own, and so may be its budget."""
         refused = not self.found and any(failure.error.problem is FetchProblem.BUDGET for failure in self.failures)
         return not self.out_of_time and not (authenticated and refused)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """What one call of `Fetcher.fetch` wants; `end` by the fetcher's clock."""
+
+    authenticated: bool
+    end: float
+    since: int | None
+    landed: Landed | None
+    suffices: Suffices | None
 
 
 class _Flight:
@@ -131,6 +144,7 @@ class Fetcher:
         authenticated: bool,
         since: int | None = None,
         landed: Landed | None = None,
+        suffices: Suffices | None = None,
     ) -> FetchOutcome:
         """Fetch `items`, one after the other.
 
@@ -140,16 +154,17 @@ class Fetcher:
                 decides how many requests are made.
             since: `landings` before it was looked what is at hand: what has come since is not asked for again.
             landed: takes each answer before anyone else can ask for the item again.
+            suffices: whether an answer will do; any where left out. Where no source's does, all of them are given.
 
         Returns:
             What was found, and what was not and why. A source's failure is never raised.
         """
-        end = self._clock() + self._seconds
+        asking = _Asking(authenticated, self._clock() + self._seconds, since, landed, suffices)
         found: dict[Endorsement, None] = {}
         missing: list[MissingEndorsement] = []
         failures: list[FetchFailure] = []
         for item in dict.fromkeys(items):
-            answer = self._shared(item, authenticated=authenticated, end=end, since=since, landed=landed)
+            answer = self._shared(item, asking)
             found.update(dict.fromkeys(answer.found))
             failures.extend(answer.failures)
             if not answer.found:
@@ -158,48 +173,32 @@ class Fetcher:
                 self._budget.learn(item)
         return FetchOutcome(found=tuple(found), missing=tuple(missing), failures=tuple(failures))
 
-    def _shared(
-        self,
-        item: MissingEndorsement,
-        *,
-        authenticated: bool,
-        end: float,
-        since: int | None,
-        landed: Landed | None,
-    ) -> _Answer:
+    def _shared(self, item: MissingEndorsement, asking: _Asking) -> _Answer:
         """Fetch `item`, or wait for the thread that is fetching it."""
-        while (left := end - self._clock()) > 0:
+        while (left := asking.end - self._clock()) > 0:
             with self._lock:
                 number, known = self._landed.get(item, (0, None))
-                if known is not None and since is not None and number > since:
+                if known is not None and asking.since is not None and number > asking.since:
                     return known
                 flight = self._flights.get(item)
                 leads = flight is None
                 if flight is None:
                     flight = self._flights[item] = _Flight()
             if leads:
-                return self._lead(item, flight, authenticated=authenticated, end=end, landed=landed)
+                return self._lead(item, flight, asking)
             if not flight.done.wait(left):
                 break
             answer = flight.answer
-            if answer is not None and answer.holds_for_another(authenticated=authenticated):
+            if answer is not None and answer.holds_for_another(authenticated=asking.authenticated):
                 return answer
         text = f"{item}: not at hand after {self._seconds:.0f} seconds"
         return _failed(item, "", FetchError(text, problem=FetchProblem.UNAVAILABLE))
 
-    def _lead(
-        self,
-        item: MissingEndorsement,
-        flight: _Flight,
-        *,
-        authenticated: bool,
-        end: float,
-        landed: Landed | None,
-    ) -> _Answer:
+    def _lead(self, item: MissingEndorsement, flight: _Flight, asking: _Asking) -> _Answer:
         try:
-            flight.answer = self._ask(item, authenticated=authenticated, end=end)
-            if landed is not None and flight.answer.found:
-                landed(item, flight.answer.found)
+            flight.answer = self._ask(item, asking)
+            if asking.landed is not None and flight.answer.found:
+                asking.landed(item, flight.answer.found)
             return flight.answer
         finally:  # also when this thread is interrupted: one of those who wait takes over
             with self._lock:
@@ -213,21 +212,22 @@ class Fetcher:
                         self._landed.popitem(last=False)
             flight.done.set()
 
-    def _ask(self, item: MissingEndorsement, *, authenticated: bool, end: float) -> _Answer:
+    def _ask(self, item: MissingEndorsement, asking: _Asking) -> _Answer:
         failures: list[FetchFailure] = []
+        poor: tuple[Endorsement, ...] = ()
         for source in self._sources:
-            if self._clock() >= end:
+            if self._clock() >= asking.end:
                 text = f"{source.name}: not asked for {item}, the time for fetching is over"
                 error = FetchError(text, problem=FetchProblem.UNAVAILABLE)
                 return _Answer(
-                    (), (*failures, FetchFailure(item=item, source=source.name, error=error)), out_of_time=True
+                    poor, (*failures, FetchFailure(item=item, source=source.name, error=error)), out_of_time=True
                 )
             try:
                 if not source.serves(item):
                     continue
                 if not isinstance(source, LocalSource):
                     self._failures.require_worth_asking(source.name, item)
-                    if not authenticated:
+                    if not asking.authenticated:
                         self._budget.spend(source.name, item)
                 found = self._fetch(source, item)
             except FetchError as error:
@@ -235,11 +235,13 @@ class Fetcher:
             except Exception as error:  # noqa: BLE001  # a source's defect is its failure, not this side's
                 failures.append(FetchFailure(item=item, source=source.name, error=_defect(source, error)))
             else:
-                return _Answer(found, tuple(failures))
-        if not failures:
+                if asking.suffices is None or asking.suffices(item, found):
+                    return _Answer(found, tuple(failures))
+                poor += found
+        if not failures and not poor:
             text = f"{item}: no source serves it"
             return _failed(item, "", FetchError(text, problem=FetchProblem.NOT_FOUND))
-        return _Answer((), tuple(failures))
+        return _Answer(poor, tuple(failures))
 
     def _fetch(self, source: EndorsementSource, item: MissingEndorsement) -> tuple[Endorsement, ...]:
         try:

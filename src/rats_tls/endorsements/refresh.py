@@ -14,11 +14,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from rats_tls.core.checks import time_text
+from rats_tls.core.endorsements import Endorsement
+from rats_tls.core.errors import DecodeError
 from rats_tls.core.verification import EndorsementsVerifier, VerifiedEndorsement
 from rats_tls.endorsements.fetcher import Fetcher
 from rats_tls.endorsements.forking import renew_in_children
 from rats_tls.endorsements.shelf import Shelf
 from rats_tls.endorsements.store import StoredEndorsement
+from rats_tls.formats.endorsement_keys import validity_of
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +31,7 @@ Clock = Callable[[], datetime]
 LONGEST_AGE = timedelta(hours=24)
 """After which an item is asked for again, however long it is valid: vendors correct and revoke before their dates."""
 WARNED_BEFORE = 0.25
-"""Part of an item's validity before its end in which a failed refresh is a warning."""
+"""Part of an item's validity before its end in which it is a warning that a refresh fails or brings nothing newer."""
 _FIRST_RETRY, _LONGEST_RETRY = timedelta(minutes=1), timedelta(hours=1)
 _LONGEST_SLEEP = 60.0
 _LEAST_SLEEP = 0.05
@@ -62,8 +65,7 @@ class Freshness:
 
     def is_late(self, now: datetime) -> bool:
         """Whether the item is in the last part of its validity, and could not be refreshed."""
-        left = self.stored.expires - now
-        return self.failures > 0 and left < (self.stored.expires - self.stored.issued) * WARNED_BEFORE
+        return self.failures > 0 and _ends_soon(self.stored, now)
 
 
 class Refresher:
@@ -193,21 +195,41 @@ class Refresher:
 
     def _fetch(self, stored: StoredEndorsement) -> str | None:
         """Fetch an item anew, verify and keep it; gives why not, or None."""
-        outcome = self._fetcher.fetch((stored.item,), authenticated=True)
+        outcome = self._fetcher.fetch(
+            (stored.item,), authenticated=True, suffices=lambda _, found: any(_is_newer(each, stored) for each in found)
+        )
         verifier = self._verifier_for(stored.anchor)
         if outcome.missing or verifier is None:
             return str(outcome)
         now = self._clock()
         why = f"the sources gave nothing about {stored.item} under its anchor"
+        good: list[VerifiedEndorsement] = []
         for verified in verifier(outcome.found, now=now, floors=self._shelf.floors):
             if not isinstance(verified, VerifiedEndorsement):
                 why = verified.error.message
             elif stored.item in verified.keys and verified.anchor.fingerprint == stored.anchor:
-                if verified.use.issued < stored.issued:
-                    return f"the sources gave an older one, issued at {time_text(verified.use.issued)}"
-                self._shelf.keep([(stored.item, verified.item, verified.use)], verified.anchor, now)
-                return None
-        return why
+                good.append(verified)
+        newest = max(good, key=lambda each: (each.use.issued, each.use.number), default=None)
+        if newest is None:
+            return why
+        if newest.use.issued < stored.issued:
+            return f"the sources gave an older one, issued at {time_text(newest.use.issued)}"
+        if newest.use.issued == stored.issued and _ends_soon(stored, now):
+            _log.warning("endorsement not issued anew yet: %s expires at %s", stored.item, time_text(stored.expires))
+        self._shelf.keep([(stored.item, newest.item, newest.use)], newest.anchor, now)
+        return None
+
+
+def _ends_soon(stored: StoredEndorsement, now: datetime) -> bool:
+    return stored.expires - now < (stored.expires - stored.issued) * WARNED_BEFORE
+
+
+def _is_newer(found: Endorsement, stored: StoredEndorsement) -> bool:
+    """Whether it says, verified or not, that it was issued later: a source that has the same may be behind others."""
+    try:
+        return found.kind is stored.item.kind and validity_of(found)[0] > stored.issued
+    except DecodeError:
+        return False
 
 
 def _run(refresher: weakref.ref[Refresher], ended: threading.Event) -> None:

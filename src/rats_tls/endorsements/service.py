@@ -17,7 +17,7 @@ from rats_tls.core.errors import ClockError, ConfigurationError, EndorsementMiss
 from rats_tls.core.floors import Floors
 from rats_tls.core.limits import DEFAULT_LIMITS
 from rats_tls.core.verification import EndorsementsVerifier, EndorsementUse
-from rats_tls.endorsements.fetcher import Fetcher, FetchOutcome
+from rats_tls.endorsements.fetcher import Fetcher, FetchOutcome, Suffices
 from rats_tls.endorsements.forking import renew_in_children
 from rats_tls.endorsements.refresh import Clock, Freshness, Refresher
 from rats_tls.endorsements.shelf import Shelf
@@ -124,7 +124,8 @@ class EndorsementService:
     ) -> Found:
         """Look up what an appraisal misses.
 
-        What has expired is given only where sources give nothing in its place: the refusal then names it.
+        What has expired or is below its floor is given only where sources give nothing in its place: the refusal then
+        names it.
 
         Args:
             missing: the items. What is asked for Evidence that nobody has authenticated spends the budget.
@@ -142,8 +143,9 @@ class EndorsementService:
         since = self._fetcher.landings
         recent = {item: answer for item in wanted if (answer := self._given_recently(item))}
         here = {item: self._shelf.find(item, anchors, now, tried) for item in wanted}
-        items = [(item, stored.endorsement) for item in wanted for stored in here[item] if now < stored.expires]
-        unknown = [item for item in wanted if not any(now < stored.expires for stored in here[item])]
+        current = {item: [stored for stored in here[item] if self._shelf.is_current(stored, now)] for item in wanted}
+        items = [(item, stored.endorsement) for item in wanted for stored in current[item]]
+        unknown = [item for item in wanted if not current[item]]
         to_ask = [item for item in unknown if item not in failed]
         fetched: list[Pair] = []
         outcome = FetchOutcome()
@@ -151,7 +153,11 @@ class EndorsementService:
             authenticated = not any(item.kind in _UNPROVED for item in wanted)
             if not may_wait:
                 raise FetchNeededError(authenticated=authenticated)
-            fetched, outcome = self._fetch(to_ask, recent, authenticated=authenticated, since=since)
+
+            def suffices(item: MissingEndorsement, found: tuple[Endorsement, ...]) -> bool:
+                return any(self._shelf.would_do(each, item, anchors, now) for each in found if each not in tried)
+
+            fetched, outcome = self._fetch(to_ask, recent, authenticated=authenticated, since=since, suffices=suffices)
             items += fetched
             unknown = [item for item in unknown if item in failed or item in outcome.missing]
         items += [(item, stored.endorsement) for item in unknown for stored in here[item]]
@@ -167,7 +173,9 @@ class EndorsementService:
         now: datetime,
         tried: Collection[Endorsement] = (),
     ) -> tuple[Endorsement, ...]:
-        """Give what memory or store have in date for what is `wanted`, beside what a peer has sent. Asks no source.
+        """Give what memory or store have for what is `wanted`, and is current, beside what a peer has sent.
+
+        Asks no source.
 
         Args:
             wanted: the items.
@@ -176,7 +184,7 @@ class EndorsementService:
             tried: not to be given: the appraisal has it already.
         """
         found = (stored for item in wanted for stored in self._shelf.find(item, anchors, now, tried))
-        return tuple(stored.endorsement for stored in found if now < stored.expires)
+        return tuple(stored.endorsement for stored in found if self._shelf.is_current(stored, now))
 
     def _fetch(
         self,
@@ -185,11 +193,14 @@ class EndorsementService:
         *,
         authenticated: bool,
         since: int,
+        suffices: Suffices,
     ) -> tuple[list[Pair], FetchOutcome]:
         """Give what sources gave a short while ago or give now, and what came of asking."""
         items = [(item, found) for item in unknown for found in recent.get(item, ())]
         to_ask = [item for item in unknown if item not in recent]
-        outcome = self._fetcher.fetch(to_ask, authenticated=authenticated, since=since, landed=self._landed)
+        outcome = self._fetcher.fetch(
+            to_ask, authenticated=authenticated, since=since, landed=self._landed, suffices=suffices
+        )
         by_kind = {item.kind: item for item in to_ask}
         items += [(by_kind.get(found.kind, MissingEndorsement(kind=found.kind)), found) for found in outcome.found]
         return items, outcome

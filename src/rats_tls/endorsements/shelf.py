@@ -11,11 +11,12 @@ from datetime import datetime
 
 from rats_tls.core.anchors import AnchorKind, TrustAnchor
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
-from rats_tls.core.errors import ConfigurationError
-from rats_tls.core.floors import NO_FLOORS, Floors
+from rats_tls.core.errors import ConfigurationError, DecodeError
+from rats_tls.core.floors import NO_FLOORS, Floor, Floors
 from rats_tls.core.verification import EndorsementUse
 from rats_tls.endorsements.forking import renew_in_children
 from rats_tls.endorsements.store import EndorsementStore, StoredEndorsement
+from rats_tls.formats.endorsement_keys import number_of, validity_of
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Shelf:
     def find(
         self, item: MissingEndorsement, anchors: Collection[bytes], now: datetime, tried: Collection[Endorsement]
     ) -> tuple[StoredEndorsement, ...]:
-        """Give what memory has in date, else also what the store has: another process may have kept a newer one.
+        """Give what memory has and is current, else also what the store has: another process may have kept a newer one.
 
         Args:
             item: what is looked for.
@@ -76,7 +77,7 @@ class Shelf:
             for stored in known:
                 self._put(stored)
         usable = tuple(stored for stored in known if stored.endorsement not in tried)
-        if self._store is None or any(now < stored.expires for stored in usable):
+        if self._store is None or any(self.is_current(stored, now) for stored in usable):
             return usable
         self._read_floors()
         try:
@@ -87,7 +88,28 @@ class Shelf:
         with self._lock:
             for stored in reversed(found):
                 self._put(stored)
-        return tuple(stored for stored in found if stored.endorsement not in tried)
+        return tuple(stored for stored in found if stored.endorsement not in tried) or usable
+
+    def is_current(self, stored: StoredEndorsement, now: datetime) -> bool:
+        """Whether an item is in date, and nothing newer of its series was seen: another process may have."""
+        return now < stored.expires and self._floors.problem(*stored.floor) is None
+
+    def would_do(
+        self, endorsement: Endorsement, item: MissingEndorsement, anchors: Collection[bytes], now: datetime
+    ) -> bool:
+        """Whether what a source gave for `item` is worth an appraisal, by what it says itself, which nobody verified.
+
+        It is of the kind, can be read, is in date, and is not below the floor that any of `anchors` has for `item`.
+        """
+        if endorsement.kind is not item.kind:
+            return False
+        try:
+            issued, expires = validity_of(endorsement)
+            seen = Floor(number=number_of(endorsement), issued=issued)
+        except DecodeError:
+            return False
+        floors = self._floors
+        return issued <= now < expires and all(floors.problem((anchor, str(item)), seen) is None for anchor in anchors)
 
     def keep(
         self,

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 import cbor2
 
 from rats_tls.core.cbor import decode_exact
-from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
+from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement, Origin
 from rats_tls.core.errors import ConfigurationError, DecodeError
 from rats_tls.core.floors import Floor, Floors, Series
 
@@ -58,7 +58,7 @@ CREATE TABLE IF NOT EXISTS floors (
 ) WITHOUT ROWID
 """,
 )
-_SELECT = "SELECT anchor, channel, kind, key, data, proof, number, issued, expires, kept FROM items"
+_SELECT = "SELECT anchor, channel, digest, kind, key, data, proof, number, issued, expires, kept FROM items"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,7 +243,7 @@ def _keep(database: sqlite3.Connection, item: StoredEndorsement) -> None:
     if newer is not None:
         return
     database.execute("DELETE FROM items WHERE anchor = ? AND channel = ? AND lookup = ?", row)
-    endorsement = item.endorsement
+    endorsement = replace(item.endorsement, origin=Origin.LOCAL)  # as it will be read
     database.execute(
         "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -276,8 +276,8 @@ def _seconds(time: datetime) -> int:
 
 
 def _stored(row: tuple[Any, ...]) -> StoredEndorsement | None:
-    """Give an item out of its columns; None of a kind or form that is not known here."""
-    anchor, channel, kind, key, data, proof, number, *times = row
+    """Give an item out of its columns; None of a kind or form that is not known here, or not as it was written."""
+    anchor, channel, digest, kind, key, data, proof, number, *times = row
     try:
         parts = decode_exact(key, "StoredKey", max_depth=3)
         value = decode_exact(proof, "StoredProof", max_depth=3)
@@ -290,6 +290,8 @@ def _stored(row: tuple[Any, ...]) -> StoredEndorsement | None:
             endorsement = Endorsement(kind=known, data=data, signature=signature, issuer_chain=tuple(chain))
         case _:
             return None
+    if endorsement.digest != digest:  # a disk's errors: it is fetched anew, where else it would be refused
+        return None
     if not isinstance(parts, list) or not all(_is_part(part) for part in parts):
         return None
     return StoredEndorsement(

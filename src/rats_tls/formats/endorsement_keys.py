@@ -74,6 +74,22 @@ def validity_of(item: Endorsement) -> tuple[datetime, datetime]:
             return max(each.not_before for each in certificates), min(each.not_after for each in certificates)
 
 
+def number_of(item: Endorsement) -> int:
+    """Give the tcbEvaluationDataNumber or cRLNumber of `item`, 0 where it has none.
+
+    Raises:
+        DecodeError: malformed.
+    """
+    match item.kind:
+        case _K.INTEL_TCB_INFO | _K.INTEL_QE_IDENTITY:
+            document = (TcbInfo if item.kind is _K.INTEL_TCB_INFO else QeIdentity).from_json(item.data)
+            return document.tcb_evaluation_data_number
+        case kind if kind.is_revocation_list:
+            return RevocationList.from_der(item.data).number or 0
+        case _:
+            return 0
+
+
 def _keys_of_vek(vek: VekCertificate) -> tuple[MissingEndorsement, ...]:
     vek_type = vek.certificate.subject.common_name.removeprefix("SEV-")
     product = vek.certificate.issuer.common_name.rpartition("-")[2]

@@ -46,6 +46,21 @@ def test_sources_are_asked_in_order_until_one_gives() -> None:
     assert str(outcome) == ""
 
 
+def test_an_answer_that_does_not_suffice_does_not_end_the_asking() -> None:
+    """A bundle that was carried last month, or a mirror that is behind, hides nothing that the next source has."""
+    old, new = (Endorsement(kind=K.AMD_VEK, data=data) for data in (b"old", b"new"))
+    first, second, third = (ScriptedSource(give=give) for give in (lambda _: old, lambda _: new, lambda _: new))
+    fetcher = Fetcher([first, second, third])
+    assert fetcher.fetch([vek()], authenticated=True, suffices=lambda _, found: found == (new,)).found == (new,)
+    assert (len(first.asked), len(second.asked), len(third.asked)) == (1, 1, 0)
+    # Where none does, all are given: what is wrong with them is for a Verifier to say.
+    outcome = Fetcher([first, ScriptedSource("down", failing(P.UNAVAILABLE)), second]).fetch(
+        [vek()], authenticated=True, suffices=lambda *_: False
+    )
+    assert outcome.found == (old, new)
+    assert (outcome.missing, problems(outcome)) == ((), [("down", P.UNAVAILABLE)])
+
+
 def test_each_item_is_fetched_once_and_failures_are_collected() -> None:
     def give(item: MissingEndorsement) -> Endorsement:
         return failing(P.MALFORMED)(item) if item == vek(2) else answer_to(item)

@@ -136,6 +136,32 @@ def test_what_is_older_takes_nobodys_place(caplog: pytest.LogCaptureFixture) -> 
     assert "older one" in caplog.text
 
 
+def test_what_is_about_something_else_takes_nobodys_place() -> None:
+    """And raises no floor of it, below which all that is good would lie."""
+    site = Site()
+    other = MissingEndorsement(kind=CRL.kind, key=(("product", "Genoa"), ("type", "VCEK")))
+    site.refresher.verify_with(
+        lambda items, **_: tuple(
+            VerifiedEndorsement(item=item, keys=(other,), use=use(item, 9), anchor=ANCHOR) for item in items
+        ),
+        [ANCHOR.fingerprint],
+        lambda: site.now,
+    )
+    before = site.shelf.floors
+    site.after(days=2)
+    assert (site.source.asked, site.kept) == (1, 0)
+    assert site.shelf.floors is before
+
+
+def test_what_is_older_takes_nobodys_place_in_memory() -> None:
+    """Also under an anchor that is no vendor's, which has no floors."""
+    site, anchor = Site(), replace(ANCHOR, kind=AnchorKind.SIMULATED)
+    for day in (5, 3):
+        site.shelf.keep([(CRL, crl(day), use(crl(day), day))], anchor, site.now)
+    (found,) = site.shelf.find(CRL, [anchor.fingerprint], START + timedelta(days=6), ())
+    assert found.endorsement == crl(5)
+
+
 def test_what_is_under_another_anchor_takes_nobodys_place() -> None:
     site = Site()
     site.refresher.verify_with(
@@ -184,6 +210,19 @@ def test_failures_are_tried_again_and_told_louder_towards_the_end(caplog: pytest
     site.after(hours=2)
     (fresh,) = site.refresher.freshness
     assert (fresh.failures, fresh.why, site.kept) == (0, "", 23)
+
+
+def test_a_source_that_has_nothing_newer_is_told_towards_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    """A vendor that issues nothing, or a bundle that nobody carries anew, ends in refusals as an outage does."""
+    site = Site()
+    site.source.give = lambda: crl(0)
+    for day in range(1, 29):
+        caplog.clear()
+        site.after(days=1)
+        assert ("not issued anew" in caplog.text) == (day > 22), day
+        assert all(record.levelno == logging.WARNING for record in caplog.records)
+    (fresh,) = site.refresher.freshness
+    assert (fresh.failures, site.kept) == (0, 0)
 
 
 def test_what_replaces_another_has_everything_judged_anew() -> None:

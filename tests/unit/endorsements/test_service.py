@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,18 +11,21 @@ import pytest
 from rats_tls import lookups
 from rats_tls.core.checks import Check, Stage
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
-from rats_tls.core.errors import EndorsementMissingError
+from rats_tls.core.errors import EndorsementMissingError, RolledBackError
 from rats_tls.core.results import AttestationResult
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.endorsements import service as service_module
 from rats_tls.endorsements import shelf
 from rats_tls.endorsements.service import EndorsementService, Found, explained
 from rats_tls.endorsements.source import FetchError, FetchProblem
-from rats_tls.endorsements.store import EndorsementStore
+from rats_tls.endorsements.store import FILE_NAME, EndorsementStore
 from rats_tls.lookups import Lookups
 from support.claims import SNP
 from support.endorsed import ANCHOR, ANCHORS, CRL, START, Source, crl, use
 from support.explained import case, under_vendor_root
+from support.pcs import one
+from support.sides import SGX
+from support.simulated import NOW
 
 
 class Ticks:
@@ -80,6 +84,17 @@ def test_what_does_not_do_is_looked_for_at_the_sources() -> None:
     assert given(service.find([CRL], anchors=ANCHORS, now=START)) == [b"\1"]
     assert given(service.find([CRL], anchors=ANCHORS, now=START, tried=(crl(1),))) == [b"\2"]
     assert source.asked == 1
+
+
+def test_a_source_whose_answer_was_tried_does_not_end_the_asking() -> None:
+    first, second = (Source(lambda: one(SGX, EndorsementKind.INTEL_ROOT_CRL)) for _ in range(2))
+    service = EndorsementService((first, second), refresh=False)
+    item = MissingEndorsement(kind=EndorsementKind.INTEL_ROOT_CRL, key=(("issuer", "Intel SGX Root CA"),))
+    found = service.find([item], anchors=ANCHORS, now=NOW)
+    assert (first.asked, second.asked) == (1, 0)
+    other = EndorsementService((first, second), refresh=False)
+    other.find([item], anchors=ANCHORS, now=NOW, tried=[endorsement for _, endorsement in found.items])
+    assert (first.asked, second.asked) == (2, 1)
 
 
 def test_what_has_expired_is_given_only_where_no_source_has_another() -> None:
@@ -180,3 +195,41 @@ def test_memory_of_certificates_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
         assert judging.judge(certificate, judge, START) is accepted
     remembered = [bool(judging.remembered(certificate)) for certificate in certificates]
     assert remembered == [False, False, True, True, True]
+
+
+def test_what_is_superseded_while_it_is_judged_is_looked_for_again() -> None:
+    """A peer that connects while something newer comes is not refused for what was found a moment before."""
+    service = EndorsementService(refresh=False)
+    judging = Lookups(service, (ANCHOR,), OpensslCryptoWrapper(), lambda: START)
+    service.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR, now=START)
+    accepted = under_vendor_root(case("good sgx_ecdsa")).result
+    newer = [crl(2)]
+
+    def judge(more: tuple[Endorsement, ...]) -> AttestationResult:
+        if not more:
+            raise EndorsementMissingError("missing", missing=(CRL,))
+        while newer:
+            item = newer.pop()
+            service.keep([(CRL, item)], [use(item, 1)], ANCHOR, now=START)
+        if more == (crl(1),):
+            raise RolledBackError("rolled back")
+        return accepted
+
+    assert judging.judge(b"certificate", judge, START) is accepted
+    assert newer == []
+
+
+def test_what_is_below_its_floor_is_given_only_where_no_source_has_another(tmp_path: Path) -> None:
+    source = Source(down)
+    store = EndorsementStore(tmp_path)
+    service = EndorsementService((source,), store=store, refresh=False)
+    service.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR, now=START)
+    EndorsementService(store=store).keep([(CRL, crl(2))], [use(crl(2), 1)], ANCHOR, now=START)
+    with sqlite3.connect(tmp_path / FILE_NAME) as database:
+        database.execute("DELETE FROM items")
+    database.close()
+    service.find([MissingEndorsement(kind=CRL.kind)], anchors=ANCHORS, now=START)  # floors are read anew
+    assert given(service.find([CRL], anchors=ANCHORS, now=START)) == [b"\1"]
+    assert service.at_hand([CRL], anchors=ANCHORS, now=START) == ()
+    source.give = lambda: crl(3)
+    assert given(service.find([CRL], anchors=ANCHORS, now=START)) == [b"\3"]

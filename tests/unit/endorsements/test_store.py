@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -63,6 +64,21 @@ def test_what_is_kept_is_found_whole(tmp_path: Path) -> None:
     assert again.find(key("1"), [ANCHOR]) == (item,)
     assert again.entries() == (item,)
     assert again.find(key("2"), [ANCHOR]) == ()
+
+
+@pytest.mark.parametrize("column", ["data", "proof", "digest"])
+def test_what_is_not_as_it_was_written_is_not_there(tmp_path: Path, column: str) -> None:
+    """A bit that a disk has turned: the item is fetched anew, and nobody is refused for it until it expires."""
+    store = EndorsementStore(tmp_path)
+    item = stored("1")
+    store.keep([item])
+    with sqlite3.connect(tmp_path / FILE_NAME) as database:
+        (good,) = database.execute(f"SELECT {column} FROM items").fetchone()
+        database.execute(f"UPDATE items SET {column} = ?", (good[:-1] + bytes([good[-1] ^ 1]),))
+    database.close()
+    assert store.find(key("1"), [ANCHOR]) == store.entries() == ()
+    store.keep([item])
+    assert store.entries() == (item,)
 
 
 def test_an_item_is_found_under_its_anchor_only(tmp_path: Path) -> None:
