@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import cbor2
 import pytest
 
 from rats_tls.context import Context
@@ -128,6 +129,11 @@ def poison(directory: Path, kind: EndorsementKind, **columns: bytes) -> None:
         for name, value in columns.items():
             changed = database.execute(f"UPDATE items SET {name} = ? WHERE kind = ?", (value, kind.value))
             assert changed.rowcount == 1
+        # Who can write the file can write the digest that tells what a disk has changed, too.
+        ((data, proof),) = database.execute("SELECT data, proof FROM items WHERE kind = ?", (kind.value,)).fetchall()
+        signature, chain = cbor2.loads(proof)
+        poisoned = Endorsement(kind=kind, data=data, signature=signature, issuer_chain=tuple(chain))
+        database.execute("UPDATE items SET digest = ? WHERE kind = ?", (poisoned.digest, kind.value))
     database.close()
 
 

@@ -282,7 +282,13 @@ def test_it_waits_for_a_service_that_throttles(site: Site, tmp_path: Path) -> No
 
 def test_progress_is_for_people(site: Site, tmp_path: Path) -> None:
     arguments = ("endorsements", "fetch", site.evidence(TDX), *site.vendors, *site.anchors, "--output")
-    code, output = run_in_terminal(*arguments, tmp_path / "a.zip")
+    for web in site.services.all:
+        web.faults = Faults(stall=0.3)  # long enough to be seen
+    try:
+        code, output = run_in_terminal(*arguments, tmp_path / "a.zip")
+    finally:
+        for web in site.services.all:
+            web.faults = NO_FAULTS
     assert code == 0
     assert " of 4: intel-" in output
     code, output = run_in_terminal(*arguments, tmp_path / "b.zip", "--json")
