@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 import re
 import threading
@@ -267,7 +266,7 @@ class RevocationList:
                 signature_algorithm=_signature_algorithm(crl),
                 number=number,
                 authority_key_id=authority_key_id,
-                revoked=parts.revoked,
+                revoked=frozenset(entry.serial_number for entry in crl),
                 unknown_critical=tuple(unknown),
             )
         except (*_REFUSALS, IndexError) as error:
@@ -280,48 +279,17 @@ def certificates_from_pem(pem: bytes, structure: str = "CertificateChain", *, li
     Raises:
         DecodeError: no certificate in it, a block that is not one, or more than `limit`.
     """
-    ders = _plain_blocks(pem)
-    if ders is None:
-        try:
-            ders = tuple(found.public_bytes(Encoding.DER) for found in x509.load_pem_x509_certificates(pem))
-        except _REFUSALS as error:
-            raise DecodeError(structure, "", None, f"not a PEM certificate bundle: {_reason(error)}") from error
-    if len(ders) > limit:
-        raise DecodeError(structure, "", None, f"{len(ders)} certificates, at most {limit} are read")
-    # A block with a broken frame or another label would else be passed over as text between blocks.
-    blocks = pem.count(_PEM_BEGIN)
-    if blocks != len(ders):
-        raise DecodeError(structure, "", None, f"{blocks} PEM blocks, {len(ders)} of them whole certificates")
-    return ders
-
-
-_PEM_BEGIN = b"-----BEGIN"
-_PEM_START = b"-----BEGIN CERTIFICATE-----\n"
-_PEM_END = b"\n-----END CERTIFICATE-----"
-
-
-def _plain_blocks(pem: bytes) -> tuple[bytes, ...] | None:
-    """Give the certificates of a bundle in plain PEM, as most writers have it, or None: `cryptography` then decides.
-
-    Plain are blocks of canonical base64 with nothing but line ends around them, each a certificate that is read.
-    """
-    before, *blocks = pem.split(_PEM_START)
-    if before or not blocks or len(blocks) != pem.count(_PEM_BEGIN):
-        return None
-    ders = []
     try:
-        for block in blocks:
-            lines, end, behind = block.partition(_PEM_END)
-            text = lines.replace(b"\n", b"")
-            der = binascii.a2b_base64(text)
-            canonical = binascii.b2a_base64(der, newline=False) == text and b"\n\n" not in lines
-            if not end or not canonical or behind.strip(b"\n") or not serial_number_is_positive(der):
-                return None
-            x509.load_der_x509_certificate(der)
-            ders.append(der)
-    except (*_REFUSALS, IndexError):
-        return None
-    return tuple(ders)
+        found = x509.load_pem_x509_certificates(pem)
+    except _REFUSALS as error:
+        raise DecodeError(structure, "", None, f"not a PEM certificate bundle: {_reason(error)}") from error
+    if len(found) > limit:
+        raise DecodeError(structure, "", None, f"{len(found)} certificates, at most {limit} are read")
+    # A block with a broken frame or another label would else be passed over as text between blocks.
+    blocks = pem.count(b"-----BEGIN")
+    if blocks != len(found):
+        raise DecodeError(structure, "", None, f"{blocks} PEM blocks, {len(found)} of them whole certificates")
+    return tuple(certificate.public_bytes(Encoding.DER) for certificate in found)
 
 
 def _signature_algorithm(signed: x509.Certificate | x509.CertificateRevocationList) -> SignatureAlgorithm | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 _INTEGER = 0x02
-_SEQUENCE = 0x30
 _VERSION = 0xA0
 
 
@@ -42,11 +41,10 @@ class CertificateParts(NamedTuple):
 
 
 class ListParts(NamedTuple):
-    """Slices of a revocation list, and the serial numbers in it."""
+    """Slices of a revocation list."""
 
     tbs: bytes
     issuer: bytes
-    revoked: frozenset[int]
 
     @classmethod
     def of(cls, der: bytes) -> ListParts:
@@ -61,22 +59,7 @@ class ListParts(NamedTuple):
         _, issuer = element(der, signature)
         _, times = element(der, issuer)
         _require_bound_signature(der, der[signature:issuer], end)
-        return cls(der[start:end], der[issuer:times], _revoked(der, times, end))
-
-
-def _revoked(der: bytes, offset: int, end: int) -> frozenset[int]:
-    """Read the serial numbers in the first SEQUENCE from `offset` on, if there is one: times stand before it."""
-    while offset < end and der[offset] != _SEQUENCE:
-        _, offset = element(der, offset)
-    if offset == end:
-        return frozenset()
-    offset, end = element(der, offset)
-    serials = []
-    while offset < end:
-        entry, offset = element(der, offset)
-        serial, date = element(der, entry)
-        serials.append(int.from_bytes(der[serial:date], "big", signed=True))
-    return frozenset(serials)
+        return cls(der[start:end], der[issuer:times])
 
 
 def _require_bound_signature(der: bytes, inside: bytes, signed_end: int) -> None:
