@@ -67,7 +67,7 @@ class EndorsementUse:
 
     def rolled_back(self, floors: Floors, anchor: TrustAnchor) -> RolledBackError | None:
         """Say that it is older than what was seen under its key and `anchor`, or None."""
-        if self.key is None:
+        if self.key is None or not floors:
             return None
         seen = Floor(number=self.number, issued=self.issued)
         problem = floors.problem((anchor.fingerprint, str(self.key)), seen)
