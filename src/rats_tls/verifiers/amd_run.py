@@ -32,9 +32,10 @@ from rats_tls.formats.x509 import Certificate
 from rats_tls.verifiers.amd_chain import anchors_of_product, signer_name, verify_root
 from rats_tls.verifiers.amd_endorsements import Held, Judge, Pool, choose_signer, choose_vek, product_for
 from rats_tls.verifiers.amd_report import VEK_NAMES, require_identity, require_name, require_tcb, with_product
-from rats_tls.verifiers.amd_revocation import find_lists, list_use, validity
+from rats_tls.verifiers.amd_revocation import find_lists
 from rats_tls.verifiers.chain import require_in_date
 from rats_tls.verifiers.check_log import VERIFIES, CheckLog, Step
+from rats_tls.verifiers.uses import certificates_use, validity
 
 _ABI = "AMD SEV-SNP ABI, ATTESTATION_REPORT"
 _KEY_INFO_SOURCE = "AMD SEV-SNP ABI, KEY_INFO"
@@ -273,16 +274,7 @@ class SnpRun:
                 self._use(held.item, held.value, held.value.subject.common_name)
 
     def _use(self, item: Endorsement, certificate: Certificate, description: str) -> None:
-        self.used.append(
-            EndorsementUse(
-                kind=item.kind,
-                sha256=certificate.sha256,
-                origin=item.origin.value,
-                issued=certificate.not_before,
-                expires=certificate.not_after,
-                description=description,
-            )
-        )
+        self.used.append(certificates_use(item.kind, item.origin.value, (certificate,), description))
 
     # --- report and VEK ------------------------------------------------------------------------------------------
     def _verify_product(self, product: str) -> None:
@@ -344,11 +336,10 @@ class SnpRun:
                 raise self.log.failed(_NOT_REVOKED, revoked)
         # (14) A list of the ARK is there and in date.
         if lists.current is not None:
-            crl = lists.current.value
-            self.log.passed(_CRL, time_text(self.judge.now), expected=f"{_CRL.expected}: {validity(crl)}")
-            self.used.append(list_use(lists.current.item, lists.current.value, vek_type))
+            self.log.passed(_CRL, time_text(self.judge.now), expected=f"{_CRL.expected}: {validity(lists.current)}")
+            self.used.append(lists.current)
         elif lists.stale is not None and lists.error is not None:
-            use = list_use(lists.stale.item, lists.stale.value, vek_type)
+            use = lists.stale
             expired = use if use.issued <= self.judge.now and use.expires <= self.judge.now else None
             self.log.failed(_CRL, lists.error, waived_by_revocation=True, expired=expired)
         elif lists.error is not None:

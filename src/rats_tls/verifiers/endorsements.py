@@ -11,12 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rats_tls.core.anchors import TrustAnchor, Vendor
-from rats_tls.core.checks import time_text
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
-from rats_tls.core.errors import CertificateChainError, DecodeError, ExpiredError, RatsTlsError, RevokedError
+from rats_tls.core.errors import CertificateChainError, DecodeError, RatsTlsError, RevokedError
 from rats_tls.core.floors import Floors
 from rats_tls.core.interfaces import CryptoWrapper
-from rats_tls.core.refusals import Refusal
 from rats_tls.core.verification import EndorsementUse, RefusedEndorsement, VerifiedEndorsement
 from rats_tls.formats.amd.vek import VCEK_NAME, VLEK_NAME, VekCertificate
 from rats_tls.formats.endorsement_keys import keys_of
@@ -33,9 +31,9 @@ from rats_tls.verifiers.amd_chain import (
     verify_vek,
 )
 from rats_tls.verifiers.amd_revocation import issuer_of
-from rats_tls.verifiers.amd_revocation import list_use as amd_list_use
 from rats_tls.verifiers.chain import anchors_of, malformed_endorsement, match_anchor, require_in_date
-from rats_tls.verifiers.intel_collateral import document_use, list_use, verify_document
+from rats_tls.verifiers.intel_collateral import document_use, verify_document
+from rats_tls.verifiers.uses import certificates_use, date_error, list_use
 
 _K = EndorsementKind
 _ENTRIES = 3
@@ -158,8 +156,9 @@ class VendorEndorsementsVerifier:
         chain = PckChain.from_ders((item.data, *item.issuer_chain))
         pck = intel_chain.verify_pck_chain(chain, self._anchors, self._crypto)
         return _Found(
-            use=_certificate_use(
-                item,
+            use=certificates_use(
+                item.kind,
+                item.origin.value,
                 [certificate for _, certificate in pck.certificates],
                 f"PCK certificate, FMSPC {chain.platform.fmspc.hex()}",
             ),
@@ -182,7 +181,7 @@ class VendorEndorsementsVerifier:
             raise CertificateChainError(f"signer common name: got {name!r}, which is no ASK or ASVK of AMD's")
         anchor = verify_signer(signer, anchors_of_product(self._anchors, product), name, self._crypto)
         return _Found(
-            use=_certificate_use(item, (signer,), name),
+            use=certificates_use(item.kind, item.origin.value, (signer,), name),
             anchor=anchor,
             certificates=((name, signer),),
         )
@@ -191,7 +190,11 @@ class VendorEndorsementsVerifier:
         root = Certificate.from_der(item.data, "AmdRootCertificate")
         name = root.subject.common_name
         anchor = verify_root(root, anchors_of(self._anchors, Vendor.AMD), self._crypto)
-        return _Found(use=_certificate_use(item, (root,), name), anchor=anchor, certificates=((name, root),))
+        return _Found(
+            use=certificates_use(item.kind, item.origin.value, (root,), name),
+            anchor=anchor,
+            certificates=((name, root),),
+        )
 
     def _amd_list(self, item: Endorsement) -> _Found:
         crl = RevocationList.from_der(item.data, "AmdRevocationList")
@@ -199,7 +202,7 @@ class VendorEndorsementsVerifier:
         if not issuers:
             raise CertificateChainError(f"revocation list issuer: got {crl.issuer}, no anchor")
         anchor = issuer_of(crl, issuers, self._crypto)
-        return _Found(use=amd_list_use(item, crl, "VCEK"), anchor=anchor, revoked=_serials(crl))
+        return _Found(use=list_use(item, crl, keys_of(item)[0]), anchor=anchor, revoked=_serials(crl))
 
     def _vek(self, item: Endorsement, signers: Iterable[Endorsement]) -> _Found:
         vek = VekCertificate.from_der(item.data)
@@ -209,7 +212,7 @@ class VendorEndorsementsVerifier:
             raise CertificateChainError(f"VEK certificate: got {name!r} issued by {issuer.common_name!r}")
         signer, anchor = self._signer_of(vek, product, signers)
         return _Found(
-            use=_certificate_use(item, (vek.certificate,), name),
+            use=certificates_use(item.kind, item.origin.value, (vek.certificate,), name),
             anchor=anchor,
             certificates=((name, vek.certificate), (issuer.common_name, signer)),
         )
@@ -242,13 +245,9 @@ def _judged(
             if (certificate.issuer.der, certificate.serial) in revoked:
                 raise RevokedError(f"{role} {certificate.serial:x} is on the list of {certificate.issuer.common_name}")
             require_in_date(certificate, now, role=role)
-        if item.kind.is_reissued and not use.issued <= now < use.expires:
-            problem = "has expired" if now >= use.expires else "is from the future"
-            raise ExpiredError(
-                f"{use.description} {problem}: got {time_text(now)}, expected {time_text(use.issued)} to before "
-                f"{time_text(use.expires)}",
-                refusal=Refusal.ENDORSEMENTS_EXPIRED,
-            )
+        out_of_date = date_error(use, now, use.description) if item.kind.is_reissued else None
+        if out_of_date is not None:
+            raise out_of_date
         keys = keys_of(item)
         older = {key: replace(use, key=key).rolled_back(floors, found.anchor) for key in keys}
         for error in older.values():
@@ -273,14 +272,3 @@ def _certificates(ders: Sequence[bytes]) -> tuple[Certificate, ...]:
 
 def _serials(crl: RevocationList) -> tuple[tuple[bytes, int], ...]:
     return tuple((crl.issuer.der, serial) for serial in crl.revoked)
-
-
-def _certificate_use(item: Endorsement, certificates: Sequence[Certificate], description: str) -> EndorsementUse:
-    return EndorsementUse(
-        kind=item.kind,
-        sha256=certificates[0].sha256,
-        origin=item.origin.value,
-        issued=max(certificate.not_before for certificate in certificates),
-        expires=min(certificate.not_after for certificate in certificates),
-        description=description,
-    )

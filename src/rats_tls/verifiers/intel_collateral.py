@@ -19,7 +19,6 @@ from typing import Generic, TypeVar
 from rats_tls.core import lookup_keys
 from rats_tls.core.algorithms import SignatureAlgorithm
 from rats_tls.core.anchors import TrustAnchor
-from rats_tls.core.checks import time_text
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, MissingEndorsement, Origin
 from rats_tls.core.errors import (
     CertificateChainError,
@@ -30,7 +29,6 @@ from rats_tls.core.errors import (
     RolledBackError,
     SignatureError,
 )
-from rats_tls.core.refusals import Refusal
 from rats_tls.core.verification import EndorsementUse
 from rats_tls.formats.intel.qe_identity import QeIdentity
 from rats_tls.formats.intel.tcb_info import TcbInfo
@@ -39,6 +37,7 @@ from rats_tls.verifiers.bounded_cache import BoundedCache
 from rats_tls.verifiers.chain import malformed_endorsement, require_in_date
 from rats_tls.verifiers.intel_chain import VerifiedPck, verify_revocation_list, verify_tcb_signer
 from rats_tls.verifiers.known_keys import KeyLoader
+from rats_tls.verifiers.uses import date_error, list_use, validity
 
 T = TypeVar("T", TcbInfo, QeIdentity, RevocationList)
 D = TypeVar("D", TcbInfo, QeIdentity)
@@ -67,8 +66,7 @@ class Copy(Generic[T]):
     validity: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        text = f"{time_text(self.use.issued)} to before {time_text(self.use.expires)}"
-        object.__setattr__(self, "validity", text)
+        object.__setattr__(self, "validity", validity(self.use))
 
     def date_error(self, now: datetime, name: str) -> ExpiredError | None:
         """Say what is wrong with its dates at `now`, or None."""
@@ -77,12 +75,7 @@ class Copy(Generic[T]):
                 require_in_date(certificate, now, role=role)
         except ExpiredError as error:
             return error
-        if self.use.issued <= now < self.use.expires:
-            return None
-        problem = "has expired" if now >= self.use.expires else "is from the future"
-        return ExpiredError(
-            f"{name} {problem}: got {time_text(now)}, expected {self.validity}", refusal=Refusal.ENDORSEMENTS_EXPIRED
-        )
+        return date_error(self.use, now, name)
 
     def expired(self, now: datetime) -> EndorsementUse | None:
         """Give it where nothing is wrong with it but that it has expired, and it is this side's; else None.
@@ -373,18 +366,4 @@ def document_use(item: Endorsement, value: TcbInfo | QeIdentity) -> EndorsementU
         description=value.title,
         key=key,
         number=value.tcb_evaluation_data_number,
-    )
-
-
-def list_use(item: Endorsement, crl: RevocationList, key: MissingEndorsement) -> EndorsementUse:
-    """Give what a result says of a revocation list that is looked up by `key`."""
-    return EndorsementUse(
-        kind=item.kind,
-        sha256=hashlib.sha256(item.data).digest(),
-        origin=item.origin.value,
-        issued=crl.this_update,
-        expires=crl.next_update,
-        description=f"revocation list of {crl.issuer.common_name}",
-        key=key,
-        number=crl.number or 0,
     )

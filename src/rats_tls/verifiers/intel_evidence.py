@@ -16,12 +16,12 @@ from rats_tls.core.checks import Stage, shorten
 from rats_tls.core.endorsements import EndorsementKind, MissingEndorsement, Origin
 from rats_tls.core.errors import CertificateChainError, DecodeError, RatsTlsError, SignatureError
 from rats_tls.core.interfaces import PublicKey
-from rats_tls.core.verification import EndorsementUse
 from rats_tls.formats.intel.pck import PckChain
 from rats_tls.verifiers.chain import require_in_date
 from rats_tls.verifiers.check_log import VERIFIES, Step
 from rats_tls.verifiers.intel_chain import load_p256, verify_pck_chain
 from rats_tls.verifiers.intel_run import ChosenPck, Run
+from rats_tls.verifiers.uses import certificates_use
 
 _QUOTE = Step("intel.quote", Stage.DECODE, "Intel QVL 4.1.2.4.3", "a quote of version 3, 4 or 5 in Intel's form")
 _QE_BINDING = Step(
@@ -149,13 +149,11 @@ def _verify_chain(run: Run, chain: PckChain, origin: str) -> None:
 
     def verify() -> ChosenPck:
         pck = verify_pck_chain(chain, run.anchors, run.keys)
-        use = EndorsementUse(
-            kind=EndorsementKind.INTEL_PCK_CHAIN,
-            sha256=chain.leaf.sha256,
-            origin=origin,
-            issued=max(certificate.not_before for _, certificate in pck.certificates),
-            expires=min(certificate.not_after for _, certificate in pck.certificates),
-            description=f"PCK certificate, FMSPC {chain.platform.fmspc.hex()}",
+        use = certificates_use(
+            EndorsementKind.INTEL_PCK_CHAIN,
+            origin,
+            [certificate for _, certificate in pck.certificates],
+            f"PCK certificate, FMSPC {chain.platform.fmspc.hex()}",
         )
         return ChosenPck(pck=pck, use=use)
 
