@@ -11,10 +11,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from rats_tls.core.algorithms import SignatureAlgorithm
+from rats_tls.core.algorithms import KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.endorsements import EndorsementKind, Endorsements
 from rats_tls.core.errors import (
@@ -34,6 +34,7 @@ from rats_tls.simulation.amd_vendor import SimulatedAmdVendor
 from rats_tls.simulation.world import SimulatedWorld
 from rats_tls.verifiers.amd_chain import (
     anchors_of_product,
+    load_p384,
     verify_revocation_list,
     verify_root,
     verify_signer,
@@ -64,9 +65,17 @@ def certificate(kind: EndorsementKind, **state: Any) -> Certificate:
     return Certificate.from_der(der_of(kind, **state))
 
 
-def other_key(bits: int) -> bytes:
-    key = rsa.generate_private_key(65537, bits)
+def vek(**changes: Any) -> VekCertificate:
+    made = VekCertificate.from_der(der_of(K.AMD_VEK))
+    return replace(made, certificate=replace(made.certificate, **changes))
+
+
+def spki_of(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
     return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def other_key(bits: int) -> bytes:
+    return spki_of(rsa.generate_private_key(65537, bits))
 
 
 def mismatches(written: dict[str, Any], **state: Any) -> set[str]:
@@ -108,11 +117,14 @@ def test_3_22_a_vcek_that_the_signer_of_vleks_issued_is_none(monkeypatch: pytest
         with pytest.raises(CertificateChainError, match="VEK certificate issuer"):
             appraise(evidence, endorsements, policy_for(SNP, csp_ids="rats-tls-simulation"))
     report = AttestationReport.from_bytes(collected(SNP)[0].data)
-    vek = VekCertificate.from_der(der_of(K.AMD_VEK))
+    assert require_name(report, vek(), "Milan") == "SEV-VCEK"
     with pytest.raises(CertificateChainError, match="issuer"):
-        require_name(report, vek, "Genoa")
-    with pytest.raises(CertificateChainError, match="signer common name"):
-        verify_signer(certificate(K.AMD_SIGNER, key_type="VLEK"), milan(), "SEV-Milan", CRYPTO)
+        require_name(report, vek(), "Genoa")
+    with pytest.raises(CertificateChainError, match="common name"):
+        require_name(report, VekCertificate.from_der(der_of(K.AMD_VEK, key_type="VLEK")), "Milan")
+    for key_type, name in (("VLEK", "SEV-Milan"), ("VCEK", "SEV-VLEK-Milan")):
+        with pytest.raises(CertificateChainError, match="signer common name"):
+            verify_signer(certificate(K.AMD_SIGNER, key_type=key_type), milan(), name, CRYPTO)
 
 
 # --- 3.24 lists -------------------------------------------------------------------------------------------------------
@@ -128,11 +140,13 @@ def test_3_24_every_certificate_of_the_chain_is_looked_up(kind: EndorsementKind)
         appraise(evidence, Endorsements((*others, replace(own, data=crl))), policy_for(SNP))
 
 
-def test_3_24_a_list_with_what_nobody_understands_does_not_count() -> None:
+def test_3_24_a_list_that_is_not_the_roots_or_that_nobody_understands_does_not_count() -> None:
     crl = RevocationList.from_der(der_of(K.AMD_CRL))
     verify_revocation_list(crl, milan()[0], CRYPTO)
     with pytest.raises(CertificateChainError, match="unknown critical extension"):
         verify_revocation_list(replace(crl, unknown_critical=("2.5.29.28",)), milan()[0], CRYPTO)
+    with pytest.raises(CertificateChainError, match="signature by ARK-Milan"):
+        verify_revocation_list(replace(crl, signature=bytes(512)), milan()[0], CRYPTO)
 
 
 # --- 3.25 root and signer ---------------------------------------------------------------------------------------------
@@ -142,6 +156,8 @@ def test_3_25_anchors_of_other_products_do_not_come_into_question() -> None:
     assert len(both) == 2
     assert [anchor.name for anchor in anchors_of_product(both, "Genoa")] == ["ARK-Genoa"]
     assert anchors_of_product(both, "Milan") == milan()
+    with pytest.raises(CertificateChainError, match="none of the"):
+        anchors_of_product(milan(), "Genoa")
 
 
 ROOT_CHANGES: list[tuple[Callable[[], dict[str, Any]], str]] = [
@@ -167,6 +183,7 @@ def test_3_25_a_root_of_the_right_name_and_another_key_is_refused_whole() -> Non
     evidence, endorsements = collected(SNP)
     elsewhere = Endorsements(SimulatedWorld(clock=lambda: NOW).attester(SNP).collect(REPORT_DATA).endorsements)
     others = [item for item in endorsements if item.kind is not K.AMD_ROOT]
+    assert appraise(evidence, Endorsements(tuple(others)), policy_for(SNP)).verdict == "accepted"
     with pytest.raises(CertificateChainError, match="not a trust anchor"):
         appraise(evidence, Endorsements((*others, *elsewhere.of_kind(K.AMD_ROOT))), policy_for(SNP))
 
@@ -185,6 +202,8 @@ def test_3_25_a_root_at_hand_is_in_date(monkeypatch: pytest.MonkeyPatch) -> None
 SIGNER_CHANGES: list[tuple[Callable[[], dict[str, Any]], str]] = [
     (lambda: {"is_ca": False}, "no CA flag"),
     (lambda: {"spki": other_key(2048)}, "got 2048 RSA bits, expected 4096"),
+    (lambda: {"spki": spki_of(ec.generate_private_key(ec.SECP384R1()))}, "got no RSA bits"),
+    (lambda: {"signature_algorithm": None}, "expected RSASSA-PSS with SHA-384"),
     (lambda: {"signature_algorithm": PKCS1}, "expected RSASSA-PSS with SHA-384"),
     (lambda: {"extensions": UNKNOWN}, "unknown critical extension"),
     (lambda: {"signature": bytes(512)}, "signature by ARK-Milan"),
@@ -211,17 +230,23 @@ def test_3_25_a_signer_is_the_roots_in_amds_form(number: int) -> None:
     ],
 )
 def test_3_25_a_vek_is_the_signers_in_amds_form(changes: dict[str, Any], message: str) -> None:
-    vek = VekCertificate.from_der(der_of(K.AMD_VEK))
     signer = certificate(K.AMD_SIGNER)
-    verify_vek(vek, signer, CRYPTO)
-    changed = replace(vek, certificate=replace(vek.certificate, **changes))
+    verify_vek(vek(), signer, CRYPTO)
     with pytest.raises(CertificateChainError, match=message):
-        verify_vek(changed, signer, CRYPTO)
+        verify_vek(vek(**changes), signer, CRYPTO)
+
+
+def test_3_25_a_vek_has_a_p384_key() -> None:
+    assert load_p384(vek(), CRYPTO).algorithm is KeyAlgorithm.EC_P384
+    with pytest.raises(CertificateChainError, match="expected ec-p384"):
+        load_p384(vek(spki=spki_of(ec.generate_private_key(ec.SECP256R1()))), CRYPTO)
 
 
 # --- 3.28, 3.29 -------------------------------------------------------------------------------------------------------
 def test_3_28_a_product_that_the_vek_contradicts_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     written = {"min_report_version": 2, "products": ("Milan", "Genoa")}
+    evidence, endorsements = collected(SNP, report_version=2)
+    assert appraise(evidence, endorsements, policy_for(SNP, **written)).verdict == "accepted"
     issued = SimulatedAmdVendor._vek_extensions
 
     def of_genoa(self: SimulatedAmdVendor, subject: Any) -> Any:
