@@ -124,6 +124,7 @@ class Context:
             attester=self._attester,
             mutual=mutual,
             confirm=confirm,
+            endorsements=endorsements,
             application_protocols=application_protocols,
             custom_claims=custom_claims,
         )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rats_tls.certificates.attested import RESERVED_CLAIMS
+from rats_tls.core.endorsements import Endorsements
 from rats_tls.core.errors import ConfigurationError
 from rats_tls.core.interfaces import Attester
+from rats_tls.endorsements.service import EndorsementService
 from rats_tls.policy import Policy
 
 
@@ -16,6 +18,7 @@ def require_kinds(
     attester: object,
     mutual: object,
     confirm: object,
+    endorsements: object,
     application_protocols: object,
     custom_claims: object,
 ) -> None:
@@ -32,6 +35,10 @@ def require_kinds(
         raise _wrong("mutual", mutual, "True, False or None")
     if confirm is not None and not callable(confirm):
         raise _wrong("confirm", confirm, "a function")
+    if endorsements is not None and not isinstance(endorsements, Endorsements | EndorsementService):
+        raise _wrong(
+            "endorsements", endorsements, "Endorsements (load_endorsements reads files) or an EndorsementService"
+        )
     if (
         isinstance(application_protocols, str)
         or not isinstance(application_protocols, Sequence)

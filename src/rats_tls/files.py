@@ -15,6 +15,7 @@ from rats_tls.core.endorsements import Endorsement, Endorsements
 from rats_tls.core.errors import ConfigurationError, DecodeError, RatsTlsError, UnsupportedError
 from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE, Evidence
 from rats_tls.core.verification import DecodedEvidence
+from rats_tls.endorsements.bundle import bundle_from_bytes, is_bundle
 from rats_tls.endorsements.files import endorsements_from_file
 from rats_tls.endorsements.local_files import read_regular_file
 from rats_tls.formats.amd.pem import split_pem
@@ -86,7 +87,7 @@ def load_trust_anchors(*paths: Path | str, now: datetime | None = None) -> tuple
 
 
 def load_endorsements(*paths: Path | str) -> Endorsements:
-    """Read Endorsements of any known form: Intel's JSON bundle, AMD or PCK certificates, revocation lists, ...
+    """Read Endorsements of any known form: a bundle, Intel's JSON, AMD or PCK certificates, revocation lists, ...
 
     Raises:
         DecodeError: a file of no known form; the message names it.
@@ -97,7 +98,10 @@ def load_endorsements(*paths: Path | str) -> Endorsements:
         data = read_file(path)
         if not data:
             raise DecodeError(str(path), "", None, "the file is empty; expected Endorsements")
-        items.extend(endorsements_from_file(data, where=str(path)))
+        if is_bundle(data):
+            items.extend(item.endorsement for item in bundle_from_bytes(data, where=str(path)).items)
+        else:
+            items.extend(endorsements_from_file(data, where=str(path)))
     return Endorsements(tuple(items))
 
 

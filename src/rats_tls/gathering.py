@@ -70,6 +70,19 @@ class Gathered:
     good: tuple[VerifiedItem, ...]
     shortcomings: tuple[Shortcoming, ...]
 
+    def after(self, outcomes: Iterable[VerifiedItem]) -> Gathered:
+        """Give what is good still after it was to be kept, and what is not: older than what was there."""
+        given = tuple(outcomes)
+        older: list[Shortcoming] = []
+        for item in given:
+            if item.error is not None:
+                keys = item.described.keys if item.described is not None else ()
+                what = str(keys[0]) if keys else item.source.endorsement.kind.value
+                older.append(Shortcoming(what=what, error=item.error, item=keys[0] if keys else None))
+        return Gathered(
+            good=tuple(item for item in given if item.error is None), shortcomings=(*self.shortcomings, *older)
+        )
+
 
 def subject_of(path: Path) -> Subject:
     """Read Evidence, or a certificate that carries it.

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from rats_tls import registry
 from rats_tls.core.anchors import AnchorKind, TrustAnchor
+from rats_tls.core.checks import time_text
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
-from rats_tls.core.errors import ConfigurationError, RatsTlsError
+from rats_tls.core.errors import ConfigurationError, RatsTlsError, RolledBackError
 from rats_tls.core.floors import NO_FLOORS, Floors
 from rats_tls.core.limits import DEFAULT_BUNDLE_LIMITS
 from rats_tls.core.refusals import ExitCode
@@ -234,25 +235,26 @@ def floors_in(store: EndorsementStore, channel: str) -> Floors:
     return by_channel.get("", NO_FLOORS).raised(by_channel.get(channel, NO_FLOORS).items())
 
 
-def keep_items(store: EndorsementStore, items: Iterable[VerifiedItem], *, channel: str, now: datetime) -> int:
-    """Keep in a store what is good, all of it or nothing; gives how many items.
+def keep_items(
+    store: EndorsementStore, items: Iterable[VerifiedItem], *, channel: str, now: datetime
+) -> tuple[VerifiedItem, ...]:
+    """Keep in a store what is good, all of it or nothing; gives the items again, those that are older not good.
 
     They raise floors under anchors of vendors: an operator stands behind them as a service does.
 
     Raises:
         ConfigurationError: the store cannot be written; nothing was kept.
     """
-    kept: list[StoredEndorsement] = []
+    given = tuple(items)
+    to_keep: list[StoredEndorsement] = []
     raising: set[bytes] = set()
-    count = 0
-    for item in items:
+    for item in given:
         verified = item.verified
-        if verified is None or not item.keys:
+        if verified is None:
             continue
-        count += 1
         if verified.anchor.kind is AnchorKind.VENDOR:
             raising.add(verified.anchor.fingerprint)
-        kept += [
+        to_keep += [
             StoredEndorsement(
                 anchor=verified.anchor.fingerprint,
                 channel=channel if key.kind.has_channel else "",
@@ -265,9 +267,16 @@ def keep_items(store: EndorsementStore, items: Iterable[VerifiedItem], *, channe
             )
             for key in item.keys
         ]
-    if kept:
-        store.keep(kept, raises_floors=raising)
-    return count
+    kept = {stored.endorsement.digest for stored in store.keep(to_keep, raises_floors=raising)} if to_keep else set()
+    return tuple(item if not item.keys or item.source.endorsement.digest in kept else _older(item) for item in given)
+
+
+def _older(item: VerifiedItem) -> VerifiedItem:
+    if item.verified is None:
+        return item
+    use = item.verified.use
+    error = RolledBackError(f"{use.description}, issued at {time_text(use.issued)}: a newer one is kept already")
+    return VerifiedItem(source=item.source, error=error)
 
 
 def exported(

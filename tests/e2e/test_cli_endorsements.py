@@ -23,6 +23,7 @@ from rats_tls.endorsements.bundle_form import BundleItem
 from rats_tls.endorsements.bundle_source import BundleSource, described
 from rats_tls.endorsements.service import EndorsementService
 from rats_tls.endorsements.store import FILE_NAME, EndorsementStore
+from rats_tls.files import load_endorsements
 from rats_tls.formats.endorsement_keys import keys_of
 from rats_tls.formats.intel.tcb_info import TcbInfo
 from rats_tls.simulation.services.faults import NO_FAULTS, Faults, Throttle
@@ -414,7 +415,7 @@ def test_list_in_a_terminal(site: Site, store: Path) -> None:
 
 
 def test_list_as_json(site: Site, store: Path) -> None:
-    first, *others = documents(run("endorsements", "list", store, *site.anchors, "--json").stdout)
+    first, *others, summary = documents(run("endorsements", "list", store, *site.anchors, "--json").stdout)
     assert first["kind"] == "intel-qe-identity"
     assert first["keys"] == [{"id": "TD_QE"}]
     assert (first["channel"], first["anchor"], first["anchor_kind"]) == (
@@ -424,6 +425,14 @@ def test_list_as_json(site: Site, store: Path) -> None:
     )
     assert -2 * 86_400 - 4000 < first["seconds_left"] < -2 * 86_400
     assert all(other["seconds_left"] > 0 for other in others)
+    assert summary == {
+        "schema": "rats-tls/endorsements-summary/1",
+        "command": "list",
+        "exit_code": 0,
+        "path": str(store),
+        "items": len(others) + 1,
+        "expired": 1,
+    }
 
 
 def test_list_at_another_time(site: Site, store: Path) -> None:
@@ -544,3 +553,41 @@ def test_mistakes(tmp_path: Path, arguments: tuple[str, ...], code: int, message
     assert len(ended.stderr.splitlines()) == 1
     assert "Traceback" not in ended.stderr
     assert not (tmp_path / "s").exists()
+
+
+def test_what_is_older_than_what_is_kept_is_told_and_left_out(site: Site, tmp_path: Path) -> None:
+    """Also where no floor is, as under simulated roots."""
+    old, store = tmp_path / "old.zip", tmp_path / "store"
+    fetch = ("endorsements", "fetch", "--fmspc", "53494d000000", "--tee", "tdx", *site.vendors, *site.anchors)
+    for web in site.services.all:
+        web.faults = Faults(rolled_back=True)
+    try:
+        assert run(*fetch, "--output", old).returncode == 0
+    finally:
+        for web in site.services.all:
+            web.faults = NO_FAULTS
+    assert run(*fetch, "--store", store).returncode == 0
+    before = run("endorsements", "list", store, *site.anchors).stdout
+    ended = run("endorsements", "import", old, "--store", store, *site.anchors)
+    assert ended.returncode == 4
+    assert ended.stdout.count("a newer one is kept already") == 5
+    assert "nothing imported" in ended.stdout
+    assert run("endorsements", "list", store, *site.anchors).stdout == before
+
+
+def test_a_malformed_item_is_called_so(site: Site, tmp_path: Path) -> None:
+    (crl,) = (item for item in site.items(SNP) if item.endorsement.kind is K.AMD_CRL)
+    junk = replace(crl, endorsement=replace(crl.endorsement, data=b"\x30\x03\x02\x01\x01"))
+    bundle = tmp_path / "bundle.zip"
+    write_bundle(bundle, Bundle(made=datetime.now(UTC), channel="standard", items=(junk,)))
+    for command in (("verify", bundle), ("import", bundle, "--store", tmp_path / "store")):
+        ended = run("endorsements", *command, *site.anchors)
+        assert ended.returncode == 2
+        assert "not a revocation list" in ended.stdout
+
+
+def test_bundles_are_files_with_endorsements(site: Site, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle.zip"
+    items = tuple(site.items(TDX))
+    write_bundle(bundle, Bundle(made=datetime.now(UTC), channel="standard", items=items))
+    assert {item.digest for item in load_endorsements(bundle)} == {item.endorsement.digest for item in items}

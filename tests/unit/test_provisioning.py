@@ -23,7 +23,7 @@ from rats_tls.core.errors import (
 from rats_tls.core.refusals import ExitCode, Refusal
 from rats_tls.endorsements import store as stores
 from rats_tls.endorsements.bundle_source import described
-from rats_tls.endorsements.store import EndorsementStore
+from rats_tls.endorsements.store import EndorsementStore, StoredEndorsement
 from rats_tls.formats.endorsement_keys import keys_of
 from rats_tls.provisioning import (
     ItemToVerify,
@@ -115,8 +115,23 @@ def test_pck_chains_are_kept_by_their_names_too_and_nothing_else_is(tmp_path: Pa
         now=NOW,
     )
     store = EndorsementStore(tmp_path)
-    assert keep_items(store, outcomes, channel=STANDARD, now=NOW) == 2
+    assert keep_items(store, outcomes, channel=STANDARD, now=NOW) == outcomes
     assert {entry.item for entry in store.entries()} == {asked, *keys_of(chain), *keys_of(crl)}
+
+
+def test_a_chain_under_the_name_of_another_takes_nobodys_place(tmp_path: Path) -> None:
+    """What an encrypted PPID stands for is seen in an appraisal only: all that was given for it is tried there."""
+    asked = MissingEndorsement(kind=K.INTEL_PCK_CHAIN, key=(("encrypted_ppid", "ab" * 384),))
+    store = EndorsementStore(tmp_path)
+    right = one(SGX, K.INTEL_PCK_CHAIN)
+    wrong = replace(right, issuer_chain=())  # as another's
+    for days, chain in enumerate((right, wrong, right)):
+        issued = NOW + timedelta(days=days % 2)
+        entry = StoredEndorsement(
+            anchor=b"a" * 32, item=asked, endorsement=chain, issued=issued, expires=NOW + timedelta(days=9), kept=NOW
+        )
+        assert store.keep([entry]) == (entry,)
+    assert {entry.endorsement for entry in store.find(asked, (b"a" * 32,))} == {right, wrong}
 
 
 def test_documents_are_kept_under_their_update_channel(tmp_path: Path) -> None:
@@ -138,7 +153,13 @@ def test_what_is_rolled_back_is_not_good(tmp_path: Path) -> None:
     floors = floors_in(store, STANDARD)
     outcomes = verify_items(to_verify(TDX), anchors=anchors(), now=NOW, floors=floors)
     assert {type(outcome.error) for outcome in outcomes} == {RolledBackError}
-    assert keep_items(store, outcomes, channel=STANDARD, now=NOW) == 0
+    assert keep_items(store, outcomes, channel=STANDARD, now=NOW) == outcomes
+    # Where no floor is, what is kept is newer all the same.
+    unfloored = verify_items(to_verify(TDX), anchors=anchors(), now=NOW)
+    kept = keep_items(store, unfloored, channel=STANDARD, now=NOW)
+    assert {type(outcome.error) for outcome in kept} == {RolledBackError}
+    assert "a newer one is kept already" in str(kept[0].error)
+    assert {entry.issued for entry in store.entries()} == {entry.issued for entry in newer}
     lists = verify_items(to_verify(TDX), anchors=anchors(), now=NOW, floors=floors_in(store, "early"))
     assert {outcome.source.endorsement.kind for outcome in lists if outcome.error is None} == {
         *(K.INTEL_TCB_INFO, K.INTEL_QE_IDENTITY),

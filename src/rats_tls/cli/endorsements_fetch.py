@@ -157,7 +157,7 @@ def fetch(
     written = bool(gathered.good) and (partial or not gathered.shortcomings)
     if written:
         if store is not None:
-            keep_items(store, gathered.good, channel=channel, now=now)
+            gathered = gathered.after(keep_items(store, gathered.good, channel=channel, now=now))
         if output is not None:
             items = tuple(item.carried for item in gathered.good if item.carried is not None)
             write_bundle(output, Bundle(made=now, channel=channel, items=items))

@@ -16,6 +16,7 @@ from rats_tls.cli.endorsements_output import (
     json_option,
     keys_document,
     minute,
+    summary_document,
 )
 from rats_tls.cli.groups import examples
 from rats_tls.cli.options import debug_option, parse_time, trust_anchors_option
@@ -23,6 +24,7 @@ from rats_tls.cli.screen import Cell, Screen, Styled
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.documents import Json, to_json
 from rats_tls.core.errors import DecodeError
+from rats_tls.core.refusals import ExitCode
 from rats_tls.endorsements.listing import Listed, listed, listed_items
 from rats_tls.endorsements.metrics import openmetrics
 from rats_tls.endorsements.store import EndorsementStore, is_store
@@ -62,6 +64,8 @@ def list_(path: Path, trust_anchors: tuple[Path, ...], at_time: str | None, as_j
     elif as_json:
         for line in lines:
             screen.document(_document(line, now))
+        expired = sum(line.expires <= now for line in lines)
+        screen.document(summary_document("list", ExitCode.OK, path=str(path), items=len(lines), expired=expired))
     else:
         _show(screen, lines, now)
 

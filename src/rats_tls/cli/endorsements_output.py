@@ -141,6 +141,13 @@ def summary_document(command: str, code: ExitCode, **counts: Json) -> dict[str, 
     return {"schema": SUMMARY_SCHEMA, "command": command, "exit_code": int(code), **counts}
 
 
+def tell_documents(screen: Screen, outcomes: Iterable[VerifiedItem], summary: dict[str, Json]) -> None:
+    """Print the document of each item, then the one with which the command ends."""
+    for outcome in outcomes:
+        screen.document(item_document(outcome))
+    screen.document(summary)
+
+
 def keys_document(keys: Iterable[MissingEndorsement]) -> Json:
     """Give keys as a bundle's manifest has them."""
     return [dict(key.key) for key in keys if key.key]

@@ -10,11 +10,11 @@ import click
 from rats_tls.cli.endorsements_output import (
     channel_option,
     finish,
-    item_document,
     json_option,
     show_verified,
     store_option,
     summary_document,
+    tell_documents,
 )
 from rats_tls.cli.groups import examples
 from rats_tls.cli.options import debug_option, trust_anchors_option
@@ -140,14 +140,14 @@ def import_(
         outcomes = verify_items(
             items_of(carried), anchors=anchors, now=now, floors=floors, helpers=helpers_in(store, anchors)
         )
-    kept = keep_items(store, outcomes, channel=channel, now=now)
+    outcomes = keep_items(store, outcomes, channel=channel, now=now)
+    kept = sum(bool(outcome.keys) for outcome in outcomes)
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     code = exit_code(errors)
     screen = Screen()
     if as_json:
-        for outcome in outcomes:
-            screen.document(item_document(outcome))
-        screen.document(summary_document("import", code, store=str(store_directory), kept=kept, refused=len(errors)))
+        summary = summary_document("import", code, store=str(store_directory), kept=kept, refused=len(errors))
+        tell_documents(screen, outcomes, summary)
     else:
         show_verified(screen, outcomes, good_word="kept", now=now)
         style = "black on green" if not errors else "black on yellow" if kept else "white on red"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from rats_tls.cli.endorsements_output import finish, item_document, json_option, show_verified, summary_document
+from rats_tls.cli.endorsements_output import finish, json_option, show_verified, summary_document, tell_documents
 from rats_tls.cli.groups import examples
 from rats_tls.cli.options import debug_option, parse_time, trust_anchors_option
 from rats_tls.cli.screen import Screen, Styled
@@ -56,10 +56,9 @@ def verify(path: Path, trust_anchors: tuple[Path, ...], at_time: str | None, as_
     code = exit_code(errors)
     screen = Screen()
     if as_json:
-        for outcome in outcomes:
-            screen.document(item_document(outcome))
         good = len(outcomes) - len(errors)
-        screen.document(summary_document("verify", code, path=str(path), good=good, refused=len(errors)))
+        summary = summary_document("verify", code, path=str(path), good=good, refused=len(errors))
+        tell_documents(screen, outcomes, summary)
     else:
         show_verified(screen, outcomes, good_word="good", now=now)
         style = "white on red" if errors else "black on green"

@@ -62,7 +62,7 @@ def show_refusal(screen: Screen, error: RatsTlsError, *, title: str, checks: boo
         screen.columns(rows)
     else:
         screen.columns([("reason", error.message)])
-    if isinstance(error, EndorsementMissingError):
+    if isinstance(error, EndorsementMissingError) and not error.why:
         screen.columns(
             [("help", "give Endorsements by --endorsements-file or --store, or have them fetched by --fetch")]
         )

@@ -119,9 +119,11 @@ class EndorsementMissingError(RatsTlsError):
 
     Attributes:
         missing: each missing item with the key to look it up by.
+        why: what sources said of them; "" where none was asked.
     """
 
     default_refusal = Refusal.ENDORSEMENTS_MISSING
+    why: str = ""
 
     def __init__(self, message: str, *, missing: tuple[MissingEndorsement, ...]) -> None:
         super().__init__(message)

@@ -79,7 +79,8 @@ class EndorsementService:
         refresh: whether what vendors issue anew is fetched in the background before its end; else call `refresh`.
 
     Raises:
-        ConfigurationError: sources of two update channels, whose documents are not to be mixed.
+        ConfigurationError: sources of two update channels, whose documents are not to be mixed; something else than
+            a list of sources, or than a store.
     """
 
     def __init__(
@@ -93,6 +94,10 @@ class EndorsementService:
         refresh: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        if not isinstance(sources, Sequence):
+            raise ConfigurationError(f"sources: got {type(sources).__name__}, expected a list of sources")
+        if store is not None and not isinstance(store, EndorsementStore):
+            raise ConfigurationError(f"store: got {type(store).__name__}, expected an EndorsementStore")
         self.local = local or Endorsements()
         self._fetcher = fetcher if fetcher is not None else Fetcher(sources)
         self._shelf = Shelf(store, channel=_channel(self._fetcher.sources, channel), clock=clock)
@@ -271,7 +276,11 @@ class EndorsementService:
             )
 
     def refresh(self) -> float:
-        """Fetch what is due anew, where that is not done in the background; gives the seconds until something is."""
+        """Fetch what is due anew, where that is not done in the background.
+
+        Returns:
+            Seconds after which to call it again: until something is due, at most a minute.
+        """
         return self._refresher.refresh_due()
 
     # --- how it stands -------------------------------------------------------------------------------------------
@@ -301,6 +310,7 @@ def explained(error: EndorsementMissingError, why: str) -> EndorsementMissingErr
     told = EndorsementMissingError(f"{error.message}; {why}", missing=error.missing)
     told.checks, told.claims = error.checks, error.claims
     told.anchor, told.endorsements = error.anchor, error.endorsements
+    told.why = why
     return told
 
 

@@ -95,7 +95,8 @@ class EndorsementStore:
     """A store in a directory. Thread-safe, shared by processes, usable in forked children.
 
     Of one key the newest item under an anchor is kept. When it grows beyond `most_bytes`, what expires first goes
-    first. Floors are kept beside the items and outlive them; who can write the file can put both back.
+    first. Floors are kept beside the items and outlive them; who can write the file can put both back. Who can only
+    read it reads; what is to be kept is then an error.
 
     Args:
         directory: where the file lies; made with mode 0700 when it is not there.
@@ -113,15 +114,18 @@ class EndorsementStore:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigurationError(f"store {directory}: {error.strerror or error}") from error
+        writable = os.access(self._path.parent, os.W_OK) and os.access(self._path, os.W_OK)
+        self._read_only = self._path.is_file() and not writable
         with self._database() as database:
             (version,) = database.execute("PRAGMA user_version").fetchone()
             if version not in {0, _VERSION}:
                 raise ConfigurationError(
                     f"store {self._path}: version {version}, expected {_VERSION}; delete the file to begin anew"
                 )
-            for table in _TABLES:
-                database.execute(table)
-            database.execute(f"PRAGMA user_version = {_VERSION}")
+            if not self._read_only:
+                for table in _TABLES:
+                    database.execute(table)
+                database.execute(f"PRAGMA user_version = {_VERSION}")
 
     @classmethod
     def existing(cls, directory: Path | str) -> EndorsementStore:
@@ -145,24 +149,34 @@ class EndorsementStore:
         known = frozenset(anchors)
         return tuple(stored for row in rows if row[0] in known and (stored := _stored(row)) is not None)
 
-    def keep(self, items: Iterable[StoredEndorsement], *, raises_floors: bool | Collection[bytes] = False) -> None:
+    def keep(
+        self, items: Iterable[StoredEndorsement], *, raises_floors: bool | Collection[bytes] = False
+    ) -> tuple[StoredEndorsement, ...]:
         """Keep items that a Verifier has verified, all or none; an older one of the same key and anchor goes.
+
+        PCK chains stay beside each other: what an encrypted PPID stands for is seen in an appraisal only.
 
         Args:
             items: the items.
             raises_floors: whether what is older than they are is a rollback from now on; or under which anchors
                 (fingerprints).
 
+        Returns:
+            What was kept: the others are older than what is there.
+
         Raises:
             ConfigurationError: the file cannot be written.
         """
+        kept: list[StoredEndorsement] = []
         with self._database() as database:
             for item in items:
                 raises = raises_floors if isinstance(raises_floors, bool) else item.anchor in raises_floors
                 if raises and item.endorsement.kind.is_reissued:
                     _raise_floor(database, item)
-                _keep(database, item)
+                if _keep(database, item):
+                    kept.append(item)
             self._bound(database)
+        return tuple(kept)
 
     def floors(self) -> dict[str, Floors]:
         """Give the floors by update channel, "" for what is the same in all.
@@ -209,16 +223,33 @@ class EndorsementStore:
         except sqlite3.Error as error:
             raise ConfigurationError(f"store {self._path}: {error}") from error
 
+    def _connect(self) -> sqlite3.Connection:
+        if self._read_only:
+            return _open_to_read(self._path)
+        database = sqlite3.connect(self._path, timeout=_BUSY_SECONDS)
+        database.execute("PRAGMA journal_mode = WAL")
+        return database
+
     def _connection(self) -> sqlite3.Connection:
         process: int | None = getattr(self._local, "process", None)
         if process != os.getpid():  # SQLite's connections do not survive a fork
-            database = sqlite3.connect(self._path, timeout=_BUSY_SECONDS)
-            database.execute("PRAGMA journal_mode = WAL")
+            database = self._connect()
             if process is not None:  # closing what a parent has open would disturb its locks
                 _inherited.append(self._local.database)
             self._local.database, self._local.process = database, os.getpid()
         connection: sqlite3.Connection = self._local.database
         return connection
+
+
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    """Open a file that may not be written; where there is no room for lock files, as one that nobody writes."""
+    uri = path.absolute().as_uri()
+    try:
+        database = sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
+        database.execute("PRAGMA user_version").fetchone()
+    except sqlite3.OperationalError:
+        database = sqlite3.connect(f"{uri}?immutable=1", uri=True)
+    return database
 
 
 def is_store(directory: Path | str) -> bool:
@@ -233,17 +264,21 @@ _inherited: list[sqlite3.Connection] = []
 """Connections of the parents of this process, never used and never closed."""
 
 
-def _keep(database: sqlite3.Connection, item: StoredEndorsement) -> None:
-    """Write an item unless a newer one of its key is there; an older one goes."""
+def _keep(database: sqlite3.Connection, item: StoredEndorsement) -> bool:
+    """Write an item unless a newer one of its key is there; an older one goes. Gives whether it was written."""
     row = (item.anchor, item.channel, str(item.item))
-    newer = database.execute(
-        "SELECT 1 FROM items WHERE anchor = ? AND channel = ? AND lookup = ? AND issued > ?",
-        (*row, _seconds(item.issued)),
-    ).fetchone()
-    if newer is not None:
-        return
-    database.execute("DELETE FROM items WHERE anchor = ? AND channel = ? AND lookup = ?", row)
     endorsement = replace(item.endorsement, origin=Origin.LOCAL)  # as it will be read
+    if endorsement.kind is EndorsementKind.INTEL_PCK_CHAIN:
+        same = (*row, endorsement.digest)
+        database.execute("DELETE FROM items WHERE anchor = ? AND channel = ? AND lookup = ? AND digest = ?", same)
+    else:
+        newer = database.execute(
+            "SELECT 1 FROM items WHERE anchor = ? AND channel = ? AND lookup = ? AND issued > ?",
+            (*row, _seconds(item.issued)),
+        ).fetchone()
+        if newer is not None:
+            return False
+        database.execute("DELETE FROM items WHERE anchor = ? AND channel = ? AND lookup = ?", row)
     database.execute(
         "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -259,6 +294,7 @@ def _keep(database: sqlite3.Connection, item: StoredEndorsement) -> None:
             _seconds(item.kept),
         ),
     )
+    return True
 
 
 def _raise_floor(database: sqlite3.Connection, item: StoredEndorsement) -> None:

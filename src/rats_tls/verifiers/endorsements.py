@@ -12,7 +12,7 @@ from datetime import datetime
 
 from rats_tls.core.anchors import TrustAnchor, Vendor
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
-from rats_tls.core.errors import CertificateChainError, DecodeError, RatsTlsError, RevokedError
+from rats_tls.core.errors import CertificateChainError, RatsTlsError, RevokedError
 from rats_tls.core.floors import Floors
 from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.verification import EndorsementUse, RefusedEndorsement, VerifiedEndorsement
@@ -31,7 +31,7 @@ from rats_tls.verifiers.amd_chain import (
     verify_vek,
 )
 from rats_tls.verifiers.amd_revocation import issuer_of
-from rats_tls.verifiers.chain import anchors_of, malformed_endorsement, match_anchor, require_in_date
+from rats_tls.verifiers.chain import anchors_of, match_anchor, require_in_date
 from rats_tls.verifiers.intel_collateral import document_use, verify_document
 from rats_tls.verifiers.uses import certificates_use, date_error, list_use
 
@@ -105,8 +105,6 @@ class VendorEndorsementsVerifier:
                     return self._amd_root(item)
                 case _K.AMD_CRL:
                     return self._amd_list(item)
-        except DecodeError as error:
-            return RefusedEndorsement(item, malformed_endorsement(error))
         except RatsTlsError as error:
             return RefusedEndorsement(item, error)
 

@@ -11,6 +11,7 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -157,3 +158,44 @@ def test_a_writer_killed_at_any_moment_leaves_a_store_that_reads(tmp_path: Path)
             assert found.endorsement.data == bytes([chip]) * 2000
             assert found.endorsement.issuer_chain == (bytes([chip]) * 10,)
     assert EndorsementStore(tmp_path).entries()
+
+
+def test_who_may_not_write_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As who watches what expires when, while the service has the store open."""
+    writer = EndorsementStore(tmp_path)
+    writer.keep([stored("1")], raises_floors=True)
+    monkeypatch.setattr("rats_tls.endorsements.store.os.access", lambda *_: False)
+    reader = EndorsementStore(tmp_path)
+    assert reader.entries() == (stored("1"),)
+    with pytest.raises(ConfigurationError, match="readonly"):
+        reader.keep([stored("2")])
+    monkeypatch.undo()
+    writer.keep([stored("3")])
+    assert len(reader.entries()) == 2
+
+
+def test_a_store_that_nobody_has_open_is_read_without_lock_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory without leave to write has no room for them; who is root would be let write."""
+    EndorsementStore(tmp_path).keep([stored("1")])
+    with sqlite3.connect(tmp_path / FILE_NAME) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    copied = tmp_path / "copied"
+    copied.mkdir()
+    (copied / FILE_NAME).write_bytes((tmp_path / FILE_NAME).read_bytes())
+    opened: list[str] = []
+    connect = sqlite3.connect
+
+    def without_room_for_locks(target: str, **settings: Any) -> sqlite3.Connection:
+        opened.append(target.rpartition("?")[2])
+        if opened[-1] == "mode=ro":
+            return connect(str(tmp_path / "absent" / "file?mode=ro"), **{**settings, "uri": False})
+        return connect(target, **settings)
+
+    monkeypatch.setattr("rats_tls.endorsements.store.os.access", lambda *_: False)
+    monkeypatch.setattr("rats_tls.endorsements.store.sqlite3.connect", without_room_for_locks)
+    assert EndorsementStore(copied).entries() == (stored("1"),)
+    assert opened == ["mode=ro", "immutable=1"]
+    assert [path.name for path in copied.iterdir()] == [FILE_NAME]
