@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import socket
 import threading
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rats_tls.channel import AppraisalNeeded
+from rats_tls.context import Context
 from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.binding import Binding
 from rats_tls.core.errors import AppraisalError, ConfigurationError
 from rats_tls.core.tls import TlsFacts
+from rats_tls.endorsements.service import EndorsementService
 from rats_tls.policy import Policy
 from support.appraisals import claims_of
 from support.judged import collected, presented
@@ -63,3 +67,27 @@ def test_the_first_read_and_the_first_write_do_the_handshake() -> None:
     assert client.peer is not None
     for end in (client, server):
         end.close()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "expected"),
+    [
+        ("policy", "policy.toml", "policy: got str, expected a Policy"),
+        ("attester", 3, "attester: got int, expected an Attester"),
+        ("mutual", "yes", "mutual: got str, expected True, False or None"),
+        ("confirm", True, "confirm: got bool, expected a function"),
+        ("endorsements", "bundle.zip", "endorsements: got str, expected Endorsements"),
+        ("application_protocols", "h2", "application_protocols: got str, expected a list of texts"),
+        ("custom_claims", {"name": "text"}, "got str and str, expected a name and bytes"),
+    ],
+)
+def test_a_setting_of_another_kind_is_an_error_at_once(setting: str, value: Any, expected: str) -> None:
+    with pytest.raises(ConfigurationError, match=expected):
+        Context(**{setting: value})
+
+
+def test_parts_of_an_endorsement_service_too(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="store: got PosixPath, expected an EndorsementStore"):
+        EndorsementService(store=tmp_path)  # type: ignore[arg-type]  # what a caller without types may do
+    with pytest.raises(ConfigurationError, match="sources: got object, expected a list of sources"):
+        EndorsementService(object())  # type: ignore[arg-type]  # likewise
