@@ -13,7 +13,7 @@ from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndo
 from rats_tls.core.errors import DecodeError
 from rats_tls.endorsements.http import HttpsClient, host_of, require_base_url
 from rats_tls.endorsements.http_source import HttpSource, SourceRequest
-from rats_tls.endorsements.lookup_key import hexadecimal, one_byte, parts_of
+from rats_tls.endorsements.url_parts import hexadecimal, one_byte, parts_of
 from rats_tls.formats.amd.pem import CERTIFICATE, split_pem
 from rats_tls.formats.amd.tcb import has_fmc
 from rats_tls.formats.amd.vek import VCEK_NAME, VekCertificate

@@ -15,7 +15,7 @@ from rats_tls.core.errors import ConfigurationError
 from rats_tls.endorsements import intel_answers
 from rats_tls.endorsements.http import HttpsClient, host_of, require_base_url
 from rats_tls.endorsements.http_source import HttpSource, SourceRequest
-from rats_tls.endorsements.lookup_key import hexadecimal, parts_of
+from rats_tls.endorsements.url_parts import hexadecimal, parts_of
 
 PCS_URL = "https://api.trustedservices.intel.com"
 ROOT_CRL_URL = "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der"
