@@ -539,6 +539,6 @@ def test_many_handles_at_once() -> None:
             )
             assert got == [data, data]
 
-    before = threading.active_count()
+    before = set(threading.enumerate())
     assert in_threads(*(lambda number=number: both(number) for number in range(8))) == [None] * 8
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before  # those of earlier tests may have ended meanwhile
