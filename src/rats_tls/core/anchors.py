@@ -55,7 +55,4 @@ class TrustAnchor:
 
 def anchors_digest(anchors: Iterable[TrustAnchor]) -> bytes:
     """SHA-256 over a set of anchors, in any order (32 bytes); part of every cache key."""
-    h = hashlib.sha256()
-    for fingerprint in sorted(anchor.fingerprint for anchor in anchors):
-        h.update(fingerprint)
-    return h.digest()
+    return hashlib.sha256(b"".join(sorted(anchor.fingerprint for anchor in anchors))).digest()
