@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from rats_tls.appraisal_binding import verify_binding
+from rats_tls.appraisal_binding import as_bound, verify_binding
 from rats_tls.appraisal_checks import (
     BINDING_NOTES,
     PROFILES,
@@ -286,6 +286,7 @@ class Appraiser:
                 refusal=Refusal.VERIFIER_FAILED,
             )
         found.claims, found.verification = verification.claims, verification
+        subject = as_bound(subject, decoded)
         checks.extend(verification.checks)
         if decoded is not None and decoded.not_covered:
             checks.append(uncovered(decoded.not_covered))

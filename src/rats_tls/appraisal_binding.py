@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from rats_tls.appraisal_checks import Subject, not_bound
@@ -11,6 +12,16 @@ from rats_tls.core.checks import Check, Stage, shorten
 from rats_tls.core.errors import BindingError
 from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.verification import DecodedEvidence
+
+
+def as_bound(subject: Subject, decoded: DecodedEvidence | None) -> Subject:
+    """Give the subject as its Evidence can bind it: where that has no report_data, nothing is bound to it.
+
+    What the certificate's claims-buffer says is then anybody's word: custom claims and issued-at do not count.
+    """
+    if decoded is None or decoded.report_data is not None or subject.attested is None:
+        return subject
+    return replace(subject, binding=Binding.NONE, attested=replace(subject.attested, custom_claims={}, issued_at=None))
 
 
 def verify_binding(
@@ -33,15 +44,18 @@ def verify_binding(
     attested = subject.attested
     if attested is not None:
         checks = verify_peer_certificate(attested.certificate, crypto, now=now, clock_skew_seconds=skew_seconds)
-        if decoded is not None:
+        if decoded is not None and decoded.report_data is None:
+            return (*checks, not_bound(f"Evidence of {decoded.claims.tee_type} has no report_data"))
+        if decoded is not None and decoded.report_data is not None:
             checks += verify_certificate_key_binding(attested, decoded.report_data, crypto)
         if subject.binding is Binding.NONE:
             checks += (not_bound("the peer has not proved that it holds the certificate's key"),)
         return checks
     if subject.expected_report_data is None:
         return (not_bound("no expected report_data was given"),)
-    if decoded is None or not equal_report_data(subject.expected_report_data, decoded.report_data):
-        got = shorten(decoded.report_data, 128) if decoded is not None else "none"
+    report_data = decoded.report_data if decoded is not None else None
+    if report_data is None or not equal_report_data(subject.expected_report_data, report_data):
+        got = shorten(report_data, 128) if report_data is not None else "none"
         raise BindingError(f"report_data: got {got}, expected {shorten(subject.expected_report_data, 128)}")
     return (
         Check(
@@ -49,6 +63,6 @@ def verify_binding(
             stage=Stage.KEY_BINDING,
             source="caller's expected report_data",
             expected=shorten(subject.expected_report_data),
-            got=shorten(decoded.report_data),
+            got=shorten(report_data),
         ),
     )

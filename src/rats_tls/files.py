@@ -167,8 +167,8 @@ def _decode(evidence: Evidence) -> DecodedEvidence:
     return registry.verifier(names.tee_type.value).decode(evidence)
 
 
-def evidence_report_data(evidence: Evidence) -> bytes:
-    """Give the 64 bytes that bare Evidence says it is bound to. Nothing about them is verified.
+def evidence_report_data(evidence: Evidence) -> bytes | None:
+    """Give the 64 bytes that bare Evidence says it is bound to, or None. Nothing about them is verified.
 
     Raises:
         DecodeError: malformed.

@@ -18,7 +18,6 @@ from rats_tls.core.errors import AppraisalError, BindingError, ConfigurationErro
 from rats_tls.core.limits import DEFAULT_LIMITS
 from rats_tls.crypto_wrappers.null import NullCryptoWrapper
 from rats_tls.policy import ANY, MEASUREMENT_ONLY, Policy
-from rats_tls.policy.entry import hardware_ids_of
 from support.judged import REPORT_DATA, appraise, appraiser, collected, judge, presented
 from support.ratls_variants import GOOD, claims_map, make, pubkey_hash, quote, variants
 from support.sides import ALL_SIMULATED, SGX, TDX, Clock, context, policy_for
@@ -88,7 +87,7 @@ def test_1_2_another_key_than_the_pinned_one_is_refused(name: str) -> None:
 def test_1_12_another_machine_than_the_listed_ones_is_refused(name: str) -> None:
     evidence, endorsements = collected(name)
     claims = appraise(evidence, endorsements, policy_for(name)).claims
-    for own in hardware_ids_of(claims):
+    for own in claims.hardware_ids or ():
         listed = policy_for(name, identity={"hardware_ids": [own]})
         assert appraise(evidence, endorsements, listed).verdict == "accepted"
     other = b"\1" * (64 if isinstance(claims, SnpClaims) else 16)

@@ -11,11 +11,12 @@ class HashAlgorithm(str, Enum):
     SHA256 = "sha256"
     SHA384 = "sha384"
     SHA512 = "sha512"
+    SM3 = "sm3"
 
     @property
     def size(self) -> int:
         """Digest size in bytes."""
-        return {"sha256": 32, "sha384": 48, "sha512": 64}[self.value]
+        return {"sha256": 32, "sha384": 48, "sha512": 64, "sm3": 32}[self.value]
 
 
 class KeyAlgorithm(str, Enum):
@@ -26,6 +27,7 @@ class KeyAlgorithm(str, Enum):
     RSA_3072 = "rsa-3072"
     RSA = "rsa"  # met in certificates with another modulus size; not made here
     ED25519 = "ed25519"  # met in certificates; not made here
+    SM2 = "sm2"  # GB/T 32918, met in Hygon's certificates; its verification depends on the signer's user id
 
 
 class SignatureAlgorithm(str, Enum):
@@ -40,4 +42,5 @@ class SignatureAlgorithm(str, Enum):
     RSA_PSS_SHA256 = "rsa-pss-sha256"
     RSA_PSS_SHA384 = "rsa-pss-sha384"
     RSA_PSS_SHA512 = "rsa-pss-sha512"
+    SM2_SM3 = "sm2-sm3"
     ED25519 = "ed25519"

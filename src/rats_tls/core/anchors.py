@@ -21,6 +21,7 @@ class Vendor(str, Enum):
 
     INTEL = "intel"
     AMD = "amd"
+    HYGON = "hygon"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,8 @@ class TrustAnchor:
 
     Attributes:
         vendor: whose TEEs it anchors.
-        subject: DER of the root certificate's subject Name.
+        subject: DER of the root certificate's subject Name; of roots that are no X.509, the id that their vendor's
+            format has for the key: 16 bytes of key id (AMD SEV), the user id of the signer (Hygon).
         spki: DER SubjectPublicKeyInfo of the root key.
         kind: vendor, user or simulated.
         name: common name of the subject, for people; for AMD `ARK-<Product>` also tells the product.

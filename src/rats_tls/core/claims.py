@@ -46,6 +46,11 @@ class IntelPlatform:
     cached_keys: bool | None = None
     smt_enabled: bool | None = None
 
+    @property
+    def hardware_ids(self) -> tuple[bytes, ...]:
+        """What identifies the machine: PPID, and platform instance id where there is one (16 bytes each)."""
+        return (self.ppid, *((self.platform_instance_id,) if self.platform_instance_id is not None else ()))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TcbShortfall:
@@ -118,10 +123,29 @@ class IntelTcb:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SgxClaims:
-    """Claims of an SGX enclave (report body: Intel SGX ECDSA QuoteLibrary API reference, A.4)."""
+class MeasuredEvent:
+    """One event of an event log that replays to the registers of the Evidence.
 
-    quote_version: int
+    Attributes:
+        register: the register that it was extended into, as the TEE's claims name it: `rtmr0`, ...
+        type: what its log calls its type: `EV_EFI_BOOT_SERVICES_APPLICATION`, or the number in hexadecimal.
+        digest: what was extended, of the registers' hash.
+        name: what the event is about, where its log says it: a variable, a key; "" where not.
+        data: what was measured, where the log holds just that and the digest was recomputed from it; else None. All
+            else that a log says beside a digest is not proved, and not here.
+    """
+
+    register: str
+    type: str
+    digest: bytes
+    name: str = ""
+    data: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SgxReportClaims:
+    """What an SGX report body says of an enclave (Intel SGX ECDSA QuoteLibrary API reference, A.4)."""
+
     cpu_svn: bytes  # 16
     miscselect: int  # 32 bits
     isv_ext_prod_id: bytes  # 16
@@ -135,6 +159,18 @@ class SgxClaims:
     config_svn: int
     isv_family_id: bytes  # 16
     report_data: bytes  # 64
+
+    @property
+    def debug(self) -> bool:
+        """Whether the enclave can be read by a debugger (attributes bit 1)."""
+        return bool(self.attributes & 0x2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SgxClaims(SgxReportClaims):
+    """Claims of an SGX enclave by a quote."""
+
+    quote_version: int
     platform: IntelPlatform | None = None
     tcb: IntelTcb | None = None
 
@@ -144,9 +180,24 @@ class SgxClaims:
         return TeeType.SGX_ECDSA
 
     @property
-    def debug(self) -> bool:
-        """Whether the enclave can be read by a debugger (attributes bit 1)."""
-        return bool(self.attributes & 0x2)
+    def hardware_ids(self) -> tuple[bytes, ...] | None:
+        """PPID and platform instance id (16 bytes each), once verified."""
+        return self.platform.hardware_ids if self.platform is not None else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SgxLocalClaims(SgxReportClaims):
+    """Claims of an SGX enclave by a local report, which an enclave on the same machine has checked."""
+
+    @property
+    def tee_type(self) -> TeeType:
+        """Always `sgx_la`."""
+        return TeeType.SGX_LA
+
+    @property
+    def hardware_ids(self) -> tuple[bytes, ...]:
+        """None: the machine is this one, and a report does not name it."""
+        return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +225,7 @@ class TdxClaims:
     mr_service_td: bytes | None = None  # 48, body 1.5
     platform: IntelPlatform | None = None
     tcb: IntelTcb | None = None
+    events: tuple[MeasuredEvent, ...] | None = None  # of an event log that replays to the registers
 
     @property
     def tee_type(self) -> TeeType:
@@ -184,6 +236,11 @@ class TdxClaims:
     def debug(self) -> bool:
         """Whether any bit of the TD-under-debug byte is set (td_attributes bits 0-7)."""
         return bool(self.td_attributes & 0xFF)
+
+    @property
+    def hardware_ids(self) -> tuple[bytes, ...] | None:
+        """PPID and platform instance id (16 bytes each), once verified."""
+        return self.platform.hardware_ids if self.platform is not None else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +310,80 @@ class SnpClaims:
         """Whether the guest policy allows debugging (policy bit 19)."""
         return bool(self.policy >> 19 & 1)
 
+    @property
+    def hardware_ids(self) -> tuple[bytes, ...]:
+        """The chip's id (64 bytes)."""
+        return (self.chip_id,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SevClaims:
+    """Claims of a SEV or SEV-ES guest (AMD SEV API, ATTESTATION). Its report carries nothing that could bind a key.
+
+    The signature covers `mnonce`, `launch_digest` and `policy`, and nothing else.
+    """
+
+    mnonce: bytes  # 16, chosen by the host that asked
+    launch_digest: bytes  # 32
+    policy: int  # 32 bits
+    product: str | None = None  # "Naples", "Rome", "Milan", once the chain led to its root
+    cek_sha256: bytes | None = None  # 32, over the chip's endorsement key as its certificate holds it, once verified
+
+    @property
+    def tee_type(self) -> TeeType:
+        """Always `sev`."""
+        return TeeType.SEV
+
+    @property
+    def debug(self) -> bool:
+        """Whether the guest policy allows debugging (NODBG, policy bit 0, is clear)."""
+        return not self.policy & 1
+
+    @property
+    def hardware_ids(self) -> tuple[bytes, ...] | None:
+        """Digest of the chip's endorsement key (32 bytes), once verified."""
+        return (self.cek_sha256,) if self.cek_sha256 is not None else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CsvClaims:
+    """Claims of a Hygon CSV guest (Hygon CSV attestation report, versions 1 to 3).
+
+    Values are the decoded ones. Of version 1 the signature covers neither `sig_usage` and what follows it nor
+    `chip_id`; `cek_sha256` tells the machine.
+    """
+
+    report_version: int
+    user_pubkey_digest: bytes  # 32
+    vm_id: bytes  # 16
+    vm_version: bytes  # 16
+    report_data: bytes  # 64, user_data
+    mnonce: bytes  # 16
+    measurement: bytes  # 32, measure
+    policy: int  # 32 bits
+    chip_id: bytes  # 64, the serial number in ASCII, zeros behind it
+    build: int | None = None  # firmware build; version 2 and later
+    rtmr_version: int | None = None  # version 2 and later
+    rtmrs: tuple[bytes, ...] | None = None  # rtmr0 to rtmr4, 32 each; version 2 and later
+    host_data: bytes | None = None  # 64; version 3
+    cek_sha256: bytes | None = None  # 32, over the chip's endorsement key as its certificate holds it, once verified
+    events: tuple[MeasuredEvent, ...] | None = None  # of an event log that replays to the registers
+
+    @property
+    def tee_type(self) -> TeeType:
+        """Always `csv`."""
+        return TeeType.CSV
+
+    @property
+    def debug(self) -> bool:
+        """Whether the guest policy allows debugging (nodbg, policy bit 0, is clear)."""
+        return not self.policy & 1
+
+    @property
+    def hardware_ids(self) -> tuple[bytes, ...] | None:
+        """Digest of the chip's endorsement key (32 bytes), once verified."""
+        return (self.cek_sha256,) if self.cek_sha256 is not None else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NullClaims:
@@ -263,5 +394,10 @@ class NullClaims:
         """Always `null`."""
         return TeeType.NULL
 
+    @property
+    def hardware_ids(self) -> tuple[bytes, ...]:
+        """None: nothing is known of the machine."""
+        return ()
 
-TeeClaims = SgxClaims | TdxClaims | SnpClaims | NullClaims
+
+TeeClaims = SgxClaims | SgxLocalClaims | TdxClaims | SnpClaims | SevClaims | CsvClaims | NullClaims

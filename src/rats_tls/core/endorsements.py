@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import Enum
 
 from rats_tls.core.floors import NO_FLOORS, Floors
@@ -22,6 +23,8 @@ class EndorsementKind(str, Enum):
     AMD_SIGNER = "amd-signer"  # ASK or ASVK
     AMD_ROOT = "amd-root"  # ARK
     AMD_CRL = "amd-crl"
+    AMD_SEV_SIGNER = "amd-sev-signer"  # ASK in AMD's own form, before SEV-SNP
+    HYGON_CEK_CHAIN = "hygon-cek-chain"
 
     @property
     def is_revocation_list(self) -> bool:
@@ -43,6 +46,11 @@ _LISTS = frozenset({EndorsementKind.INTEL_ROOT_CRL, EndorsementKind.INTEL_PCK_CR
 _DOCUMENTS = frozenset({EndorsementKind.INTEL_TCB_INFO, EndorsementKind.INTEL_QE_IDENTITY})
 
 
+NO_ISSUE_DATE = datetime(1970, 1, 1, tzinfo=UTC)
+NO_EXPIRY = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+"""Dates of Endorsements whose form has none, such as certificates of AMD SEV and Hygon. Source: RFC 5280, 4.1.2.5."""
+
+
 class Origin(str, Enum):
     """Where an Endorsement came from. A peer's copy never beats a newer local one."""
 
@@ -57,10 +65,11 @@ class Endorsement:
     Attributes:
         kind: what it is.
         data: DER for certificates and revocation lists (for `INTEL_PCK_CHAIN` the leaf); the exact bytes of the
-            inner JSON value for TCB info and QE identity.
+            inner JSON value for TCB info and QE identity; the vendor's own form for `AMD_SEV_SIGNER` (ASK) and
+            `HYGON_CEK_CHAIN` (CEK, 2084 bytes).
         signature: raw r‖s (64 bytes) over `data` for the two JSON documents, else empty.
         issuer_chain: DER certificates, issuer of `data` first, root last (for `INTEL_PCK_CHAIN` the intermediate,
-            then the root); empty where the kind has none.
+            then the root; for `HYGON_CEK_CHAIN` the HSK, 832 bytes of Hygon's form); empty where the kind has none.
         origin: local or peer.
     """
 

@@ -91,12 +91,20 @@ NAMES_BY_MEDIA_TYPE: dict[str, EvidenceNames] = {names.media_type: names for nam
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Evidence as it travels: a media type and the vendor's bytes."""
+    """Evidence as it travels: a media type and the vendor's bytes.
+
+    Attributes:
+        media_type: names the format of `data`.
+        data: what the hardware signed, with its signature.
+        event_log: what was measured into the registers of `data`, by the log of the system that extended them; empty
+            where there is none. No signature covers it: it counts as far as it replays to the registers.
+    """
 
     media_type: str
     data: bytes
+    event_log: bytes = b""
 
     @classmethod
-    def of(cls, tee_type: TeeType, data: bytes) -> Evidence:
+    def of(cls, tee_type: TeeType, data: bytes, event_log: bytes = b"") -> Evidence:
         """Make Evidence of `tee_type` with that type's media type."""
-        return cls(NAMES_BY_TEE[tee_type].media_type, data)
+        return cls(NAMES_BY_TEE[tee_type].media_type, data, event_log)

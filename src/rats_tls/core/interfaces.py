@@ -132,6 +132,17 @@ class CryptoWrapper(Protocol):
         """
         ...
 
+    def load_sm2_point(self, point: bytes, user_id: bytes) -> PublicKey:
+        """Load an SM2 key from x‖y (64 bytes) together with its owner's user id, on which its signatures depend.
+
+        The key verifies `SignatureAlgorithm.SM2_SM3` (GB/T 32918.2: Z_A is made of the user id, the curve and the key).
+
+        Raises:
+            DecodeError: wrong length, or not a point of the curve.
+            UnsupportedError: no library that is at hand verifies SM2; the message names what to install.
+        """
+        ...
+
     def self_signed_certificate(self, key: PrivateKey, request: CertificateRequest) -> bytes:
         """Make a self-signed certificate with the key's usual hash (P-384: SHA-384, else SHA-256). Returns DER."""
         ...

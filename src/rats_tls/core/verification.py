@@ -80,14 +80,14 @@ class DecodedEvidence:
 
     Attributes:
         claims: what the bytes say.
-        report_data: the 64 bytes that bind the Evidence.
+        report_data: the 64 bytes that bind the Evidence; None where its form has none, so that nothing can bind it.
         structure: the format's own dataclass, for the Verifier that made it.
         not_covered: bytes behind the signed structure that nothing covers (padding of vendor buffers), by their
             number; 0 when there are none.
     """
 
     claims: TeeClaims
-    report_data: bytes
+    report_data: bytes | None
     structure: object
     not_covered: int = 0
 

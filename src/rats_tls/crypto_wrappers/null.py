@@ -33,6 +33,10 @@ class NullCryptoWrapper:
         """Raise UnsupportedError: a key is loaded to verify with it."""
         raise UnsupportedError(f"{_NAME}: cannot verify; an {algorithm.value} point of {len(point)} bytes was given")
 
+    def load_sm2_point(self, point: bytes, user_id: bytes) -> PublicKey:
+        """Raise UnsupportedError: a key is loaded to verify with it."""
+        raise UnsupportedError(f"{_NAME}: cannot verify; an SM2 point of {len(point)} bytes of {user_id!r} was given")
+
     def self_signed_certificate(self, key: PrivateKey, request: CertificateRequest) -> bytes:
         """Raise UnsupportedError: it signs nothing."""
         raise UnsupportedError(f"{_NAME}: signs no certificate for {request.common_name} ({key.algorithm.value})")

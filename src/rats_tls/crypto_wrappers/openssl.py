@@ -175,6 +175,10 @@ class OpensslCryptoWrapper:
         except ValueError as error:
             raise DecodeError("EcPoint", "", None, f"not a point of {algorithm.value}") from error
 
+    def load_sm2_point(self, point: bytes, user_id: bytes) -> OpensslPublicKey:
+        """Raise UnsupportedError: `cryptography` has no SM2."""
+        raise UnsupportedError(f"crypto wrapper openssl: no SM2 for a point of {len(point)} bytes of {user_id!r}")
+
     def self_signed_certificate(self, key: PrivateKey, request: CertificateRequest) -> bytes:
         """Make a self-signed certificate. Returns DER.
 

@@ -10,7 +10,17 @@ from enum import Enum
 from typing import Union, get_args, get_origin, get_type_hints
 
 from rats_tls.core.checks import Check, Mismatch, Stage
-from rats_tls.core.claims import IntelTcb, NullClaims, SgxClaims, SnpClaims, TdxClaims, TeeClaims
+from rats_tls.core.claims import (
+    CsvClaims,
+    IntelTcb,
+    NullClaims,
+    SevClaims,
+    SgxClaims,
+    SgxLocalClaims,
+    SnpClaims,
+    TdxClaims,
+    TeeClaims,
+)
 from rats_tls.core.documents import Json
 from rats_tls.core.endorsements import MissingEndorsement
 from rats_tls.core.evidence import TeeType
@@ -36,7 +46,10 @@ _SIMPLE: dict[object, Schema] = {
 _CLAIMS = {
     TeeType.SGX_ECDSA: SgxClaims,
     TeeType.TDX_ECDSA: TdxClaims,
+    TeeType.SGX_LA: SgxLocalClaims,
     TeeType.SEV_SNP: SnpClaims,
+    TeeType.SEV: SevClaims,
+    TeeType.CSV: CsvClaims,
     TeeType.NULL: NullClaims,
 }
 

@@ -11,7 +11,17 @@ from rats_tls.core.checks import Mismatch
 from rats_tls.core.claims import TeeClaims
 from rats_tls.core.evidence import TeeType
 from rats_tls.policy.problems import EntryError
-from rats_tls.policy.rules import ClaimAbsentError, Facts, Finding, custom, finding, optional, required, rule_of
+from rats_tls.policy.rules import (
+    ClaimAbsentError,
+    Facts,
+    Finding,
+    custom,
+    finding,
+    optional,
+    present,
+    required,
+    rule_of,
+)
 from rats_tls.policy.values import (
     ANY,
     Any,
@@ -70,17 +80,6 @@ def _identity_form() -> Form:
     )
 
 
-def hardware_ids_of(claims: Anything) -> tuple[bytes, ...]:
-    """Give the claims that identify the machine. Raises ClaimAbsentError when they are not verified."""
-    chip_id = getattr(claims, "chip_id", None)
-    if chip_id is not None:
-        return (chip_id,)
-    platform = getattr(claims, "platform", None)
-    if platform is None:
-        raise ClaimAbsentError
-    return (platform.ppid, *((platform.platform_instance_id,) if platform.platform_instance_id is not None else ()))
-
-
 def _identity_holds(value: Anything, claims: Anything, facts: Facts) -> Finding | None:
     if value == MEASUREMENT_ONLY:
         return None
@@ -88,7 +87,7 @@ def _identity_holds(value: Anything, claims: Anything, facts: Facts) -> Finding 
         got = facts.spki_sha256.hex() if facts.spki_sha256 is not None else "no TLS key"
         return Finding(f"key {got}", "key " + " or ".join(pin.hex() for pin in value.spki_sha256))
     if value.hardware_ids is not None:
-        got_ids = hardware_ids_of(claims)
+        got_ids = present(claims.hardware_ids)
         if not set(got_ids) & set(value.hardware_ids):
             return Finding(
                 "machine " + ", ".join(item.hex() for item in got_ids),

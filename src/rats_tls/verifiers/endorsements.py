@@ -12,7 +12,7 @@ from datetime import datetime
 
 from rats_tls.core.anchors import TrustAnchor, Vendor
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
-from rats_tls.core.errors import CertificateChainError, RatsTlsError, RevokedError
+from rats_tls.core.errors import CertificateChainError, RatsTlsError, RevokedError, UnsupportedError
 from rats_tls.core.floors import Floors
 from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.verification import EndorsementUse, RefusedEndorsement, VerifiedEndorsement
@@ -105,6 +105,8 @@ class VendorEndorsementsVerifier:
                     return self._amd_root(item)
                 case _K.AMD_CRL:
                     return self._amd_list(item)
+                case _K.AMD_SEV_SIGNER | _K.HYGON_CEK_CHAIN:
+                    raise UnsupportedError(f"{item.kind.value}: not verified by itself")
         except RatsTlsError as error:
             return RefusedEndorsement(item, error)
 
