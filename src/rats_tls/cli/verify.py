@@ -114,9 +114,7 @@ def verify(
         crypto=crypto,
         endorsements=endorsements.local if isinstance(endorsements, EndorsementService) else endorsements,
     )
-    lookups = (
-        Lookups(service, appraiser.anchors, crypto, lambda: now, explicit_time=at_time is not None) if service else None
-    )
+    lookups = Lookups(service, appraiser.anchors, crypto, explicit_time=at_time is not None) if service else None
     presented: Presented | None = None
     try:
         presented = load_evidence(evidence_file)

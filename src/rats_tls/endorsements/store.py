@@ -28,6 +28,7 @@ MOST_BYTES = 64 * 1024 * 1024
 """Bytes of Endorsements that a store keeps: some 30,000 chips, or 2,000 families of platforms."""
 
 _BUSY_SECONDS = 5.0
+_SECONDS_BETWEEN_USES = 86_400
 _VERSION = 2
 _TABLES = (
     """
@@ -57,8 +58,29 @@ CREATE TABLE IF NOT EXISTS floors (
     PRIMARY KEY (anchor, channel, lookup)
 ) WITHOUT ROWID
 """,
+    """
+CREATE TABLE IF NOT EXISTS uses (
+    anchor  BLOB NOT NULL,
+    channel TEXT NOT NULL,
+    lookup  TEXT NOT NULL,
+    used    INTEGER NOT NULL,  -- Unix seconds, to the day or so
+    PRIMARY KEY (anchor, channel, lookup)
+) WITHOUT ROWID
+""",
 )
 _SELECT = "SELECT anchor, channel, digest, kind, key, data, proof, number, issued, expires, kept FROM items"
+
+_OF_ONE_PLATFORM = tuple(sorted(kind.value for kind in EndorsementKind if kind.is_of_one_platform))
+_FIRST_TO_GO = """
+SELECT i.anchor, i.channel, i.lookup, i.digest, LENGTH(i.data) + LENGTH(i.proof)
+FROM items i LEFT JOIN uses u ON u.anchor = i.anchor AND u.channel = i.channel AND u.lookup = i.lookup
+ORDER BY i.kind NOT IN (?, ?), CASE WHEN i.kind IN (?, ?) THEN MAX(i.kept, IFNULL(u.used, 0)) ELSE i.expires END
+"""
+_FORGET_USES = """
+DELETE FROM uses WHERE NOT EXISTS (
+    SELECT 1 FROM items i WHERE i.anchor = uses.anchor AND i.channel = uses.channel AND i.lookup = uses.lookup
+)
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +116,10 @@ class StoredEndorsement:
 class EndorsementStore:
     """A store in a directory. Thread-safe, shared by processes, usable in forked children.
 
-    Of one key the newest item under an anchor is kept. When it grows beyond `most_bytes`, what expires first goes
-    first. Floors are kept beside the items and outlive them; who can write the file can put both back. Who can only
-    read it reads; what is to be kept is then an error.
+    Of one key the newest item under an anchor is kept. When it grows beyond `most_bytes`, certificates of single
+    platforms go first, the longest not used before the others; then what expires first. Floors are kept beside the
+    items and outlive them; who can write the file can put both back. Who can only read it reads; what is to be kept is
+    then an error.
 
     Args:
         directory: where the file lies; made with mode 0700 when it is not there.
@@ -192,15 +215,49 @@ class EndorsementStore:
             by_channel.setdefault(channel, {})[anchor, series] = floor
         return {channel: Floors(floors) for channel, floors in by_channel.items()}
 
+    def note_use(self, item: StoredEndorsement, now: datetime) -> None:
+        """Remember that `item` was used, so that others go before it. Raises ConfigurationError: as `keep`."""
+        row = (item.anchor, item.channel, str(item.item))
+        since = _seconds(now) - _SECONDS_BETWEEN_USES
+        with self._database() as database:
+            known = "SELECT 1 FROM uses WHERE anchor = ? AND channel = ? AND lookup = ? AND used > ?"
+            if _seconds(item.kept) > since or database.execute(known, (*row, since)).fetchone():
+                return
+            database.execute(
+                "INSERT INTO uses VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET used = MAX(used, excluded.used)",
+                (*row, _seconds(now)),
+            )
+
+    def has_about(self, beginning: str, anchors: Collection[bytes], *, channel: str = "") -> bool:
+        """Whether something is kept whose printed kind and key begin so, up to the end of a value of the key.
+
+        Raises:
+            ConfigurationError: the file cannot be read.
+        """
+        between = (f"{beginning})", f"{beginning}-")  # behind a value stand "," or ")"
+        query = "SELECT 1 FROM items WHERE anchor = ? AND channel = ? AND lookup >= ? AND lookup < ? LIMIT 1"
+        with self._database() as database:
+            return any(database.execute(query, (anchor, channel, *between)).fetchone() for anchor in anchors)
+
+    def delete(self, item: StoredEndorsement) -> None:
+        """Delete `item`, under each of its keys. Raises ConfigurationError: as `keep`."""
+        with self._database() as database:
+            database.execute(
+                "DELETE FROM items WHERE anchor = ? AND digest = ?",
+                (item.anchor, replace(item.endorsement, origin=Origin.LOCAL).digest),
+            )
+
     def _bound(self, database: sqlite3.Connection) -> None:
         (size,) = database.execute("SELECT TOTAL(LENGTH(data) + LENGTH(proof)) FROM items").fetchone()
-        while size > self._most_bytes:
-            *key, bytes_there = database.execute(
-                "SELECT anchor, channel, lookup, digest, LENGTH(data) + LENGTH(proof) FROM items "
-                "ORDER BY expires LIMIT 1"
-            ).fetchone()
+        if size <= self._most_bytes:
+            return
+        rows = database.execute(_FIRST_TO_GO, _OF_ONE_PLATFORM * 2).fetchall()
+        for *key, bytes_there in rows:
+            if size <= self._most_bytes:
+                break
             database.execute("DELETE FROM items WHERE anchor = ? AND channel = ? AND lookup = ? AND digest = ?", key)
             size -= bytes_there
+        database.execute(_FORGET_USES)
 
     def entries(self) -> tuple[StoredEndorsement, ...]:
         """Give all items, what expires first first. Raises ConfigurationError: the file cannot be read."""
@@ -211,7 +268,9 @@ class EndorsementStore:
     def prune(self, now: datetime) -> int:
         """Delete what has expired; gives how many. Raises ConfigurationError: the file cannot be written."""
         with self._database() as database:
-            return database.execute("DELETE FROM items WHERE expires <= ?", (_seconds(now),)).rowcount
+            deleted = database.execute("DELETE FROM items WHERE expires <= ?", (_seconds(now),)).rowcount
+            database.execute(_FORGET_USES)
+            return deleted
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:

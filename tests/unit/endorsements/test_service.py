@@ -16,6 +16,7 @@ from rats_tls.core.results import AttestationResult
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.endorsements import service as service_module
 from rats_tls.endorsements import shelf
+from rats_tls.endorsements.fetcher import Fetcher
 from rats_tls.endorsements.service import EndorsementService, Found, explained
 from rats_tls.endorsements.source import FetchError, FetchProblem
 from rats_tls.endorsements.store import FILE_NAME, EndorsementStore
@@ -98,14 +99,17 @@ def test_a_source_whose_answer_was_tried_does_not_end_the_asking() -> None:
 
 
 def test_what_has_expired_is_given_only_where_no_source_has_another() -> None:
-    source = Source(down)
-    service = EndorsementService((source,))
+    source, time = Source(down), Ticks()
+    service = EndorsementService(fetcher=Fetcher((source,), clock=time), clock=time)
     service.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR, now=START)
     late = START + timedelta(days=31)
     found = service.find([CRL], anchors=ANCHORS, now=late)
     assert given(found) == [b"\1"]
     assert "is down" in found.why
     source.give = lambda: crl(2)
+    assert given(service.find([CRL], anchors=ANCHORS, now=late)) == [b"\1"]  # it was down a moment ago
+    assert source.asked == 1
+    time.seconds += 60
     assert given(service.find([CRL], anchors=ANCHORS, now=late)) == [b"\2"]
 
 
@@ -181,7 +185,7 @@ def test_memory_of_what_sources_gave_is_bounded(monkeypatch: pytest.MonkeyPatch)
 def test_memory_of_certificates_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookups, "_REMEMBERED", 3)
     service = EndorsementService(refresh=False)
-    judging = Lookups(service, (ANCHOR,), OpensslCryptoWrapper(), lambda: START)
+    judging = Lookups(service, (ANCHOR,), OpensslCryptoWrapper())
     service.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR, now=START)
     accepted = under_vendor_root(case("good sgx_ecdsa")).result
 
@@ -200,7 +204,7 @@ def test_memory_of_certificates_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
 def test_what_is_superseded_while_it_is_judged_is_looked_for_again() -> None:
     """A peer that connects while something newer comes is not refused for what was found a moment before."""
     service = EndorsementService(refresh=False)
-    judging = Lookups(service, (ANCHOR,), OpensslCryptoWrapper(), lambda: START)
+    judging = Lookups(service, (ANCHOR,), OpensslCryptoWrapper())
     service.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR, now=START)
     accepted = under_vendor_root(case("good sgx_ecdsa")).result
     newer = [crl(2)]
@@ -220,9 +224,9 @@ def test_what_is_superseded_while_it_is_judged_is_looked_for_again() -> None:
 
 
 def test_what_is_below_its_floor_is_given_only_where_no_source_has_another(tmp_path: Path) -> None:
-    source = Source(down)
+    source, time = Source(down), Ticks()
     store = EndorsementStore(tmp_path)
-    service = EndorsementService((source,), store=store, refresh=False)
+    service = EndorsementService(fetcher=Fetcher((source,), clock=time), store=store, refresh=False)
     service.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR, now=START)
     EndorsementService(store=store).keep([(CRL, crl(2))], [use(crl(2), 1)], ANCHOR, now=START)
     with sqlite3.connect(tmp_path / FILE_NAME) as database:
@@ -232,4 +236,5 @@ def test_what_is_below_its_floor_is_given_only_where_no_source_has_another(tmp_p
     assert given(service.find([CRL], anchors=ANCHORS, now=START)) == [b"\1"]
     assert service.at_hand([CRL], anchors=ANCHORS, now=START) == ()
     source.give = lambda: crl(3)
+    time.seconds += 60
     assert given(service.find([CRL], anchors=ANCHORS, now=START)) == [b"\3"]
