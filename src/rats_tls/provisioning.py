@@ -37,11 +37,13 @@ class ItemToVerify:
         endorsement: the item.
         named: keys that others gave it; what they say counts of PCK chains alone, whose content does not say for which
             encrypted PPID they were got.
+        channel: update channel that its file or source says; None of those that do not say.
     """
 
     where: str
     endorsement: Endorsement
     named: tuple[MissingEndorsement, ...] = ()
+    channel: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +135,9 @@ def require_channel(carried: dict[str, Carried], channel: str) -> None:
 def items_of(carried: dict[str, Carried]) -> tuple[ItemToVerify, ...]:
     """Give the items of files, each once."""
     items = {
-        item.endorsement.digest: ItemToVerify(where=where, endorsement=item.endorsement, named=item.keys)
+        item.endorsement.digest: ItemToVerify(
+            where=where, endorsement=item.endorsement, named=item.keys, channel=each.channel
+        )
         for where, each in reversed(carried.items())
         for item in reversed(each.items)
     }
@@ -240,21 +244,20 @@ def keep_items(
 ) -> tuple[VerifiedItem, ...]:
     """Keep in a store what is good, all of it or nothing; gives the items again, those that are older not good.
 
-    They raise floors under anchors of vendors: an operator stands behind them as a service does.
+    They raise floors under anchors of vendors: an operator stands behind them as a service does. Documents whose file
+    does not say their update channel raise none: were `channel` the wrong one, all that are right would be rolled back.
 
     Raises:
         ConfigurationError: the store cannot be written; nothing was kept.
     """
     given = tuple(items)
     to_keep: list[StoredEndorsement] = []
-    raising: set[bytes] = set()
+    raising: list[StoredEndorsement] = []
     for item in given:
         verified = item.verified
         if verified is None:
             continue
-        if verified.anchor.kind is AnchorKind.VENDOR:
-            raising.add(verified.anchor.fingerprint)
-        to_keep += [
+        entries = [
             StoredEndorsement(
                 anchor=verified.anchor.fingerprint,
                 channel=channel if key.kind.has_channel else "",
@@ -267,6 +270,10 @@ def keep_items(
             )
             for key in item.keys
         ]
+        to_keep += entries
+        says_channel = item.source.channel is not None or not verified.item.kind.has_channel
+        if verified.anchor.kind is AnchorKind.VENDOR and says_channel:
+            raising += entries
     kept = {stored.endorsement.digest for stored in store.keep(to_keep, raises_floors=raising)} if to_keep else set()
     return tuple(item if not item.keys or item.source.endorsement.digest in kept else _older(item) for item in given)
 

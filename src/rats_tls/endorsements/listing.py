@@ -28,6 +28,7 @@ class Listed:
             of those that are known here; "" where nothing was verified.
         anchor_kind: whose word that anchor rests on; None where it is not known.
         failures: how often refreshing it has failed in a row; None where it is not kept fresh.
+        digest: SHA-256 of the Endorsement, which may have several lines; b"" where it is not known.
     """
 
     item: MissingEndorsement
@@ -37,6 +38,7 @@ class Listed:
     anchor: str = ""
     anchor_kind: AnchorKind | None = None
     failures: int | None = None
+    digest: bytes = b""
 
     def is_ending(self, now: datetime) -> bool:
         """Whether it is in the last quarter of its validity, or behind its end."""
@@ -62,6 +64,7 @@ def listed_items(items: Iterable[BundleItem], channel: str | None = None) -> tup
             issued=item.issued,
             expires=item.expires,
             channel=(channel or "") if key.kind.has_channel else "",
+            digest=item.endorsement.digest,
         )
         for item in items
         for key in item.keys or (MissingEndorsement(kind=item.endorsement.kind),)
@@ -83,4 +86,5 @@ def _line(entry: StoredEndorsement | Freshness, known: Mapping[bytes, TrustAncho
         anchor=anchor.name if anchor is not None else stored.anchor.hex()[:_FINGERPRINT_DIGITS],
         anchor_kind=anchor.kind if anchor is not None else None,
         failures=failures,
+        digest=stored.endorsement.digest,
     )

@@ -173,7 +173,7 @@ class EndorsementStore:
         return tuple(stored for row in rows if row[0] in known and (stored := _stored(row)) is not None)
 
     def keep(
-        self, items: Iterable[StoredEndorsement], *, raises_floors: bool | Collection[bytes] = False
+        self, items: Iterable[StoredEndorsement], *, raises_floors: bool | Collection[StoredEndorsement] = False
     ) -> tuple[StoredEndorsement, ...]:
         """Keep items that a Verifier has verified, all or none; an older one of the same key and anchor goes.
 
@@ -181,8 +181,7 @@ class EndorsementStore:
 
         Args:
             items: the items.
-            raises_floors: whether what is older than they are is a rollback from now on; or under which anchors
-                (fingerprints).
+            raises_floors: whether what is older than they are is a rollback from now on; or of which of them.
 
         Returns:
             What was kept: the others are older than what is there.
@@ -193,7 +192,7 @@ class EndorsementStore:
         kept: list[StoredEndorsement] = []
         with self._database() as database:
             for item in items:
-                raises = raises_floors if isinstance(raises_floors, bool) else item.anchor in raises_floors
+                raises = raises_floors if isinstance(raises_floors, bool) else item in raises_floors
                 if raises and item.endorsement.kind.is_reissued:
                     _raise_floor(database, item)
                 if _keep(database, item):

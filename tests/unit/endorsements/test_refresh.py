@@ -231,7 +231,7 @@ def test_in_its_last_minutes_an_item_is_asked_for_a_few_times(gives: str) -> Non
 
 
 def test_no_contexts_clock_has_a_say_in_what_is_refreshed() -> None:
-    """Several share a service; one with another time would have what the others need left alone, or fetched for ever."""
+    """Several share a service; one with another time would have what the others need left alone, or fetched always."""
     site = Site()
     service = EndorsementService((site.source,), refresh=False, refresh_clock=lambda: site.now)
     service.verify_with(site.verify, [ANCHOR.fingerprint])
