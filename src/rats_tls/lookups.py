@@ -8,9 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from rats_tls.core import lookup_keys
 from rats_tls.core.anchors import TrustAnchor
-from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement, Origin
+from rats_tls.core.endorsements import Endorsement, MissingEndorsement, Origin
 from rats_tls.core.errors import (
     AppraisalError,
     CertificateChainError,
@@ -28,7 +27,6 @@ from rats_tls.core.results import AttestationResult
 from rats_tls.core.verification import EndorsementUse, RefusedEndorsement
 from rats_tls.endorsements.forking import renew_in_children
 from rats_tls.endorsements.service import EndorsementService, Found, Pair, explained
-from rats_tls.formats.endorsement_keys import keys_of
 from rats_tls.verifiers.endorsements import SignerAbsentError, VendorEndorsementsVerifier
 
 _ROUNDS = 6
@@ -167,8 +165,8 @@ class Lookups:
         """
         if not more:
             raise error
-        signers = [key for item in more for key in _signers_of(item)]
-        pool = tuple(dict.fromkeys((*more, *self._service.at_hand(signers, anchors=self._anchors, now=now))))
+        signers = self._service.signers_at_hand(more, anchors=self._anchors, now=now)
+        pool = tuple(dict.fromkeys((*more, *signers)))
         outcomes = self._verifier(pool, now=now, floors=NO_FLOORS)
         broken = [
             outcome.item
@@ -214,15 +212,6 @@ def _added(found: Found, more: tuple[Endorsement, ...], old: tuple[Endorsement, 
     added = tuple(item for _, item in found.items if item not in more)
     newer = {item.kind for item in added}
     return added + tuple(item for item in old if item.kind not in newer and item not in more)
-
-
-def _signers_of(item: Endorsement) -> list[MissingEndorsement]:
-    """Give what the signer of a VEK certificate is looked up by."""
-    try:
-        keys = keys_of(item) if item.kind is EndorsementKind.AMD_VEK else ()
-    except DecodeError:
-        return []
-    return [signer for key in keys if (signer := lookup_keys.signer_of(key)) is not None]
 
 
 def _is_too_old_alone(error: RatsTlsError) -> bool:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from rats_tls.core import lookup_keys
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.checks import time_text
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, MissingEndorsement
-from rats_tls.core.errors import ClockError, ConfigurationError, EndorsementMissingError
+from rats_tls.core.errors import ClockError, ConfigurationError, DecodeError, EndorsementMissingError
 from rats_tls.core.floors import Floors
 from rats_tls.core.limits import DEFAULT_LIMITS
 from rats_tls.core.verification import EndorsementsVerifier, EndorsementUse
@@ -23,6 +24,7 @@ from rats_tls.endorsements.refresh import Clock, Freshness, Refresher, system_ti
 from rats_tls.endorsements.shelf import Shelf
 from rats_tls.endorsements.source import EndorsementSource
 from rats_tls.endorsements.store import EndorsementStore
+from rats_tls.formats.endorsement_keys import keys_of
 
 STANDARD = "standard"
 _UNPROVED = frozenset({EndorsementKind.AMD_VEK, EndorsementKind.AMD_SIGNER, EndorsementKind.INTEL_PCK_CHAIN})
@@ -211,6 +213,13 @@ class EndorsementService:
         found = (stored for item in wanted for stored in self._shelf.find(item, anchors, now, tried))
         return tuple(stored.endorsement for stored in found if self._shelf.is_current(stored, now))
 
+    def signers_at_hand(
+        self, items: Iterable[Endorsement], *, anchors: Collection[bytes], now: datetime
+    ) -> tuple[Endorsement, ...]:
+        """Give, as `at_hand`, the signers of VEK certificates among `items`, without which these cannot be verified."""
+        signers = [key for item in items for key in _signers_of(item)]
+        return self.at_hand(signers, anchors=anchors, now=now)
+
     def _fetch(
         self,
         unknown: Sequence[MissingEndorsement],
@@ -336,6 +345,14 @@ def _channel(sources: Sequence[EndorsementSource], channel: str | None) -> str:
             f"update channels of the sources: got {' and '.join(sorted(found))}, whose documents are not to be mixed"
         )
     return found.pop() if found else STANDARD
+
+
+def _signers_of(item: Endorsement) -> list[MissingEndorsement]:
+    try:
+        keys = keys_of(item) if item.kind is EndorsementKind.AMD_VEK else ()
+    except DecodeError:
+        return []
+    return [signer for key in keys if (signer := lookup_keys.signer_of(key)) is not None]
 
 
 def explained(error: EndorsementMissingError, why: str) -> EndorsementMissingError:

@@ -22,6 +22,7 @@ from rats_tls.core.cbor import decode_exact
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement, Origin
 from rats_tls.core.errors import ConfigurationError, DecodeError
 from rats_tls.core.floors import Floor, Floors, Series
+from rats_tls.endorsements.store_tables import FIRST_TO_GO, FORGET_USES, OF_ONE_PLATFORM, SELECT, TABLES, VERSION
 
 FILE_NAME = "endorsements.sqlite3"
 MOST_BYTES = 64 * 1024 * 1024
@@ -29,58 +30,6 @@ MOST_BYTES = 64 * 1024 * 1024
 
 _BUSY_SECONDS = 5.0
 _SECONDS_BETWEEN_USES = 86_400
-_VERSION = 2
-_TABLES = (
-    """
-CREATE TABLE IF NOT EXISTS items (
-    anchor  BLOB NOT NULL,     -- fingerprint of the trust anchor, 32 bytes
-    channel TEXT NOT NULL,     -- update channel of Intel's documents; empty for what is the same in all
-    lookup  TEXT NOT NULL,     -- kind and key, as they are printed
-    digest  BLOB NOT NULL,     -- SHA-256 of the Endorsement
-    key     BLOB NOT NULL,     -- CBOR: [[name, value], ...]
-    kind    TEXT NOT NULL,
-    data    BLOB NOT NULL,
-    proof   BLOB NOT NULL,     -- CBOR: [signature, [certificates]]
-    number  TEXT NOT NULL,     -- tcbEvaluationDataNumber or cRLNumber, which has up to 20 bytes: decimal digits
-    issued  INTEGER NOT NULL,  -- Unix seconds, as the item itself says
-    expires INTEGER NOT NULL,
-    kept    INTEGER NOT NULL,
-    PRIMARY KEY (anchor, channel, lookup, digest)
-) WITHOUT ROWID
-""",
-    """
-CREATE TABLE IF NOT EXISTS floors (
-    anchor  BLOB NOT NULL,
-    channel TEXT NOT NULL,
-    lookup  TEXT NOT NULL,
-    number  TEXT NOT NULL,
-    issued  INTEGER NOT NULL,
-    PRIMARY KEY (anchor, channel, lookup)
-) WITHOUT ROWID
-""",
-    """
-CREATE TABLE IF NOT EXISTS uses (
-    anchor  BLOB NOT NULL,
-    channel TEXT NOT NULL,
-    lookup  TEXT NOT NULL,
-    used    INTEGER NOT NULL,  -- Unix seconds, to the day or so
-    PRIMARY KEY (anchor, channel, lookup)
-) WITHOUT ROWID
-""",
-)
-_SELECT = "SELECT anchor, channel, digest, kind, key, data, proof, number, issued, expires, kept FROM items"
-
-_OF_ONE_PLATFORM = tuple(sorted(kind.value for kind in EndorsementKind if kind.is_of_one_platform))
-_FIRST_TO_GO = """
-SELECT i.anchor, i.channel, i.lookup, i.digest, LENGTH(i.data) + LENGTH(i.proof)
-FROM items i LEFT JOIN uses u ON u.anchor = i.anchor AND u.channel = i.channel AND u.lookup = i.lookup
-ORDER BY i.kind NOT IN (?, ?), CASE WHEN i.kind IN (?, ?) THEN MAX(i.kept, IFNULL(u.used, 0)) ELSE i.expires END
-"""
-_FORGET_USES = """
-DELETE FROM uses WHERE NOT EXISTS (
-    SELECT 1 FROM items i WHERE i.anchor = uses.anchor AND i.channel = uses.channel AND i.lookup = uses.lookup
-)
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,14 +90,14 @@ class EndorsementStore:
         self._read_only = self._path.is_file() and not writable
         with self._database() as database:
             (version,) = database.execute("PRAGMA user_version").fetchone()
-            if version not in {0, _VERSION}:
+            if version not in {0, VERSION}:
                 raise ConfigurationError(
-                    f"store {self._path}: version {version}, expected {_VERSION}; delete the file to begin anew"
+                    f"store {self._path}: version {version}, expected {VERSION}; delete the file to begin anew"
                 )
             if not self._read_only:
-                for table in _TABLES:
+                for table in TABLES:
                     database.execute(table)
-                database.execute(f"PRAGMA user_version = {_VERSION}")
+                database.execute(f"PRAGMA user_version = {VERSION}")
 
     @classmethod
     def existing(cls, directory: Path | str) -> EndorsementStore:
@@ -167,7 +116,7 @@ class EndorsementStore:
         """
         with self._database() as database:
             rows = database.execute(
-                f"{_SELECT} WHERE lookup = ? AND channel = ? ORDER BY issued DESC", (str(item), channel)
+                f"{SELECT} WHERE lookup = ? AND channel = ? ORDER BY issued DESC", (str(item), channel)
             ).fetchall()
         known = frozenset(anchors)
         return tuple(stored for row in rows if row[0] in known and (stored := _stored(row)) is not None)
@@ -250,25 +199,25 @@ class EndorsementStore:
         (size,) = database.execute("SELECT TOTAL(LENGTH(data) + LENGTH(proof)) FROM items").fetchone()
         if size <= self._most_bytes:
             return
-        rows = database.execute(_FIRST_TO_GO, _OF_ONE_PLATFORM * 2).fetchall()
+        rows = database.execute(FIRST_TO_GO, OF_ONE_PLATFORM * 2).fetchall()
         for *key, bytes_there in rows:
             if size <= self._most_bytes:
                 break
             database.execute("DELETE FROM items WHERE anchor = ? AND channel = ? AND lookup = ? AND digest = ?", key)
             size -= bytes_there
-        database.execute(_FORGET_USES)
+        database.execute(FORGET_USES)
 
     def entries(self) -> tuple[StoredEndorsement, ...]:
         """Give all items, what expires first first. Raises ConfigurationError: the file cannot be read."""
         with self._database() as database:
-            rows = database.execute(f"{_SELECT} ORDER BY expires, lookup").fetchall()
+            rows = database.execute(f"{SELECT} ORDER BY expires, lookup").fetchall()
         return tuple(stored for row in rows if (stored := _stored(row)) is not None)
 
     def prune(self, now: datetime) -> int:
         """Delete what has expired; gives how many. Raises ConfigurationError: the file cannot be written."""
         with self._database() as database:
             deleted = database.execute("DELETE FROM items WHERE expires <= ?", (_seconds(now),)).rowcount
-            database.execute(_FORGET_USES)
+            database.execute(FORGET_USES)
             return deleted
 
     @contextmanager

@@ -238,3 +238,38 @@ def test_what_is_below_its_floor_is_given_only_where_no_source_has_another(tmp_p
     source.give = lambda: crl(3)
     time.seconds += 60
     assert given(service.find([CRL], anchors=ANCHORS, now=START)) == [b"\3"]
+
+
+def test_uses_of_a_platforms_certificate_are_noted_about_once_a_day(tmp_path: Path) -> None:
+    """Also those out of memory: by it, the store knows what to lose first."""
+    store, time = EndorsementStore(tmp_path), Ticks()
+    service = EndorsementService(store=store, refresh=False, clock=time)
+    key = MissingEndorsement(kind=EndorsementKind.AMD_VEK, key=(("product", "Milan"), ("hwid", "ab")))
+    certificate = Endorsement(kind=key.kind, data=b"certificate")
+    service.keep([(key, certificate)], [use(certificate, 0)], ANCHOR, now=START)
+
+    def noted_after(days: float) -> list[int]:
+        service.find([key], anchors=ANCHORS, now=START + timedelta(days=days))
+        with sqlite3.connect(tmp_path / FILE_NAME) as database:
+            rows = database.execute("SELECT used FROM uses").fetchall()
+        database.close()
+        return [used - int(START.timestamp()) for (used,) in rows]
+
+    assert noted_after(0.5) == []  # it was kept a short while ago
+    time.seconds += 90_000
+    assert noted_after(3) == [3 * 86_400]
+    assert noted_after(4) == [3 * 86_400]
+    time.seconds += 90_000
+    assert noted_after(4.5) == [int(4.5 * 86_400)]
+
+
+def test_a_store_that_cannot_note_uses_gives_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = MissingEndorsement(kind=EndorsementKind.AMD_VEK, key=(("product", "Milan"), ("hwid", "ab")))
+    certificate = Endorsement(kind=key.kind, data=b"certificate")
+    EndorsementService(store=EndorsementStore(tmp_path)).keep(
+        [(key, certificate)], [use(certificate, 0)], ANCHOR, now=START
+    )
+    monkeypatch.setattr("rats_tls.endorsements.store.os.access", lambda *_: False)
+    service = EndorsementService(store=EndorsementStore(tmp_path))
+    found = service.find([key], anchors=ANCHORS, now=START + timedelta(days=3))
+    assert given(found) == [b"certificate"]
