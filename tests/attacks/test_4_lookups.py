@@ -89,15 +89,15 @@ def spend_all_for_strangers(vendors: SimulatedServices, service: EndorsementServ
     return caught.value.message
 
 
-@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("kept", ["in memory", "in the store", "before a restart"])
 def test_4_4_strangers_do_not_keep_a_chip_that_was_proved_from_its_new_certificate(
-    vendors: SimulatedServices, tmp_path: Path, *, restarted: bool
+    vendors: SimulatedServices, tmp_path: Path, kept: str
 ) -> None:
     """Its firmware was updated, so its VCEK is another one. Also after a restart, by what the store has of the chip."""
     ticks = SetClock()
-    service = looking_up(vendors, EndorsementStore(tmp_path), ticks)
+    service = looking_up(vendors, EndorsementStore(tmp_path) if kept != "in memory" else None, ticks)
     judge(SNP, service)
-    if restarted:
+    if kept == "before a restart":
         service = looking_up(vendors, EndorsementStore(tmp_path), ticks)
     assert "budget" in spend_all_for_strangers(vendors, service)
     policy = policy_for(SNP)
@@ -182,6 +182,7 @@ def test_4_4_what_a_disk_broke_is_missing_where_no_source_has_it(
     break_items(tmp_path, kind)
     with pytest.raises(EndorsementMissingError, match=kind.value):
         judge(tee, EndorsementService(store=EndorsementStore(tmp_path), refresh=False))
+    assert kind not in {entry.endorsement.kind for entry in EndorsementStore(tmp_path).entries()}
 
 
 def test_4_4_a_store_that_may_not_be_written_breaks_nothing(

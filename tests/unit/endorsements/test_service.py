@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from rats_tls import lookups
+from rats_tls.core.anchors import Vendor
 from rats_tls.core.checks import Check, Stage
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
-from rats_tls.core.errors import EndorsementMissingError, RolledBackError
+from rats_tls.core.errors import EndorsementMissingError, RolledBackError, SignatureError
 from rats_tls.core.results import AttestationResult
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.endorsements import service as service_module
 from rats_tls.endorsements import shelf
+from rats_tls.endorsements.budget import FetchBudget, Rate
 from rats_tls.endorsements.fetcher import Fetcher
 from rats_tls.endorsements.service import EndorsementService, Found, explained
 from rats_tls.endorsements.source import FetchError, FetchProblem
 from rats_tls.endorsements.store import FILE_NAME, EndorsementStore
+from rats_tls.formats.endorsement_keys import keys_of
 from rats_tls.lookups import Lookups
+from support.bundles import anchors
 from support.claims import SNP
 from support.endorsed import ANCHOR, ANCHORS, CRL, START, Source, crl, use
 from support.explained import case, under_vendor_root
+from support.fetching import ScriptedSource
 from support.pcs import one
 from support.sides import SGX
+from support.sides import SNP as SNP_TEE
 from support.simulated import NOW
 
 
@@ -273,3 +280,63 @@ def test_a_store_that_cannot_note_uses_gives_all_the_same(tmp_path: Path, monkey
     service = EndorsementService(store=EndorsementStore(tmp_path))
     found = service.find([key], anchors=ANCHORS, now=START + timedelta(days=3))
     assert given(found) == [b"certificate"]
+
+
+# --- what proves the Evidence comes first -----------------------------------------------------------------------------
+VEK = MissingEndorsement(kind=EndorsementKind.AMD_VEK, key=(("product", "Milan"), ("hwid", "ab")))
+VEK_ITEM = Endorsement(kind=VEK.kind, data=b"certificate")
+NEXT_VEK = MissingEndorsement(kind=VEK.kind, key=(*VEK.key, ("blSPL", "9")))
+
+
+def test_lists_wait_until_the_evidence_is_proved_by_what_is_at_hand() -> None:
+    """They would else spend what there is for strangers."""
+    source = Source(lambda: crl(2))
+    service = EndorsementService((source,), refresh=False)
+    service.keep([(VEK, VEK_ITEM), (CRL, crl(1))], [use(VEK_ITEM, 0), use(crl(1), 0)], ANCHOR, now=START)
+    late = START + timedelta(days=29)
+    assert len(service.find([VEK, CRL], anchors=ANCHORS, now=late).items) == 2
+    expired = START + timedelta(days=31)
+    service.keep([(VEK, VEK_ITEM)], [use(VEK_ITEM, 20)], ANCHOR, now=START)
+    assert given(service.find([VEK, CRL], anchors=ANCHORS, now=expired)) == [b"certificate"]
+    assert source.asked == 0
+    assert given(service.find([CRL], anchors=ANCHORS, now=expired)) == [b"\2"]
+
+
+def test_a_list_that_strangers_may_not_ask_for_is_asked_for_later_and_no_old_one_given() -> None:
+    source = ScriptedSource("amd-kds")
+    rates = {"amd-kds": Rate(burst=1, seconds_each=9999.0)}
+    fetcher = Fetcher((source,), budget=FetchBudget(per_source=rates))
+    service = EndorsementService(fetcher=fetcher, refresh=False)
+    service.keep([(VEK, VEK_ITEM), (CRL, crl(1))], [use(VEK_ITEM, 0), use(crl(1), 0)], ANCHOR, now=START)
+    fetcher.fetch([CRL], authenticated=False)  # a stranger's
+    expired = START + timedelta(days=31)
+    found = service.find([NEXT_VEK, CRL], anchors=ANCHORS, now=expired)
+    assert [item for item, _ in found.items] == [NEXT_VEK]
+    assert found.failed == ()
+    service.find([CRL], anchors=ANCHORS, now=expired)
+    assert source.asked == [CRL, NEXT_VEK, CRL]
+
+
+# --- what a disk broke ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("broken", [True, False])
+@pytest.mark.parametrize("signer_at_hand", [True, False])
+def test_a_certificate_is_dropped_only_when_its_own_signature_is_wrong(*, broken: bool, signer_at_hand: bool) -> None:
+    """The peer brings the signer: here it is looked for in the store, and without it nothing is known."""
+    vek, signer = one(SNP_TEE, EndorsementKind.AMD_VEK), one(SNP_TEE, EndorsementKind.AMD_SIGNER)
+    key = keys_of(vek)[0]
+    if broken:
+        vek = replace(vek, data=vek.data[:-1] + bytes([vek.data[-1] ^ 1]))
+    anchor = next(each for each in anchors() if each.vendor is Vendor.AMD and "Milan" in each.name)
+    service = EndorsementService(refresh=False)
+    items = [(key, vek), *([(keys_of(signer)[0], signer)] if signer_at_hand else [])]
+    service.keep(items, [use(item, 60) for _, item in items], anchor, now=NOW)
+    judging = Lookups(service, (anchor,), OpensslCryptoWrapper())
+
+    def judge(more: tuple[Endorsement, ...]) -> AttestationResult:
+        if vek not in more:
+            raise EndorsementMissingError("missing", missing=(key,))
+        raise SignatureError("the report is not signed by it")
+
+    error = EndorsementMissingError if broken and signer_at_hand else SignatureError
+    with pytest.raises(error):
+        judging.judge(b"certificate", judge, NOW)

@@ -129,7 +129,8 @@ def test_certificates_of_platforms_go_before_documents_and_lists(tmp_path: Path)
     kinds = [kind for kind in EndorsementKind if not kind.is_of_one_platform][:3]
     store.keep([document(kind.value, bytes(1000), kind=kind) for kind in kinds])
     for number in range(20):
-        store.keep([stored(str(number), bytes(1000), day=1 + number)])
+        late = START + timedelta(days=100 + number)  # the documents have ended
+        store.keep([replace(stored(str(number), bytes(1000), day=1 + number), kept=late)])
         assert {kind.value for kind in kinds} <= names(store)
 
 
