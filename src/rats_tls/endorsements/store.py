@@ -166,6 +166,7 @@ class EndorsementStore:
     def note_use(self, item: StoredEndorsement, now: datetime) -> None:
         """Remember that `item` was used, so that others go before it. Raises ConfigurationError: as `keep`."""
         row = (item.anchor, item.channel, str(item.item))
+        now = min(now, datetime.now(UTC))  # a time to come, which a user may judge by, would keep it for ever
         since = _seconds(now) - _SECONDS_BETWEEN_USES
         with self._database() as database:
             known = "SELECT 1 FROM uses WHERE anchor = ? AND channel = ? AND lookup = ? AND used > ?"

@@ -146,6 +146,15 @@ def test_of_certificates_of_platforms_the_longest_not_used_go_first(tmp_path: Pa
         assert there - names(store) == {gone}
 
 
+def test_a_use_in_a_time_to_come_is_one_of_now(tmp_path: Path) -> None:
+    store = EndorsementStore(tmp_path)
+    store.note_use(stored("1"), datetime.now(UTC) + timedelta(days=9999))
+    with sqlite3.connect(tmp_path / FILE_NAME) as database:
+        ((used,),) = database.execute("SELECT used FROM uses").fetchall()
+    database.close()
+    assert used <= time.time()
+
+
 def test_uses_of_what_is_gone_are_forgotten(tmp_path: Path) -> None:
     store = EndorsementStore(tmp_path)
     store.keep([stored("old"), stored("new", day=5)])
