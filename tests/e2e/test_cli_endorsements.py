@@ -54,7 +54,7 @@ class Site:
     def vendors(self) -> tuple[object, ...]:
         ca = self.folder / "ca.pem"
         ca.write_bytes(self.services.certificate_authority)
-        return ("--pcs", self.services.intel_pcs.url, "--kds", self.services.amd_kds.url, "--ca", ca)
+        return ("--pcs", self.services.intel_pcs.url, "--kds", self.services.amd_kds.url, "--services-ca", ca)
 
     def evidence(self, name: str) -> Path:
         path = self.folder / f"{name}.bin"

@@ -17,6 +17,7 @@ from rats_tls.cli.endorsements_output import (
     tell_documents,
 )
 from rats_tls.cli.groups import examples
+from rats_tls.cli.lookups import open_or_make_store
 from rats_tls.cli.options import debug_option, trust_anchors_option
 from rats_tls.cli.screen import Screen, Styled
 from rats_tls.core.documents import to_json
@@ -133,7 +134,7 @@ def import_(
     anchors = anchors_with(load_trust_anchors(*trust_anchors, now=now))
     carried = {where: each for path in files for where, each in load_carried(path).items()}
     require_channel(carried, channel)
-    store = EndorsementStore(store_directory)
+    store = open_or_make_store(store_directory)
     require_clock(store, channel, now)
     floors = floors_in(store, channel)
     with Screen(stderr=True).status("verifying"):
