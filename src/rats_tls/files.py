@@ -20,8 +20,9 @@ from rats_tls.endorsements.files import endorsements_from_file
 from rats_tls.endorsements.local_files import read_regular_file
 from rats_tls.formats.amd.pem import split_pem
 from rats_tls.formats.detect import detect_evidence
+from rats_tls.formats.x509 import Certificate
 from rats_tls.policy import Policy
-from rats_tls.verifiers.chain import anchors_from_pem
+from rats_tls.verifiers.chain import anchor_of, anchors_from_pem, vendor_of
 
 MAX_FILE = 4 * 1024 * 1024
 _SHORTEST_HEX = 64
@@ -141,6 +142,12 @@ def require_binary(data: bytes) -> bytes:
     if len(text) >= _SHORTEST_HEX and len(text) % 2 == 0 and _HEX.fullmatch(text):
         raise UnsupportedError("the file holds hexadecimal digits: turn them into bytes first (xxd -r -p)")
     return data
+
+
+def anchor_of_root(certificate: Certificate) -> TrustAnchor | None:
+    """Give the trust anchor that a root certificate would be; None of any other certificate. Nothing is verified."""
+    vendor = vendor_of(certificate) if certificate.self_issued and certificate.is_ca else None
+    return anchor_of(certificate, vendor) if vendor is not None else None
 
 
 def evidence_claims(presented: Presented) -> TeeClaims | None:

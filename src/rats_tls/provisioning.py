@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from rats_tls import registry
-from rats_tls.core.anchors import AnchorKind, TrustAnchor
+from rats_tls.core.anchors import AnchorKind, TrustAnchor, shown_fingerprint
 from rats_tls.core.checks import time_text
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
 from rats_tls.core.errors import ConfigurationError, RatsTlsError, RolledBackError
@@ -306,7 +306,7 @@ def exported(
             keys=tuple(dict.fromkeys((*known, entry.item))),
             issued=entry.issued,
             expires=entry.expires,
-            anchor=names.get(entry.anchor, entry.anchor.hex()),
+            anchor=names.get(entry.anchor) or shown_fingerprint(entry.anchor),
         )
     return tuple(items.values())
 

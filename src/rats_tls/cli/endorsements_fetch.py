@@ -12,9 +12,11 @@ from typing import Any
 import click
 
 from rats_tls.cli.endorsements_output import (
+    ROOTS_ARE_NOT_KEPT,
     channel_option,
     finish,
     item_document,
+    items,
     json_option,
     missing_document,
     show_verified,
@@ -146,8 +148,8 @@ def fetch(
         if store is not None:
             gathered = gathered.after(keep_items(store, gathered.good, channel=channel, now=now))
         if output is not None:
-            items = tuple(item.carried for item in gathered.good if item.carried is not None)
-            write_bundle(output, Bundle(made=now, channel=channel, items=items))
+            carried = tuple(item.carried for item in gathered.good if item.carried is not None)
+            write_bundle(output, Bundle(made=now, channel=channel, items=carried))
     report = _Report(gathered=gathered, written=written, output=output, store=store_directory, now=now)
     if as_json:
         report.documents(screen)
@@ -175,6 +177,11 @@ class _Report:
             return ExitCode.ENDORSEMENTS
         return exit_code(shortcoming.error for shortcoming in self.gathered.shortcomings)
 
+    @property
+    def _kept(self) -> int:
+        """How many items went into the store: all that is good but for roots."""
+        return sum(bool(item.keys) for item in self.gathered.good) if self.written and self.store is not None else 0
+
     def documents(self, screen: Screen) -> None:
         for good in self.gathered.good:
             screen.document(item_document(good))
@@ -190,6 +197,7 @@ class _Report:
                 output=str(self.output) if self.written and self.output is not None else None,
                 store=str(self.store) if self.written and self.store is not None else None,
                 good=len(self.gathered.good),
+                kept=self._kept,
                 wanting=len(self.gathered.shortcomings),
             )
         )
@@ -210,8 +218,11 @@ class _Report:
             Styled(" written ", "black on yellow" if wanting else "black on green"),
             " ",
             Styled(", ".join(places), "bold"),
-            f"  {len(good)} items, {len(wanting)} wanting; the first expires {first:%Y-%m-%d %H:%M}",
+            f"  {items(len(good))}, {len(wanting)} wanting; the first expires {first:%Y-%m-%d %H:%M}",
         )
+        if self.store is not None and self._kept < len(good):
+            rows = [("kept", items(self._kept)), ("not kept", f"{items(len(good) - self._kept)}: {ROOTS_ARE_NOT_KEPT}")]
+            screen.columns(rows)
 
 
 def _certificates_in(
