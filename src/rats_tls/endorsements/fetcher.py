@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -14,6 +15,8 @@ from rats_tls.endorsements.budget import FetchBudget
 from rats_tls.endorsements.failures import RecentFailures
 from rats_tls.endorsements.forking import renew_in_children
 from rats_tls.endorsements.source import EndorsementSource, FetchError, FetchProblem, LocalSource
+
+_log = logging.getLogger(__name__)
 
 _MOST_LANDED = 64
 Suffices = Callable[[MissingEndorsement, tuple[Endorsement, ...]], bool]
@@ -244,9 +247,13 @@ class Fetcher:
         return _Answer(poor, tuple(failures))
 
     def _fetch(self, source: EndorsementSource, item: MissingEndorsement) -> tuple[Endorsement, ...]:
+        begun = self._clock()
         try:
             found = tuple(source.fetch(item))
+            _log.debug("%s gave %s after %.0f ms", source.name, item, (self._clock() - begun) * 1000)
         except FetchError as error:
+            taken = (self._clock() - begun) * 1000
+            _log.debug("%s did not give %s after %.0f ms: %s", source.name, item, taken, error.problem.value)
             if not isinstance(source, LocalSource):
                 self._failures.note(source.name, item, error)
             raise

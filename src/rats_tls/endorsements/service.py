@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -23,6 +24,8 @@ from rats_tls.endorsements.refresh import Clock, Freshness, Refresher
 from rats_tls.endorsements.shelf import Shelf
 from rats_tls.endorsements.source import EndorsementSource
 from rats_tls.endorsements.store import EndorsementStore
+
+_log = logging.getLogger(__name__)
 
 STANDARD = "standard"
 _UNPROVED = frozenset({EndorsementKind.AMD_VEK, EndorsementKind.AMD_SIGNER, EndorsementKind.INTEL_PCK_CHAIN})
@@ -151,6 +154,8 @@ class EndorsementService:
         current = {item: [stored for stored in here[item] if self._shelf.is_current(stored, now)] for item in wanted}
         items = [(item, stored.endorsement) for item in wanted for stored in current[item]]
         unknown = [item for item in wanted if not current[item]]
+        for item in wanted:
+            _log.debug("%s: %s", item, _standing(bool(current[item]), bool(here[item]), item in recent))
         to_ask = [item for item in unknown if item not in failed]
         fetched: list[Pair] = []
         outcome = FetchOutcome()
@@ -292,6 +297,14 @@ class EndorsementService:
     def close(self) -> None:
         """End the refreshing."""
         self._refresher.end()
+
+
+def _standing(is_current: bool, is_here: bool, is_recent: bool) -> str:
+    if is_current:
+        return "at hand"
+    if is_recent:
+        return "given a short while ago"
+    return "at hand, but expired or older than what was seen" if is_here else "not at hand"
 
 
 def _channel(sources: Sequence[EndorsementSource], channel: str | None) -> str:
