@@ -564,6 +564,17 @@ def test_what_an_export_leaves_out_of_another_update_channel_is_told(site: Site,
     assert re.search(r"left out +0 expired, 2 of another update channel", ended.stdout)
 
 
+def test_a_bundle_is_inspected(site: Site, tmp_path: Path) -> None:
+    bundle = site.bundle(tmp_path / "bundle.zip", TDX)
+    ended = run("inspect", bundle, "--json")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    document = json.loads(ended.stdout)
+    assert document["kind"] == "bundle of Endorsements"
+    _, channel, *items = document["fields"]
+    assert channel["value"] == "standard"
+    assert [item["name"] for item in items] == [item.endorsement.kind.value for item in read_bundle(bundle).items]
+
+
 def test_a_root_has_one_fingerprint_everywhere(site: Site, tmp_path: Path) -> None:
     """That of the anchor: certificates of one root have several."""
     bundle = site.bundle(tmp_path / "bundle.zip", SNP, TDX)
