@@ -9,10 +9,10 @@ from datetime import datetime
 from pathlib import Path
 
 from rats_tls import registry
-from rats_tls.core.anchors import AnchorKind, TrustAnchor
+from rats_tls.core.anchors import AnchorKind, TrustAnchor, shown_fingerprint
 from rats_tls.core.checks import time_text
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
-from rats_tls.core.errors import ConfigurationError, RatsTlsError, RolledBackError
+from rats_tls.core.errors import ConfigurationError, DecodeError, RatsTlsError, RolledBackError
 from rats_tls.core.floors import NO_FLOORS, Floors
 from rats_tls.core.limits import DEFAULT_BUNDLE_LIMITS
 from rats_tls.core.refusals import ExitCode
@@ -22,6 +22,7 @@ from rats_tls.endorsements.bundle_form import BundleItem
 from rats_tls.endorsements.bundle_source import Carried, described, read_carried
 from rats_tls.endorsements.service import EndorsementService
 from rats_tls.endorsements.store import EndorsementStore, StoredEndorsement
+from rats_tls.files import named_as_evidence
 from rats_tls.verifiers.endorsements import VendorEndorsementsVerifier
 from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
 
@@ -104,7 +105,7 @@ def load_carried(path: Path) -> dict[str, Carried]:
     """
     try:
         if not path.is_dir():
-            return {str(path): read_carried(path)}
+            return {str(path): _read(path)}
         with os.scandir(path) as entries:
             names = sorted(entry.path for entry in entries if not entry.name.startswith(".") and not entry.is_dir())
     except OSError as error:
@@ -112,7 +113,14 @@ def load_carried(path: Path) -> dict[str, Carried]:
     if not 0 < len(names) <= DEFAULT_BUNDLE_LIMITS.files:
         most = DEFAULT_BUNDLE_LIMITS.files
         raise ConfigurationError(f"{path}: got {len(names)} files, expected a store, or 1 to {most} files")
-    return {name: read_carried(name) for name in names}
+    return {name: _read(Path(name)) for name in names}
+
+
+def _read(path: Path) -> Carried:
+    try:
+        return read_carried(path)
+    except DecodeError as error:
+        raise named_as_evidence(error, path) from error
 
 
 def by_content(item: BundleItem) -> BundleItem:
@@ -313,7 +321,7 @@ def exported(
             keys=tuple(dict.fromkeys((*known, entry.item))),
             issued=entry.issued,
             expires=entry.expires,
-            anchor=names.get(entry.anchor, entry.anchor.hex()),
+            anchor=names.get(entry.anchor) or shown_fingerprint(entry.anchor),
         )
     return tuple(items.values())
 

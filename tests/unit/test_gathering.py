@@ -28,6 +28,7 @@ from rats_tls.formats.endorsement_keys import keys_of
 from rats_tls.gathering import Gathered, Gatherer, Subject, subject_of, wanted_of_chip, wanted_of_family
 from rats_tls.provisioning import exit_code
 from support.bundles import SGX, SNP, TDX, anchors
+from support.command_files import CommandFiles
 from support.fetching import ScriptedSource, SetClock
 from support.pcs import one, simulated
 from support.services import MILAN_TCB
@@ -172,9 +173,9 @@ def test_errors_name_the_file(tmp_path: Path, content: bytes, error: type[Except
 
 
 def test_a_certificate_without_evidence(tmp_path: Path) -> None:
-    path = tmp_path / "root.der"
-    path.write_bytes(one(SNP, K.AMD_ROOT).data)
-    with pytest.raises(NoEvidenceError, match=r"root\.der: the certificate carries no Evidence"):
+    path = tmp_path / "plain.der"
+    path.write_bytes(CommandFiles(tmp_path).plain("plain")[0])
+    with pytest.raises(NoEvidenceError, match=r"plain\.der: the certificate carries no Evidence"):
         subject_of(path)
 
 

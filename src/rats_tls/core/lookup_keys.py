@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from rats_tls.core.claims import SnpTcb
 from rats_tls.core.endorsements import EndorsementKind, MissingEndorsement
 
 Part = tuple[str, str]
+_KNOWN = 256
+"""How many keys of a kind are kept: the same platforms are judged again and again."""
 
 
+@lru_cache(maxsize=_KNOWN)
 def tcb_info(tee: str, fmspc: bytes, pce_id: bytes) -> MissingEndorsement:
     """TCB info of a family of platforms; `tee` is "SGX" or "TDX"."""
     return _item(EndorsementKind.INTEL_TCB_INFO, ("id", tee), ("fmspc", fmspc.hex()), ("pceid", pce_id.hex()))
 
 
+@lru_cache(maxsize=_KNOWN)
 def qe_identity(identity: str) -> MissingEndorsement:
     """Identity of a quoting enclave: "QE" or "TD_QE"."""
     return _item(EndorsementKind.INTEL_QE_IDENTITY, ("id", identity))
 
 
+@lru_cache(maxsize=_KNOWN)
 def root_crl(issuer: str) -> MissingEndorsement:
     """Revocation list of Intel's root CA, by its common name."""
     return _item(EndorsementKind.INTEL_ROOT_CRL, ("issuer", issuer))
 
 
+@lru_cache(maxsize=_KNOWN)
 def pck_crl(ca: str) -> MissingEndorsement:
     """Revocation list of a PCK CA: "platform" or "processor"."""
     return _item(EndorsementKind.INTEL_PCK_CRL, ("ca", ca))

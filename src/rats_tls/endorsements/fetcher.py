@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -14,6 +15,8 @@ from rats_tls.endorsements.budget import FetchBudget
 from rats_tls.endorsements.failures import OUTAGES, RecentFailures
 from rats_tls.endorsements.forking import renew_in_children
 from rats_tls.endorsements.source import EndorsementSource, FetchError, FetchProblem, LocalSource
+
+_log = logging.getLogger(__name__)
 
 _MOST_LANDED = 64
 _MOST_OUTAGES = 1024
@@ -295,15 +298,19 @@ class Fetcher:
         if not asking.authenticated:
             proved = asking.proved is not None and asking.proved(item)
             self._budget.spend(source.name, item, number=number, proved=proved)
+        begun = self._clock()
         try:
             found = _fetch(source, item)
         except FetchError as error:
+            taken = (self._clock() - begun) * 1000
+            _log.debug("%s did not give %s after %.0f ms: %s", source.name, item, taken, error.problem.value)
             self._failures.note(key, item, error)
             raise
         except Exception as error:
             failed = _defect(source, error)
             self._failures.note(key, item, failed)
             raise failed from error
+        _log.debug("%s gave %s after %.0f ms", source.name, item, (self._clock() - begun) * 1000)
         self._failures.forget(key, item)
         return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -25,6 +26,8 @@ from rats_tls.endorsements.shelf import Shelf
 from rats_tls.endorsements.source import EndorsementSource
 from rats_tls.endorsements.store import EndorsementStore
 from rats_tls.formats.endorsement_keys import keys_of
+
+_log = logging.getLogger(__name__)
 
 STANDARD = "standard"
 _UNPROVED = frozenset({EndorsementKind.AMD_VEK, EndorsementKind.AMD_SIGNER, EndorsementKind.INTEL_PCK_CHAIN})
@@ -168,6 +171,8 @@ class EndorsementService:
         items = [(item, stored.endorsement) for item in wanted for stored in current[item]]
         unproved = [item for item in wanted if item.kind in _UNPROVED]
         unknown = [item for item in wanted if not current[item]]
+        for item in wanted:
+            _log.debug("%s: %s", item, _standing(bool(current[item]), bool(here[item]), item in recent))
         if unproved and not any(item in unknown for item in unproved):
             unknown = []  # the others wait for the next look-up, when the Evidence is proved: they then spend no budget
         to_ask = [item for item in unknown if item not in failed]
@@ -336,6 +341,14 @@ class EndorsementService:
     def close(self) -> None:
         """End the refreshing."""
         self._refresher.end()
+
+
+def _standing(is_current: bool, is_here: bool, is_recent: bool) -> str:
+    if is_current:
+        return "at hand"
+    if is_recent:
+        return "given a short while ago"
+    return "at hand, but expired or older than what was seen" if is_here else "not at hand"
 
 
 def _channel(sources: Sequence[EndorsementSource], channel: str | None) -> str:

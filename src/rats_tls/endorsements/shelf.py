@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 
 from rats_tls.core.anchors import AnchorKind, TrustAnchor
+from rats_tls.core.checks import time_text
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
 from rats_tls.core.errors import ConfigurationError, DecodeError
 from rats_tls.core.floors import NO_FLOORS, Floor, Floors
@@ -213,6 +214,8 @@ class Shelf:
         )
         if not kept:
             return
+        for stored in kept:
+            _log.debug("kept %s, which expires at %s, under %s", stored.item, time_text(stored.expires), anchor.name)
         raises_floors = anchor.kind is AnchorKind.VENDOR
         with self._lock:
             for stored in kept:

@@ -215,11 +215,17 @@ class EndorsementStore:
         return tuple(stored for row in rows if (stored := _stored(row)) is not None)
 
     def prune(self, now: datetime) -> int:
-        """Delete what has expired; gives how many. Raises ConfigurationError: the file cannot be written."""
+        """Delete what has expired; gives how many items, each with all its keys.
+
+        Raises:
+            ConfigurationError: the file cannot be written.
+        """
         with self._database() as database:
-            deleted = database.execute("DELETE FROM items WHERE expires <= ?", (_seconds(now),)).rowcount
+            gone = (_seconds(now),)
+            (count,) = database.execute("SELECT COUNT(DISTINCT digest) FROM items WHERE expires <= ?", gone).fetchone()
+            database.execute("DELETE FROM items WHERE expires <= ?", gone)
             database.execute(FORGET_USES)
-            return deleted
+            return int(count)
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
