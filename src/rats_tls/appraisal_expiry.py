@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from rats_tls.core.checks import GRACE_CHECK, Check, Stage, Verdict, time_text
 from rats_tls.core.endorsements import Origin
-from rats_tls.core.errors import AuthenticityError
+from rats_tls.core.errors import AuthenticityError, ExpiredError
 from rats_tls.core.evidence import TeeType
 from rats_tls.core.floors import Floors
 from rats_tls.core.verification import EndorsementUse, Problem, Verification
@@ -40,7 +40,11 @@ def sort_problems(policy: Policy, tee_type: TeeType, problems: Sequence[Problem]
     """Sort problems by what the entries for `tee_type` may pass over."""
     entries = policy.entries_for(tee_type)
     passed = [problem for problem in problems if any(_passes(entry, problem, now) for entry in entries)]
-    hard = [problem for problem in problems if problem.missing is None and problem not in passed]
+    hard = [
+        _with_grace_told(problem, entries, now)
+        for problem in problems
+        if problem.missing is None and problem not in passed
+    ]
     return Sorted(
         hard=tuple(sorted(hard, key=lambda problem: problem.stage)),
         missing=tuple(problem for problem in problems if problem.missing is not None and problem not in passed),
@@ -57,6 +61,20 @@ def _passes(entry: Entry, problem: Problem, now: datetime) -> bool:
     return expired is not None and now < _later(expired.expires, entry.endorsement_grace)
 
 
+def _with_grace_told(problem: Problem, entries: Iterable[Entry], now: datetime) -> Problem:
+    """Add to what has expired the graces that have ended too, and when."""
+    expired = _expired(problem, now)
+    graces = [entry for entry in entries if entry.endorsement_grace]
+    if expired is None or not graces or not isinstance(problem.error, ExpiredError):
+        return problem
+    told = "; ".join(
+        f"the grace of entry {entry.name!r}, {entry.endorsement_grace} s, ended at "
+        f"{time_text(_later(expired.expires, entry.endorsement_grace))}"
+        for entry in graces
+    )
+    return replace(problem, error=ExpiredError(f"{problem.error.message}; {told}", refusal=problem.error.refusal))
+
+
 def _expired(problem: Problem, now: datetime) -> EndorsementUse | None:
     """Give the expired Endorsement that a problem is about, if it is one that can have a grace."""
     use = problem.expired
@@ -71,16 +89,27 @@ def known_of_endorsements(facts: Facts, verification: Verification, now: datetim
     late = [use for _, use in expired if use is not None]
     used = [use for use in (*verification.endorsements_used, *late) if use.kind.is_reissued]
 
-    def longest(times: Iterable[datetime]) -> float | None:
-        return max(((now - time).total_seconds() for time in times), default=None)
+    def longest(times: Iterable[tuple[datetime, EndorsementUse]], *, lists: bool) -> tuple[float | None, str]:
+        found = [((now - time).total_seconds(), use) for time, use in times if use.kind.is_revocation_list is lists]
+        seconds, use = max(found, key=lambda one: one[0], default=(None, None))
+        return seconds, use.description if use is not None else ""
 
+    ends, starts = [(use.expires, use) for use in late], [(use.issued, use) for use in used]
+    documents_expired_by, expired_document = longest(ends, lists=False)
+    lists_expired_by, expired_list = longest(ends, lists=True)
+    documents_age, oldest_document = longest(starts, lists=False)
+    lists_age, oldest_list = longest(starts, lists=True)
     return replace(
         facts,
         revocation_checked=not any(problem.waived_by_revocation and use is None for problem, use in expired),
-        documents_expired_by=longest(use.expires for use in late if not use.kind.is_revocation_list),
-        lists_expired_by=longest(use.expires for use in late if use.kind.is_revocation_list),
-        documents_age=longest(use.issued for use in used if not use.kind.is_revocation_list),
-        lists_age=longest(use.issued for use in used if use.kind.is_revocation_list),
+        documents_expired_by=documents_expired_by,
+        expired_document=expired_document,
+        lists_expired_by=lists_expired_by,
+        expired_list=expired_list,
+        documents_age=documents_age,
+        oldest_document=oldest_document,
+        lists_age=lists_age,
+        oldest_list=oldest_list,
     )
 
 

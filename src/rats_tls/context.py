@@ -145,7 +145,7 @@ class Context:
             )
             self._judge = PeerJudge(
                 appraiser=appraiser,
-                lookups=Lookups(service, appraiser.anchors, self._crypto, clock) if service is not None else None,
+                lookups=Lookups(service, appraiser.anchors, self._crypto) if service is not None else None,
                 confirm=confirm,
                 opens_refused=self._opens_refused,
                 tls_wrapper=f"{self._tls.name} ({self._tls.version})",

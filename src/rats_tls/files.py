@@ -20,8 +20,9 @@ from rats_tls.endorsements.files import endorsements_from_file
 from rats_tls.endorsements.local_files import read_regular_file
 from rats_tls.formats.amd.pem import split_pem
 from rats_tls.formats.detect import detect_evidence
+from rats_tls.formats.x509 import Certificate
 from rats_tls.policy import Policy
-from rats_tls.verifiers.chain import anchors_from_pem
+from rats_tls.verifiers.chain import anchor_of, anchors_from_pem, vendor_of
 
 MAX_FILE = 4 * 1024 * 1024
 _SHORTEST_HEX = 64
@@ -101,8 +102,26 @@ def load_endorsements(*paths: Path | str) -> Endorsements:
         if is_bundle(data):
             items.extend(item.endorsement for item in bundle_from_bytes(data, where=str(path)).items)
         else:
-            items.extend(endorsements_from_file(data, where=str(path)))
+            try:
+                items.extend(endorsements_from_file(data, where=str(path)))
+            except DecodeError as error:
+                raise named_as_evidence(error, path) from error
     return Endorsements(tuple(items))
+
+
+def named_as_evidence(error: DecodeError, path: Path | str) -> DecodeError:
+    """Give what is wrong with a file that holds no Endorsements: it may hold Evidence, which its user took for them."""
+    try:
+        presented = _presented(read_file(path))
+        is_certificate = presented.evidence is None
+        evidence = _evidence(presented)
+    except RatsTlsError:
+        return error
+    names = NAMES_BY_MEDIA_TYPE.get(evidence.media_type) if evidence is not None else None
+    if names is None:
+        return error
+    what = f"a certificate that carries Evidence of {names.title}" if is_certificate else f"Evidence of {names.title}"
+    return DecodeError(str(path), "", None, f"got {what}, expected Endorsements")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,21 +137,50 @@ def load_evidence(path: Path | str) -> Presented:
 
     Raises:
         UnsupportedError: no known Evidence; the message names the file.
-        DecodeError: an empty file, or PEM that is malformed; likewise.
+        DecodeError: an empty file, PEM that is malformed, or Endorsements; likewise.
         ConfigurationError: the file cannot be read.
     """
     data = read_file(path)
     if not data:
         raise DecodeError(str(path), "", None, "the file is empty; expected Evidence or a certificate")
     try:
-        certificate = _certificate(data)
-        if certificate is not None:
-            return Presented(certificate=certificate)
-        return Presented(evidence=detect_evidence(require_binary(data)))
+        presented = _presented(data)
     except DecodeError as error:
+        _require_no_endorsements(data, path)
         raise DecodeError(str(path), "", None, error.message) from error
     except UnsupportedError as error:
+        _require_no_endorsements(data, path)
         raise UnsupportedError(f"{path}: {error.message}") from error
+    if presented.certificate is not None and not _carries_evidence(presented.certificate):
+        _require_no_endorsements(data, path)
+    return presented
+
+
+def _presented(data: bytes) -> Presented:
+    """Tell what `data` holds. Raises UnsupportedError, DecodeError."""
+    certificate = _certificate(data)
+    if certificate is not None:
+        return Presented(certificate=certificate)
+    return Presented(evidence=detect_evidence(require_binary(data)))
+
+
+def _carries_evidence(certificate: bytes) -> bool:
+    try:
+        return read_attested_certificate(certificate).evidence is not None
+    except RatsTlsError:
+        return False
+
+
+def _require_no_endorsements(data: bytes, path: Path | str) -> None:
+    """Require of a file without Evidence that no Endorsements are in it. Raises DecodeError: the user mistook them."""
+    what = "a bundle of Endorsements"
+    if not is_bundle(data):
+        try:
+            items = endorsements_from_file(data, where=str(path))
+        except RatsTlsError:
+            return
+        what = f"Endorsements ({', '.join(dict.fromkeys(item.kind.value for item in items))})"
+    raise DecodeError(str(path), "", None, f"got {what}, expected Evidence, or a certificate that carries it")
 
 
 def require_binary(data: bytes) -> bytes:
@@ -141,6 +189,12 @@ def require_binary(data: bytes) -> bytes:
     if len(text) >= _SHORTEST_HEX and len(text) % 2 == 0 and _HEX.fullmatch(text):
         raise UnsupportedError("the file holds hexadecimal digits: turn them into bytes first (xxd -r -p)")
     return data
+
+
+def anchor_of_root(certificate: Certificate) -> TrustAnchor | None:
+    """Give the trust anchor that a root certificate would be; None of any other certificate. Nothing is verified."""
+    vendor = vendor_of(certificate) if certificate.self_issued and certificate.is_ca else None
+    return anchor_of(certificate, vendor) if vendor is not None else None
 
 
 def evidence_claims(presented: Presented) -> TeeClaims | None:
@@ -152,12 +206,15 @@ def evidence_claims(presented: Presented) -> TeeClaims | None:
         DecodeError: malformed.
         UnsupportedError: of a type or format that is not read.
     """
-    evidence = presented.evidence
-    if evidence is None and presented.certificate is not None:
-        evidence = read_attested_certificate(presented.certificate).evidence
-    if evidence is None:
-        return None
-    return _decode(evidence).claims
+    evidence = _evidence(presented)
+    return _decode(evidence).claims if evidence is not None else None
+
+
+def _evidence(presented: Presented) -> Evidence | None:
+    """Give the Evidence, bare or carried. Raises RatsTlsError: the certificate is malformed, or not read."""
+    if presented.evidence is not None or presented.certificate is None:
+        return presented.evidence
+    return read_attested_certificate(presented.certificate).evidence
 
 
 def _decode(evidence: Evidence) -> DecodedEvidence:

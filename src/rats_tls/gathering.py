@@ -167,6 +167,7 @@ class Gatherer:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._fetcher = fetcher
+        self._channel = next((source.channel for source in fetcher.sources if source.channel is not None), None)
         self._anchors = tuple(anchors)
         self._now = now
         self._floors = floors
@@ -185,7 +186,7 @@ class Gatherer:
         """
         answers: dict[MissingEndorsement, tuple[Endorsement, ...]] = {}
         failed: dict[MissingEndorsement, RatsTlsError] = {}
-        due = list(dict.fromkeys(wanted))
+        due = _in_order(wanted)
         for _ in range(_ROUNDS):
             for number, item in enumerate(due, 1):
                 self._tell(f"{number} of {len(due)}: {_short(item)}")
@@ -195,9 +196,16 @@ class Gatherer:
                     failed[item] = unavailable
             pool = Endorsements(tuple(_once(answers)))
             missing = [item for subject in subjects for item in self._missing(subject, pool)]
-            due = [item for item in dict.fromkeys(missing) if item not in answers and item not in failed]
+            due = [item for item in _in_order(missing) if item not in answers and item not in failed]
             if not due:
                 break
+        for item in [item for item in failed if item.kind is EndorsementKind.AMD_SIGNER]:
+            try:  # without it no certificate that it signed is kept, and a service that throttles may have ended to
+                answers[item] = self._get(item)
+            except FetchError as unavailable:
+                failed[item] = unavailable
+            else:
+                del failed[item]
         self._tell("verifying")
         outcomes = self._verified(answers)
         for item, found in answers.items():
@@ -241,6 +249,7 @@ class Gatherer:
                     for item, answer in answers.items()
                     if item.kind is EndorsementKind.INTEL_PCK_CHAIN and found in answer
                 ),
+                channel=self._channel,
             )
             for found in _once(answers)
         ]
@@ -273,6 +282,14 @@ def _seconds_to_wait(failures: Iterable[FetchFailure]) -> float | None:
         if failure.error.problem is FetchProblem.THROTTLED
     ]
     return max(min(waits), 1.0) if waits else None
+
+
+def _in_order(items: Iterable[MissingEndorsement]) -> list[MissingEndorsement]:
+    """Give items, each once, signers of VEK certificates first: nothing that cannot be verified is kept."""
+    wanted = tuple(items)
+    signers = (lookup_keys.signer_of(item) for item in wanted)
+    own = (item for item in wanted if item.kind is EndorsementKind.AMD_SIGNER)
+    return list(dict.fromkeys((*(signer for signer in signers if signer is not None), *own, *wanted)))
 
 
 def _once(answers: dict[MissingEndorsement, tuple[Endorsement, ...]]) -> list[Endorsement]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,14 +16,20 @@ from rats_tls.channel import AppraisalNeeded
 from rats_tls.core.binding import Binding
 from rats_tls.core.checks import time_text
 from rats_tls.core.endorsements import Endorsement
-from rats_tls.core.errors import AppraisalError, ClockError
+from rats_tls.core.errors import AppraisalError, ClockError, RatsTlsError
 from rats_tls.core.floors import NO_FLOORS
 from rats_tls.core.results import AttestationResult, ConnectionFacts
 from rats_tls.lookups import Lookups
 from rats_tls.verdicts import Confirm, open_refused, require_confirmed
 
+_log = logging.getLogger(__name__)
+
 _T = TypeVar("_T")
 _RELEASED = datetime.fromisoformat(RELEASED).replace(tzinfo=UTC)
+
+
+def _milliseconds_since(begun: float) -> float:
+    return (time.monotonic() - begun) * 1000
 
 
 def system_time() -> datetime:
@@ -58,7 +66,10 @@ class PeerJudge:
         if self.confirm is not None:
             return None
         more = self.lookups.remembered(needed.certificate) if self.lookups is not None else ()
-        return self._ask(self.appraiser.recall_certificate, needed, self.clock(), more)
+        result = self._ask(self.appraiser.recall_certificate, needed, self.clock(), more)
+        if result is not None:
+            _log.debug("peer accepted: its certificate was judged before, at %s", time_text(result.judged_at))
+        return result
 
     def appraise(self, needed: AppraisalNeeded, *, may_wait: bool = True) -> AttestationResult:
         """Judge the peer of a connection, and have the application confirm.
@@ -75,16 +86,23 @@ class PeerJudge:
         """
         now = self.clock()
         self._require_released(now)
+        facts = needed.facts
+        given = ", ".join(item.kind.value for item in needed.endorsements) or "none"
+        _log.debug("peer is judged: %s %s, Endorsements from it: %s", facts.version, facts.cipher, given)
         appraise = partial(self._ask, self.appraiser.appraise_certificate, needed, now)
+        begun = time.monotonic()
         try:
             if self.lookups is None:
                 result = appraise(())
             else:
                 result = self.lookups.judge(needed.certificate, appraise, now, may_wait=may_wait)
-        except AppraisalError as error:
-            if not self.opens_refused:
+        except RatsTlsError as error:
+            _log.debug("peer refused after %.0f ms: %s", _milliseconds_since(begun), error.refusal.label)
+            if not isinstance(error, AppraisalError) or not self.opens_refused:
                 raise
             result = open_refused(error)
+        else:
+            _log.debug("peer accepted after %.0f ms: entry %r", _milliseconds_since(begun), result.policy_entry)
         if self.confirm is not None:
             require_confirmed(self.confirm, result, needed)
         return result

@@ -12,20 +12,22 @@ from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.endorsements import Endorsement, MissingEndorsement, Origin
 from rats_tls.core.errors import (
     AppraisalError,
+    CertificateChainError,
+    DecodeError,
     EndorsementMissingError,
     ExpiredError,
     RatsTlsError,
     RolledBackError,
+    SignatureError,
     TcbLevelError,
 )
 from rats_tls.core.floors import NO_FLOORS, Floors
 from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.results import AttestationResult
-from rats_tls.core.verification import EndorsementUse
+from rats_tls.core.verification import EndorsementUse, RefusedEndorsement
 from rats_tls.endorsements.forking import renew_in_children
-from rats_tls.endorsements.refresh import Clock
-from rats_tls.endorsements.service import EndorsementService, Pair, explained
-from rats_tls.verifiers.endorsements import VendorEndorsementsVerifier
+from rats_tls.endorsements.service import EndorsementService, Found, Pair, explained
+from rats_tls.verifiers.endorsements import SignerAbsentError, VendorEndorsementsVerifier
 
 _ROUNDS = 6
 """A PCK or VEK certificate, then its signer, then documents and lists of its platform; one for what has expired or is
@@ -43,7 +45,6 @@ class Lookups:
         service: looks up.
         anchors: the trust anchors in use.
         crypto: crypto wrapper that verifies what the service refreshes.
-        clock: gives the time, for what is due.
         explicit_time: whether appraisals are as of a time that the user says: floors then neither count nor rise, and
             nothing is kept.
     """
@@ -53,14 +54,14 @@ class Lookups:
         service: EndorsementService,
         anchors: tuple[TrustAnchor, ...],
         crypto: CryptoWrapper,
-        clock: Clock,
         *,
         explicit_time: bool = False,
     ) -> None:
         self._service = service
         self._explicit_time = explicit_time
         self._anchors = frozenset(anchor.fingerprint for anchor in anchors)
-        service.verify_with(VendorEndorsementsVerifier(anchors, crypto), self._anchors, clock)
+        self._verifier = VendorEndorsementsVerifier(anchors, crypto)
+        service.verify_with(self._verifier, self._anchors)
         self._remembered: OrderedDict[bytes, tuple[Endorsement, ...]] = OrderedDict()
         self._generation = service.generation
         self._lock = threading.Lock()
@@ -108,12 +109,10 @@ class Lookups:
                     error.missing, anchors=self._anchors, now=now, tried=tried, failed=failed, may_wait=may_wait
                 )
                 failed.update(dict.fromkeys(found.failed))
-                why += [found.why] if found.why else []
-                added = tuple(item for _, item in found.items if item not in more)
-                newer = {item.kind for item in added}
-                added += tuple(item for item in old if item.kind not in newer and item not in more)
+                why.append(found.why)
+                added = _added(found, more, old)
                 if not added:
-                    raise explained(error, "; ".join(why)) from error
+                    raise explained(error, "; ".join(filter(None, why))) from error
                 fetched += found.fetched
             except (ExpiredError, RolledBackError) as error:
                 # What was remembered has expired, or something newer came since this was found: look for newer copies.
@@ -135,6 +134,8 @@ class Lookups:
                     if not old or not _is_too_old_alone(error):
                         raise
                     more = tuple(item for item in more if item not in old)  # look for newer copies of these
+            except RatsTlsError as error:
+                more, added = self._without_broken(more, now, error), ()
             else:
                 added = self._beside_the_peers(result.endorsements, now, more)
                 if not added:
@@ -153,6 +154,31 @@ class Lookups:
         """Give this side's copies of what a verdict rests on and the peer has sent: its own never beat newer ones."""
         sent = [use.key for use in uses if use.key is not None and use.origin != Origin.LOCAL.value]
         return self._service.at_hand(sent, anchors=self._anchors, now=now, tried=more) if sent else ()
+
+    def _without_broken(
+        self, more: tuple[Endorsement, ...], now: datetime, error: RatsTlsError
+    ) -> tuple[Endorsement, ...]:
+        """Drop what is kept here and does not verify: it did when it was kept, so a disk has broken it.
+
+        Whatever a peer shows, this drops nothing that is good: the items are verified by themselves. Raises `error`
+        where nothing was dropped.
+        """
+        if not more:
+            raise error
+        signers = self._service.signers_at_hand(more, anchors=self._anchors, now=now)
+        pool = tuple(dict.fromkeys((*more, *signers)))
+        outcomes = self._verifier(pool, now=now, floors=NO_FLOORS)
+        broken = [
+            outcome.item
+            for outcome in outcomes
+            if isinstance(outcome, RefusedEndorsement)
+            and isinstance(outcome.error, SignatureError | CertificateChainError | DecodeError)
+            and not isinstance(outcome.error, SignerAbsentError)
+        ]
+        dropped = self._service.drop(broken, anchors=self._anchors) if broken else ()
+        if not dropped:
+            raise error
+        return tuple(item for item in more if item not in dropped)
 
     @property
     def floors(self) -> Floors:
@@ -179,6 +205,13 @@ class Lookups:
             self._remembered[hashlib.sha256(certificate).digest()] = more
             while len(self._remembered) > _REMEMBERED:
                 self._remembered.popitem(last=False)
+
+
+def _added(found: Found, more: tuple[Endorsement, ...], old: tuple[Endorsement, ...]) -> tuple[Endorsement, ...]:
+    """Give what was found and is not among `more` yet; of the kinds of which nothing was, what is old."""
+    added = tuple(item for _, item in found.items if item not in more)
+    newer = {item.kind for item in added}
+    return added + tuple(item for item in old if item.kind not in newer and item not in more)
 
 
 def _is_too_old_alone(error: RatsTlsError) -> bool:

@@ -9,10 +9,10 @@ from datetime import datetime
 from pathlib import Path
 
 from rats_tls import registry
-from rats_tls.core.anchors import AnchorKind, TrustAnchor
+from rats_tls.core.anchors import AnchorKind, TrustAnchor, shown_fingerprint
 from rats_tls.core.checks import time_text
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
-from rats_tls.core.errors import ConfigurationError, RatsTlsError, RolledBackError
+from rats_tls.core.errors import ConfigurationError, DecodeError, RatsTlsError, RolledBackError
 from rats_tls.core.floors import NO_FLOORS, Floors
 from rats_tls.core.limits import DEFAULT_BUNDLE_LIMITS
 from rats_tls.core.refusals import ExitCode
@@ -22,6 +22,7 @@ from rats_tls.endorsements.bundle_form import BundleItem
 from rats_tls.endorsements.bundle_source import Carried, described, read_carried
 from rats_tls.endorsements.service import EndorsementService
 from rats_tls.endorsements.store import EndorsementStore, StoredEndorsement
+from rats_tls.files import named_as_evidence
 from rats_tls.verifiers.endorsements import VendorEndorsementsVerifier
 from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
 
@@ -37,11 +38,13 @@ class ItemToVerify:
         endorsement: the item.
         named: keys that others gave it; what they say counts of PCK chains alone, whose content does not say for which
             encrypted PPID they were got.
+        channel: update channel that its file or source says; None of those that do not say.
     """
 
     where: str
     endorsement: Endorsement
     named: tuple[MissingEndorsement, ...] = ()
+    channel: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +105,7 @@ def load_carried(path: Path) -> dict[str, Carried]:
     """
     try:
         if not path.is_dir():
-            return {str(path): read_carried(path)}
+            return {str(path): _read(path)}
         with os.scandir(path) as entries:
             names = sorted(entry.path for entry in entries if not entry.name.startswith(".") and not entry.is_dir())
     except OSError as error:
@@ -110,7 +113,14 @@ def load_carried(path: Path) -> dict[str, Carried]:
     if not 0 < len(names) <= DEFAULT_BUNDLE_LIMITS.files:
         most = DEFAULT_BUNDLE_LIMITS.files
         raise ConfigurationError(f"{path}: got {len(names)} files, expected a store, or 1 to {most} files")
-    return {name: read_carried(name) for name in names}
+    return {name: _read(Path(name)) for name in names}
+
+
+def _read(path: Path) -> Carried:
+    try:
+        return read_carried(path)
+    except DecodeError as error:
+        raise named_as_evidence(error, path) from error
 
 
 def by_content(item: BundleItem) -> BundleItem:
@@ -133,7 +143,9 @@ def require_channel(carried: dict[str, Carried], channel: str) -> None:
 def items_of(carried: dict[str, Carried]) -> tuple[ItemToVerify, ...]:
     """Give the items of files, each once."""
     items = {
-        item.endorsement.digest: ItemToVerify(where=where, endorsement=item.endorsement, named=item.keys)
+        item.endorsement.digest: ItemToVerify(
+            where=where, endorsement=item.endorsement, named=item.keys, channel=each.channel
+        )
         for where, each in reversed(carried.items())
         for item in reversed(each.items)
     }
@@ -240,21 +252,20 @@ def keep_items(
 ) -> tuple[VerifiedItem, ...]:
     """Keep in a store what is good, all of it or nothing; gives the items again, those that are older not good.
 
-    They raise floors under anchors of vendors: an operator stands behind them as a service does.
+    They raise floors under anchors of vendors: an operator stands behind them as a service does. Documents whose file
+    does not say their update channel raise none: were `channel` the wrong one, all that are right would be rolled back.
 
     Raises:
         ConfigurationError: the store cannot be written; nothing was kept.
     """
     given = tuple(items)
     to_keep: list[StoredEndorsement] = []
-    raising: set[bytes] = set()
+    raising: list[StoredEndorsement] = []
     for item in given:
         verified = item.verified
         if verified is None:
             continue
-        if verified.anchor.kind is AnchorKind.VENDOR:
-            raising.add(verified.anchor.fingerprint)
-        to_keep += [
+        entries = [
             StoredEndorsement(
                 anchor=verified.anchor.fingerprint,
                 channel=channel if key.kind.has_channel else "",
@@ -267,6 +278,10 @@ def keep_items(
             )
             for key in item.keys
         ]
+        to_keep += entries
+        says_channel = item.source.channel is not None or not verified.item.kind.has_channel
+        if verified.anchor.kind is AnchorKind.VENDOR and says_channel:
+            raising += entries
     kept = {stored.endorsement.digest for stored in store.keep(to_keep, raises_floors=raising)} if to_keep else set()
     return tuple(item if not item.keys or item.source.endorsement.digest in kept else _older(item) for item in given)
 
@@ -306,7 +321,7 @@ def exported(
             keys=tuple(dict.fromkeys((*known, entry.item))),
             issued=entry.issued,
             expires=entry.expires,
-            anchor=names.get(entry.anchor, entry.anchor.hex()),
+            anchor=names.get(entry.anchor) or shown_fingerprint(entry.anchor),
         )
     return tuple(items.values())
 

@@ -288,7 +288,7 @@ def test_3_4_as_of_a_time_that_the_user_says_floors_neither_count_nor_rise(
     appraiser = make_appraiser(policy_for(tee), anchors=ANCHORS)
     evidence = world().attester(tee).collect(REPORT_DATA).evidence
     then = NOW - timedelta(days=2)
-    lookups = Lookups(service(vendors, store), ANCHORS, OpensslCryptoWrapper(), lambda: then, explicit_time=True)
+    lookups = Lookups(service(vendors, store), ANCHORS, OpensslCryptoWrapper(), explicit_time=True)
 
     def judge(more: tuple[Endorsement, ...]) -> AttestationResult:
         return appraiser.appraise_evidence(

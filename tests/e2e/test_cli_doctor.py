@@ -20,7 +20,8 @@ def test_a_machine_without_a_tee_is_a_good_one() -> None:
     ended = run("doctor", env={"NO_COLOR": "1"})
     assert (ended.returncode, ended.stderr) == (0, "")
     lines = ended.stdout.splitlines()
-    assert [line for line in lines if line in ("Attesters", "Verifiers", "TLS wrappers", "crypto wrappers")]
+    kinds = ["Attesters", "Verifiers", "TLS wrappers", "Crypto wrappers"]
+    assert [line for line in lines if line in kinds] == kinds
     assert lines[-1] == "good: something of each kind can be used here."
     assert ["exporter", "with", "context", "yes", "no"] in [line.split() for line in lines]
     assert all(line == line.rstrip() for line in lines)

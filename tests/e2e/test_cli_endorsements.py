@@ -54,7 +54,7 @@ class Site:
     def vendors(self) -> tuple[object, ...]:
         ca = self.folder / "ca.pem"
         ca.write_bytes(self.services.certificate_authority)
-        return ("--pcs", self.services.intel_pcs.url, "--kds", self.services.amd_kds.url, "--ca", ca)
+        return ("--pcs", self.services.intel_pcs.url, "--kds", self.services.amd_kds.url, "--services-ca", ca)
 
     def evidence(self, name: str) -> Path:
         path = self.folder / f"{name}.bin"
@@ -101,6 +101,11 @@ def kept(store: Path) -> set[str]:
     return {entry.endorsement.kind.value for entry in EndorsementStore(store).entries()}
 
 
+def made_store(store: Path) -> str:
+    """What a command says that makes a store."""
+    return f"note: store {store}: there was none, a new one is made\n"
+
+
 def wrote_nothing(store: Path) -> bool:
     return not (store / FILE_NAME).exists() or EndorsementStore(store).entries() == ()
 
@@ -136,11 +141,11 @@ def test_fetched_carried_imported_and_judged_with(site: Site, tmp_path: Path, na
     bundle = tmp_path / "bundle.zip"
     evidence = site.evidence(name)
     ended = run("endorsements", "fetch", evidence, "--store", first, *site.vendors, *site.anchors)
-    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (ended.returncode, ended.stderr) == (0, made_store(first))
     assert " written " in ended.stdout
     assert run("endorsements", "export", "--store", first, "--output", bundle).returncode == 0
     ended = run("endorsements", "import", bundle, "--store", second, *site.anchors)
-    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (ended.returncode, ended.stderr) == (0, made_store(second))
     assert kept(first) == kept(second)
     with without_network(site):
         judge(site, name, EndorsementService((BundleSource(bundle),), refresh=False))
@@ -179,6 +184,7 @@ def test_fetch_writes_a_bundle_of_what_evidence_families_and_chips_need(site: Si
         "output": str(bundle),
         "store": None,
         "good": len(items),
+        "kept": 0,
         "wanting": 0,
     }
     carried = read_bundle(bundle)
@@ -222,7 +228,7 @@ def test_what_is_wanting_is_told_and_nothing_is_written(site: Site, tmp_path: Pa
     site.services.intel_pcs.faults = Faults(status=404, only="/tcb?")
     asked = ("endorsements", "fetch", site.evidence(TDX), *site.vendors, *site.anchors)
     ended = run(*asked, "--output", bundle, "--store", store)
-    assert (ended.returncode, ended.stderr) == (4, "")
+    assert (ended.returncode, ended.stderr) == (4, made_store(store))
     assert "wanting  intel-tcb-info (id TDX, fmspc 53494d000000, pceid 0000)" in ended.stdout
     assert re.search(r"why  endorsements_missing: intel-pcs: TCB info of TDX.* got HTTP status 404", ended.stdout)
     assert not bundle.exists()
@@ -307,7 +313,7 @@ def test_a_tampered_item_is_left_out_and_told(site: Site, tmp_path: Path) -> Non
     bundle = tmp_path / "bundle.zip"
     write_bundle(bundle, Bundle(made=datetime.now(UTC), channel="standard", items=tuple(items)))
     ended = run("endorsements", "import", bundle, "--store", tmp_path / "store", *site.anchors)
-    assert (ended.returncode, ended.stderr) == (3, "")
+    assert (ended.returncode, ended.stderr) == (3, made_store(tmp_path / "store"))
     (told,) = (line for line in ended.stdout.splitlines() if line.startswith("  left out  amd-"))
     assert re.search(r"amd-vek +product Milan.*; certificate_chain: .*signature does not verify", told)
     assert "amd-vek" not in kept(tmp_path / "store")
@@ -317,7 +323,7 @@ def test_a_tampered_item_is_left_out_and_told(site: Site, tmp_path: Path) -> Non
 def test_a_bundle_under_anchors_that_nobody_trusts(site: Site, tmp_path: Path) -> None:
     bundle = site.bundle(tmp_path / "bundle.zip", SNP, TDX)
     ended = run("endorsements", "import", bundle, "--store", tmp_path / "store", "--json")
-    assert (ended.returncode, ended.stderr) == (3, "")
+    assert (ended.returncode, ended.stderr) == (3, made_store(tmp_path / "store"))
     *items, summary = documents(ended.stdout)
     assert {item["verdict"] for item in items} == {"refused"}
     assert {item["reason"] for item in items} == {"certificate_chain"}
@@ -329,7 +335,7 @@ def test_a_bundle_under_anchors_that_nobody_trusts(site: Site, tmp_path: Path) -
 def test_what_has_expired_is_left_out(site: Site, tmp_path: Path) -> None:
     bundle = site.bundle(tmp_path / "bundle.zip", TDX, age=timedelta(days=60))
     ended = run("endorsements", "import", bundle, "--store", tmp_path / "store", *site.anchors)
-    assert (ended.returncode, ended.stderr) == (4, "")
+    assert (ended.returncode, ended.stderr) == (4, made_store(tmp_path / "store"))
     assert "endorsements_expired" in ended.stdout
     assert wrote_nothing(tmp_path / "store")
 
@@ -396,7 +402,8 @@ def store(site: Site, tmp_path: Path) -> Path:
 def test_list_of_a_store(site: Site, store: Path) -> None:
     ended = run("endorsements", "list", store, *site.anchors)
     assert (ended.returncode, ended.stderr) == (0, "")
-    lines = ended.stdout.splitlines()
+    *lines, last = ended.stdout.splitlines()
+    assert last == f"{len(lines)} items, 1 expired"
     assert re.search(r"expired 2 days ago +intel-qe-identity +simulated +id TD_QE, standard; issued 2", lines[0])
     assert re.search(r"1 minute left +intel-pck-crl +simulated +ca platform; issued 2", lines[1])
     expiries = [line.strip()[:16] for line in lines]
@@ -438,18 +445,25 @@ def test_list_as_json(site: Site, store: Path) -> None:
 def test_list_at_another_time(site: Site, store: Path) -> None:
     ended = run("endorsements", "list", store, *site.anchors, "--at", "2099-01-01T00:00:00Z")
     assert ended.returncode == 0
-    assert all("ago" in line for line in ended.stdout.splitlines())
+    *lines, last = ended.stdout.splitlines()
+    assert all("ago" in line for line in lines)
+    assert last == f"{len(lines)} items, {len(lines)} expired"
 
 
 def test_list_of_a_bundle_and_of_a_file(site: Site, tmp_path: Path) -> None:
     bundle = site.bundle(tmp_path / "bundle.zip", TDX)
     ended = run("endorsements", "list", bundle, *site.anchors)
     assert ended.returncode == 0
-    assert all("not verified" in line for line in ended.stdout.splitlines())
+    *lines, last = ended.stdout.splitlines()
+    assert all("not verified" in line for line in lines)
+    assert last == f"{len(lines)} items, 0 expired"
     crl = tmp_path / "list.crl"
     crl.write_bytes(next(item.endorsement.data for item in site.items(SNP) if item.endorsement.kind is K.AMD_CRL))
-    assert run("endorsements", "list", crl).stdout.count("amd-crl") == 2
-    assert run("endorsements", "list", tmp_path, "--json").stdout.count("amd-crl") == 2
+    told, last = run("endorsements", "list", crl).stdout.splitlines()
+    assert "amd-crl" in told
+    assert "product Milan, type VCEK; or product Milan, type VLEK; issued" in told
+    assert last == "1 item, 0 expired"
+    assert run("endorsements", "list", tmp_path, "--json").stdout.count("amd-crl") == 1
 
 
 def test_metrics(site: Site, store: Path) -> None:
@@ -466,7 +480,7 @@ def test_verify(site: Site, tmp_path: Path) -> None:
     bundle = site.bundle(tmp_path / "bundle.zip", SNP, TDX)
     ended = run("endorsements", "verify", bundle, *site.anchors)
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.splitlines()[-1].startswith(" good  bundle.zip  8 of 8")
+    assert ended.stdout.splitlines()[-1].startswith(" good  bundle.zip  8 items: 8 good, 0 refused")
     assert run("endorsements", "verify", bundle).returncode == 3
     ended = run("endorsements", "verify", bundle, *site.anchors, "--at", "2045-01-01T00:00:00Z", "--json")
     assert ended.returncode == 4
@@ -507,7 +521,77 @@ def test_prune(store: Path) -> None:
     (summary,) = documents(ended.stdout)
     assert (summary["deleted"], summary["exit_code"]) == (1, 0)
     assert "intel-qe-identity" not in kept(store)
-    assert run("endorsements", "prune", "--store", store).stdout.splitlines()[0].split() == ["deleted", "0"]
+    assert run("endorsements", "prune", "--store", store).stdout.splitlines()[0].split() == ["deleted", "0", "items"]
+
+
+def test_all_commands_count_the_same_items(site: Site, tmp_path: Path) -> None:
+    """An item may have several keys, and certificates in its chain; a root is one that no store keeps."""
+    directory, evidence = tmp_path / "store", (site.evidence(SNP), site.evidence(TDX))
+    fetched, exported = tmp_path / "fetched.zip", tmp_path / "exported.zip"
+    command = ("endorsements", "fetch", *evidence, "--output", fetched, "--store", directory)
+    told = run(*command, *site.vendors, *site.anchors)
+    assert "  8 items, 0 wanting" in told.stdout
+    assert re.search(r"kept +7 items\n +not kept +1 item: roots, which no judgement looks up", told.stdout)
+
+    def summary(*arguments: object) -> dict[str, Any]:
+        return documents(run("endorsements", *arguments, "--json").stdout)[-1]
+
+    carried = summary("verify", fetched, *site.anchors)
+    assert (carried["items"], carried["good"]) == (8, 8)
+    assert summary("list", fetched)["items"] == 8
+    imported = summary("import", fetched, "--store", tmp_path / "other", *site.anchors)
+    assert [imported[name] for name in ("items", "kept", "not_kept", "refused")] == [8, 7, 1, 0]
+    assert summary("verify", directory, *site.anchors)["items"] == 7
+    assert summary("list", directory)["items"] == 7
+    assert summary("export", "--store", directory, "--output", exported)["items"] == 7
+    assert summary("list", exported)["items"] == 7
+    assert summary("prune", "--store", directory)["left"] == 7
+    filled = EndorsementStore(directory)
+    past = datetime.now(UTC) - timedelta(days=1)
+    filled.keep([replace(entry, expires=past) for entry in filled.entries() if entry.endorsement.kind is K.AMD_CRL])
+    listed = summary("list", directory)
+    assert (listed["items"], listed["expired"]) == (7, 1)
+    assert summary("export", "--store", directory, "--output", exported)["expired"] == 1
+    pruned = summary("prune", "--store", directory)
+    assert (pruned["deleted"], pruned["left"]) == (1, 6)
+
+
+def test_what_an_export_leaves_out_of_another_update_channel_is_told(site: Site, tmp_path: Path) -> None:
+    bundle = site.bundle(tmp_path / "early.zip", TDX, channel="early")
+    given = ("endorsements", "import", bundle, "--store", tmp_path / "store", "--channel", "early", *site.anchors)
+    assert run(*given).returncode == 0
+    ended = run("endorsements", "export", "--store", tmp_path / "store", "--output", tmp_path / "out.zip")
+    assert re.search(r"left out +0 expired, 2 of another update channel", ended.stdout)
+
+
+def test_a_bundle_is_inspected(site: Site, tmp_path: Path) -> None:
+    bundle = site.bundle(tmp_path / "bundle.zip", TDX)
+    ended = run("inspect", bundle, "--json")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    document = json.loads(ended.stdout)
+    assert document["kind"] == "bundle of Endorsements"
+    _, channel, *items = document["fields"]
+    assert channel["value"] == "standard"
+    assert [item["name"] for item in items] == [item.endorsement.kind.value for item in read_bundle(bundle).items]
+
+
+def test_a_root_has_one_fingerprint_everywhere(site: Site, tmp_path: Path) -> None:
+    """That of the anchor: certificates of one root have several."""
+    bundle = site.bundle(tmp_path / "bundle.zip", SNP, TDX)
+    store, exported = tmp_path / "store", tmp_path / "exported.zip"
+    assert run("endorsements", "import", bundle, "--store", store, *site.anchors).returncode == 0
+    shown = {anchor.name: anchor.fingerprint.hex()[:16] for anchor in site.world.trust_anchors}
+    inspected = run("inspect", site.world.trust_anchors_file).stdout
+    assert re.findall(r"fingerprint +(\w+)  as a trust anchor, of kind simulated", inspected) == list(shown.values())
+    listed = run("endorsements", "list", store).stdout
+    assert set(re.findall(r"unknown root (\w+)", listed)) == set(shown.values())
+    told = documents(run("endorsements", "list", store, "--json").stdout)[:-1]
+    assert {item["anchor"] for item in told} == set(shown.values())
+    refused = run("endorsements", "verify", bundle).stdout
+    named = set(re.findall(r"root (\S.*?) \(fingerprint (\w+)\): not a trust anchor", refused))
+    assert named == set(shown.items())
+    assert run("endorsements", "export", "--store", store, "--output", exported).returncode == 0
+    assert {item.anchor for item in read_bundle(exported).items} == set(shown.values())
 
 
 # --- mistakes -----------------------------------------------------------------------------------------------------

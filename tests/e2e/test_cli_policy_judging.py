@@ -148,6 +148,19 @@ def test_the_time_and_the_endorsements_are_given(files: CommandFiles) -> None:
     assert json.loads(expired.stdout)["judged"][0]["reason"] == "endorsements_expired"
 
 
+def test_report_only_is_told(files: CommandFiles) -> None:
+    evidence, endorsements = files.evidence()
+    text = files.policy("test-enforcing.toml", mr_enclave=bytes(32)).read_text()
+    path = files.write("test-report-only.toml", text.replace("version = 1", 'version = 1\nmode = "report-only"'))
+    options = ("--expect", "refuse", "--reason", "policy", "--endorsements-file", endorsements)
+    ended = run("policy", "test", path, evidence, *options, "--trust-anchors", files.anchors)
+    assert ended.returncode == 0
+    assert re.match(r"  refused \(report-only\) +good\.bin +policy\n", ended.stdout)
+    forged, _ = files.evidence("debugged-test", debug=True)
+    ended = run("policy", "test", path, forged, *options, "--trust-anchors", files.anchors)
+    assert re.match(r"  refused +debugged-test\.bin +policy\n", ended.stdout)
+
+
 def test_unbound_judges_as_verify_does(files: CommandFiles) -> None:
     good, _ = files.evidence()
     certificate = files.certificate("unbound.der")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import signal
 import ssl
 import subprocess
@@ -11,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from rats_tls.simulation.services.faults import FAULT_NAMES
 from rats_tls.simulation.world import SimulatedWorld
 from support.commands import run, run_in_terminal, started
+from support.paths import REPOSITORY
 
 IDENTITY = "/tdx/certification/v4/qe/identity"
 
@@ -37,12 +40,9 @@ def urls_of(process: subprocess.Popen[str]) -> dict[str, str]:
     raise AssertionError(f"nothing is served: {process.stderr.read()}")
 
 
-def get(url: str, target: str, ca: str | None = None) -> tuple[int, bytes]:
+def get(url: str, target: str, ca: str) -> tuple[int, bytes]:
     host = url.rpartition("/")[2]
-    if ca is None:
-        connection = http.client.HTTPConnection(host, timeout=20)
-    else:
-        connection = http.client.HTTPSConnection(host, timeout=20, context=ssl.create_default_context(cafile=ca))
+    connection = http.client.HTTPSConnection(host, timeout=20, context=ssl.create_default_context(cafile=ca))
     connection.request("GET", target)
     with connection.getresponse() as response:
         answer = response.status, response.read()
@@ -67,15 +67,16 @@ def test_they_serve_until_a_signal(directory: Path, number: signal.Signals, code
 
 
 def test_faults_and_json(directory: Path) -> None:
-    arguments = ("--http", "--json", "--machines", "1", "--fault", "intel-pcs:throttle=1/600", "--fault", "only=/qe/")
+    arguments = ("--json", "--machines", "1", "--fault", "intel-pcs:throttle=1/600", "--fault", "only=/qe/")
     with started("simulate", "services", directory, *arguments) as process:
         assert process.stdout is not None
         told = json.loads(process.stdout.readline())
-        assert (told["event"], told["ca_certificate"]) == ("serving", None)
+        ca = str(directory / "services-ca.pem")
+        assert (told["event"], told["ca_certificate"]) == ("serving", ca)
         pcs, pccs = told["services"]["intel-pcs"], told["services"]["intel-pccs"]
-        assert [get(pcs, IDENTITY)[0] for _ in range(2)] == [200, 429]
-        assert [get(pccs, IDENTITY)[0] for _ in range(2)] == [200, 200]
-        assert get(pcs, "/IntelSGXRootCA.der")[0] == 200
+        assert [get(pcs, IDENTITY, ca)[0] for _ in range(2)] == [200, 429]
+        assert [get(pccs, IDENTITY, ca)[0] for _ in range(2)] == [200, 200]
+        assert get(pcs, "/IntelSGXRootCA.der", ca)[0] == 200
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=60) == ("", "")
     assert process.returncode == 130
@@ -88,6 +89,7 @@ def test_faults_and_json(directory: Path) -> None:
         (("--fault", "pcs:down"), 1, "no service 'pcs'; there are intel-pcs, intel-pccs, amd-kds"),
         (("--fault", "stall=-1"), 1, "error: configuration: stall: got -1.0"),
         (("--port", "65534"), 1, "error: usage: "),
+        (("--http",), 1, "No such option '--http'"),
     ],
 )
 def test_mistakes(directory: Path, arguments: tuple[str, ...], code: int, message: str) -> None:
@@ -95,6 +97,12 @@ def test_mistakes(directory: Path, arguments: tuple[str, ...], code: int, messag
     assert (ended.returncode, ended.stdout) == (code, "")
     assert message in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
+
+
+def test_every_fault_is_in_the_table_of_the_documentation() -> None:
+    page = (REPOSITORY / "docs" / "simulation.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| `([^`]+)` \| .*\|$", page.partition("| fault | what is wrong |")[2], re.MULTILINE)
+    assert sorted(told) == sorted(FAULT_NAMES)
 
 
 def test_a_directory_without_a_world(tmp_path: Path) -> None:

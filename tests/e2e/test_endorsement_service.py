@@ -30,6 +30,8 @@ from rats_tls.endorsements.amd_kds import AmdKds
 from rats_tls.endorsements.budget import SOURCE_RATES
 from rats_tls.endorsements.bundle import Bundle, write_bundle
 from rats_tls.endorsements.bundle_source import BundleSource, described
+from rats_tls.endorsements.failures import RecentFailures
+from rats_tls.endorsements.fetcher import Fetcher
 from rats_tls.endorsements.intel_pcs import Pccs
 from rats_tls.endorsements.service import EndorsementService
 from rats_tls.endorsements.source import EndorsementSource
@@ -61,6 +63,7 @@ def service(
     **more: Any,
 ) -> EndorsementService:
     authority = vendors.certificate_authority
+    more.setdefault("refresh_clock", Clock(NOW))
     return EndorsementService(
         (*before, Pccs(vendors.intel_pccs.url, ca=authority), AmdKds(base_url=vendors.amd_kds.url, ca=authority)),
         store=store,
@@ -251,7 +254,9 @@ class Forger:
 def test_a_forged_chip_certificate_spends_the_budget(vendors: SimulatedServices) -> None:
     """Attacks 4.4: as long as nobody knows who signed it, it proves nothing about who asks."""
     vendors.amd_kds.faults = Faults(garbage=True)
-    judging = client(SNP, service(vendors))
+    forgetful = RecentFailures(outage_seconds=0.0)  # so that the budget alone bounds the requests
+    fetcher = Fetcher(service(vendors)._fetcher.sources, failures=forgetful)
+    judging = client(SNP, EndorsementService(fetcher=fetcher, refresh=False))
     forging = context(Forger(), provide_endorsements=True)
     for _ in range(4):
         assert isinstance(refusal(forging, judging), EndorsementMissingError)
@@ -357,7 +362,9 @@ def test_what_a_vendor_has_revoked_is_refused_after_the_next_refresh(
     clock = Clock()
     store = EndorsementStore(tmp_path)
     exchange(server(tee), client(tee, service(vendors, store)))
-    endorsements = service(vendors, before=(bundle_of(store, tmp_path),) if carried else (), refresh=False)
+    endorsements = service(
+        vendors, before=(bundle_of(store, tmp_path),) if carried else (), refresh=False, refresh_clock=clock
+    )
     judging = context(None, policy_for(tee, max_evidence_age="any"), endorsements=endorsements, clock=clock)
     serving = context(tee, provide_endorsements=False, clock=clock, max_evidence_age=1_000_000)
     exchange(serving, judging)

@@ -69,7 +69,11 @@ def test_it_counts_until_the_grace_ends(problem_: Problem, grace: int, accepted:
     if accepted:
         assert judge(problem_, endorsement_grace=grace).verdict == "accepted"
     else:
-        assert refused(ExpiredError, problem_, endorsement_grace=grace) is problem_.error
+        error = refused(ExpiredError, problem_, endorsement_grace=grace)
+        ended = (NOW - timedelta(hours=1) + timedelta(seconds=grace)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        told = f"; the grace of entry 'pinned', {grace} s, ended at {ended}" if grace else ""
+        assert error.message == problem_.error.message + told
+        assert error.refusal is problem_.error.refusal
 
 
 def test_without_a_grace_nothing_that_ends_now_counts() -> None:
@@ -202,6 +206,7 @@ def test_documents_and_lists_must_not_be_older() -> None:
         error = refused(AppraisalError, used=used, max_endorsement_age=age)
         assert isinstance(error, AppraisalError)
         assert [mismatch.field for mismatch in error.mismatches] == ["max_endorsement_age"]
+        assert error.mismatches[0].got.startswith(f"{used[0].description} issued ")
     assert judge(used=(a_list,), max_endorsement_age=1, revocation="not-checked").valid_until == USE.expires
 
 

@@ -28,7 +28,8 @@ from rats_tls.formats.endorsement_keys import keys_of
 from rats_tls.gathering import Gathered, Gatherer, Subject, subject_of, wanted_of_chip, wanted_of_family
 from rats_tls.provisioning import exit_code
 from support.bundles import SGX, SNP, TDX, anchors
-from support.fetching import ScriptedSource
+from support.command_files import CommandFiles
+from support.fetching import ScriptedSource, SetClock
 from support.pcs import one, simulated
 from support.services import MILAN_TCB
 from support.simulated import NOW, REPORT_DATA, world
@@ -172,10 +173,51 @@ def test_errors_name_the_file(tmp_path: Path, content: bytes, error: type[Except
 
 
 def test_a_certificate_without_evidence(tmp_path: Path) -> None:
-    path = tmp_path / "root.der"
-    path.write_bytes(one(SNP, K.AMD_ROOT).data)
-    with pytest.raises(NoEvidenceError, match=r"root\.der: the certificate carries no Evidence"):
+    path = tmp_path / "plain.der"
+    path.write_bytes(CommandFiles(tmp_path).plain("plain")[0])
+    with pytest.raises(NoEvidenceError, match=r"plain\.der: the certificate carries no Evidence"):
         subject_of(path)
+
+
+# --- what cannot be verified is not kept --------------------------------------------------------------------------
+CHIP = [key for kind in (K.AMD_VEK, K.AMD_SIGNER, K.AMD_CRL) for key in keys_of(one(SNP, kind))[:1]]
+
+
+@pytest.mark.parametrize("requests", [0, 1, 2, 3])
+def test_all_that_was_got_before_a_service_throttles_is_good(requests: int) -> None:
+    """A VCEK without its signer cannot be verified, and was asked for in vain: the signer comes first."""
+    left = [requests]
+
+    def give(item: MissingEndorsement) -> Endorsement:
+        if not left[0]:
+            raise FetchError("slower", problem=FetchProblem.THROTTLED, retry_after=600.0)
+        left[0] -= 1
+        return give_simulated(item)
+
+    gathered, _ = gather(*CHIP, give=give)
+    assert len(gathered.good) == requests
+    assert len(gathered.shortcomings) == 3 - requests
+
+
+def test_the_signer_of_a_chip_is_asked_for_though_the_chip_alone_is_wanted() -> None:
+    gathered, source = gather(CHIP[0])
+    assert [item.kind for item in source.asked] == [K.AMD_SIGNER, K.AMD_VEK]
+    assert {item.source.endorsement.kind for item in gathered.good} == {K.AMD_SIGNER, K.AMD_VEK}
+
+
+def test_a_signer_that_was_not_given_at_first_is_asked_for_again() -> None:
+    clock = SetClock()
+    times = iter([True])
+
+    def give(item: MissingEndorsement) -> Endorsement:
+        clock.seconds += 10
+        if item.kind is K.AMD_SIGNER and next(times, False):
+            raise FetchError("down", problem=FetchProblem.UNAVAILABLE)
+        return give_simulated(item)
+
+    fetcher = Fetcher((ScriptedSource(give=give),), clock=clock)
+    gathered = Gatherer(fetcher, anchors=anchors(), now=NOW).gather(CHIP, ())
+    assert (len(gathered.good), gathered.shortcomings) == (3, ())
 
 
 # --- services that throttle ---------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from rats_tls.core.errors import (
 )
 from rats_tls.core.refusals import ExitCode, Refusal
 from rats_tls.endorsements import store as stores
-from rats_tls.endorsements.bundle_source import described
+from rats_tls.endorsements.bundle_source import Carried, described
 from rats_tls.endorsements.store import EndorsementStore, StoredEndorsement
 from rats_tls.formats.endorsement_keys import keys_of
 from rats_tls.provisioning import (
@@ -32,6 +32,7 @@ from rats_tls.provisioning import (
     exit_code,
     exported,
     floors_in,
+    items_of,
     keep_items,
     require_clock,
     verify_items,
@@ -75,7 +76,8 @@ def test_what_a_manifest_says_counts_of_pck_chains_alone() -> None:
 
 def test_only_vendors_raise_floors(tmp_path: Path) -> None:
     store = EndorsementStore(tmp_path)
-    simulated_ones, genuine = verified(SNP), tuple(map(of_a_vendor, verified(TDX)))
+    of_bundle = verify_items([replace(item, channel=STANDARD) for item in to_verify(TDX)], anchors=anchors(), now=NOW)
+    simulated_ones, genuine = verified(SNP), tuple(map(of_a_vendor, of_bundle))
     keep_items(store, (*simulated_ones, *genuine), channel=STANDARD, now=NOW)
     vendors = {item.verified.anchor.fingerprint for item in genuine if item.verified is not None}
     raised = [series for floors in store.floors().values() for series, _ in floors.items()]
@@ -164,6 +166,26 @@ def test_what_is_rolled_back_is_not_good(tmp_path: Path) -> None:
     assert {outcome.source.endorsement.kind for outcome in lists if outcome.error is None} == {
         *(K.INTEL_TCB_INFO, K.INTEL_QE_IDENTITY),
     }
+
+
+@pytest.mark.parametrize("says", [None, STANDARD])
+def test_documents_of_loose_files_raise_no_floors(tmp_path: Path, says: str | None) -> None:
+    """They do not say their update channel: those of the early one, imported as the other's, would hide that one's."""
+    store = EndorsementStore(tmp_path)
+    items = [replace(item, channel=says) for item in to_verify(TDX)]
+    outcomes = verify_items(items, anchors=anchors(), now=NOW)
+    keep_items(store, map(of_a_vendor, outcomes), channel=STANDARD, now=NOW)
+    kinds = {series.partition(" ")[0] for floors in store.floors().values() for (_, series), _ in floors.items()}
+    lists = {K.INTEL_ROOT_CRL.value, K.INTEL_PCK_CRL.value}
+    documents = {K.INTEL_TCB_INFO.value, K.INTEL_QE_IDENTITY.value}
+    assert kinds == (lists if says is None else lists | documents)
+    assert {entry.endorsement.kind.value for entry in store.entries()} == lists | documents
+
+
+def test_files_say_their_update_channel_if_they_are_bundles() -> None:
+    item = described(one(TDX, K.INTEL_TCB_INFO))
+    carried = {"a": Carried(items=(item,), channel="early"), "b": Carried(items=(described(one(SNP, K.AMD_CRL)),))}
+    assert [item.channel for item in items_of(carried)] == ["early", None]
 
 
 def test_a_clock_that_is_behind(tmp_path: Path) -> None:

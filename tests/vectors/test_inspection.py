@@ -9,6 +9,7 @@ import pytest
 from rats_tls.core.errors import RatsTlsError
 from rats_tls.inspection.files import inspect_file
 from rats_tls.inspection.tree import Node
+from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
 from support.paths import VECTORS
 
 
@@ -46,6 +47,14 @@ def test_fields(file: str, kind: str, path: tuple[str, ...], meaning: str) -> No
     found = inspect_file(VECTORS / file)
     assert kind in found.kind
     assert meaning in find(found.fields, *path).meaning
+
+
+@pytest.mark.parametrize("file", ["trust/intel/Intel_SGX_Root_CA.der", "trust/amd/ask_ark_genoa.pem"])
+def test_a_vendors_root_has_the_fingerprint_of_the_pinned_one(file: str) -> None:
+    fields = inspect_file(VECTORS / file).fields
+    shown = find(find(fields, "certificate 2").fields if file.endswith(".pem") else fields, "fingerprint")
+    assert shown.meaning == "as a trust anchor, of kind vendor"
+    assert shown.value in {anchor.shown_fingerprint for anchor in VENDOR_ROOTS}
 
 
 def test_any_file_gives_fields_or_our_error() -> None:

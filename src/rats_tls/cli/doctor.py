@@ -19,7 +19,7 @@ _TITLES = {
     "attesters": "Attesters",
     "verifiers": "Verifiers",
     "tls_wrappers": "TLS wrappers",
-    "crypto_wrappers": "crypto wrappers",
+    "crypto_wrappers": "Crypto wrappers",
 }
 _STYLES = {State.USABLE: "green", State.NOT_USABLE: "red", State.NOT_LOADED: "yellow"}
 _TABLES = ("tls_wrappers", "crypto_wrappers")

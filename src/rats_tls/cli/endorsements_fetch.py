@@ -7,13 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
 from rats_tls.cli.endorsements_output import (
+    ROOTS_ARE_NOT_KEPT,
     channel_option,
     finish,
     item_document,
+    items,
     json_option,
     missing_document,
     show_verified,
@@ -22,6 +25,7 @@ from rats_tls.cli.endorsements_output import (
     verdict_document,
 )
 from rats_tls.cli.groups import examples
+from rats_tls.cli.lookups import SourceOptions, open_or_make_store, sources_options
 from rats_tls.cli.options import debug_option, trust_anchors_option
 from rats_tls.cli.screen import Screen, Styled
 from rats_tls.core.anchors import TrustAnchor
@@ -29,11 +33,8 @@ from rats_tls.core.claims import SnpTcb
 from rats_tls.core.endorsements import Endorsement, MissingEndorsement
 from rats_tls.core.floors import NO_FLOORS
 from rats_tls.core.refusals import ExitCode
-from rats_tls.endorsements.amd_kds import KDS_URL, AmdKds
 from rats_tls.endorsements.bundle import Bundle, write_bundle
 from rats_tls.endorsements.fetcher import Fetcher
-from rats_tls.endorsements.intel_pcs import PCS_URL, ROOT_CRL_URL, IntelPcs, Pccs
-from rats_tls.endorsements.source import EndorsementSource
 from rats_tls.endorsements.store import EndorsementStore
 from rats_tls.files import load_trust_anchors
 from rats_tls.gathering import Gathered, Gatherer, subject_of, wanted_of_chip, wanted_of_family
@@ -45,7 +46,6 @@ _HWID = re.compile(r"[0-9A-Fa-f]{128}|[0-9A-Fa-f]{16}")
 _SVN = re.compile(r"[0-9]{1,3}")
 _PRODUCTS = {"milan": "Milan", "genoa": "Genoa", "turin": "Turin"}
 _SHORT_HWID_DIGITS = 16
-_ROOT_CRL_PATH = "/IntelSGXRootCA.der"
 
 
 @click.command(
@@ -82,15 +82,7 @@ _ROOT_CRL_PATH = "/IntelSGXRootCA.der"
 )
 @trust_anchors_option
 @channel_option
-@click.option("--pccs", metavar="URL", help="Ask this cache (PCCS) instead of Intel's service.")
-@click.option("--pcs", metavar="URL", default=PCS_URL, show_default=True, help="Intel's service, or a mirror of it.")
-@click.option("--kds", metavar="URL", default=KDS_URL, show_default=True, help="AMD's service, or a mirror of it.")
-@click.option(
-    "--ca",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Certificates (PEM) to verify the services' TLS by, instead of the system's.",
-)
+@sources_options
 @click.option(
     "--wait",
     "wait_seconds",
@@ -111,13 +103,10 @@ def fetch(
     store_directory: Path | None,
     trust_anchors: tuple[Path, ...],
     channel: str,
-    pccs: str | None,
-    pcs: str,
-    kds: str,
-    ca: Path | None,
     wait_seconds: float,
     partial: bool,
     as_json: bool,
+    **services: Any,  # noqa: ANN401  # click's
 ) -> None:
     """Fetch what judges EVIDENCE, --fmspc and --chip, verify it, and write it into a bundle or a store, or both.
 
@@ -138,8 +127,8 @@ def fetch(
     now = datetime.now(UTC)
     anchors = anchors_with(load_trust_anchors(*trust_anchors, now=now))
     subjects = [subject_of(path) for path in evidence_files]
-    sources = _sources(channel=channel, pccs=pccs, pcs=pcs, kds=kds, ca=ca)
-    store = EndorsementStore(store_directory) if store_directory is not None else None
+    sources = SourceOptions(**services).sources(channel)
+    store = open_or_make_store(store_directory) if store_directory is not None else None
     if store is not None:
         require_clock(store, channel, now)
     screen, error_screen = Screen(), Screen(stderr=True)
@@ -159,8 +148,8 @@ def fetch(
         if store is not None:
             gathered = gathered.after(keep_items(store, gathered.good, channel=channel, now=now))
         if output is not None:
-            items = tuple(item.carried for item in gathered.good if item.carried is not None)
-            write_bundle(output, Bundle(made=now, channel=channel, items=items))
+            carried = tuple(item.carried for item in gathered.good if item.carried is not None)
+            write_bundle(output, Bundle(made=now, channel=channel, items=carried))
     report = _Report(gathered=gathered, written=written, output=output, store=store_directory, now=now)
     if as_json:
         report.documents(screen)
@@ -188,6 +177,11 @@ class _Report:
             return ExitCode.ENDORSEMENTS
         return exit_code(shortcoming.error for shortcoming in self.gathered.shortcomings)
 
+    @property
+    def _kept(self) -> int:
+        """How many items went into the store: all that is good but for roots."""
+        return sum(bool(item.keys) for item in self.gathered.good) if self.written and self.store is not None else 0
+
     def documents(self, screen: Screen) -> None:
         for good in self.gathered.good:
             screen.document(item_document(good))
@@ -203,6 +197,7 @@ class _Report:
                 output=str(self.output) if self.written and self.output is not None else None,
                 store=str(self.store) if self.written and self.store is not None else None,
                 good=len(self.gathered.good),
+                kept=self._kept,
                 wanting=len(self.gathered.shortcomings),
             )
         )
@@ -223,16 +218,11 @@ class _Report:
             Styled(" written ", "black on yellow" if wanting else "black on green"),
             " ",
             Styled(", ".join(places), "bold"),
-            f"  {len(good)} items, {len(wanting)} wanting; the first expires {first:%Y-%m-%d %H:%M}",
+            f"  {items(len(good))}, {len(wanting)} wanting; the first expires {first:%Y-%m-%d %H:%M}",
         )
-
-
-def _sources(*, channel: str, pccs: str | None, pcs: str, kds: str, ca: Path | None) -> tuple[EndorsementSource, ...]:
-    amd = AmdKds(base_url=kds, ca=ca)
-    if pccs is not None:
-        return Pccs(pccs, ca=ca, channel=channel), amd
-    root_crl = ROOT_CRL_URL if pcs == PCS_URL else pcs.rstrip("/") + _ROOT_CRL_PATH
-    return IntelPcs(channel=channel, base_url=pcs, root_crl_url=root_crl, ca=ca), amd
+        if self.store is not None and self._kept < len(good):
+            rows = [("kept", items(self._kept)), ("not kept", f"{items(len(good) - self._kept)}: {ROOTS_ARE_NOT_KEPT}")]
+            screen.columns(rows)
 
 
 def _certificates_in(

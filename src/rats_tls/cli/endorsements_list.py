@@ -13,6 +13,7 @@ from rats_tls.cli.endorsements_output import (
     ITEM_SCHEMA,
     about,
     duration,
+    items,
     json_option,
     keys_document,
     minute,
@@ -25,7 +26,7 @@ from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.documents import Json, to_json
 from rats_tls.core.errors import DecodeError
 from rats_tls.core.refusals import ExitCode
-from rats_tls.endorsements.listing import Listed, listed, listed_items
+from rats_tls.endorsements.listing import Listed, by_item, listed, listed_items
 from rats_tls.endorsements.metrics import openmetrics
 from rats_tls.endorsements.store import EndorsementStore, is_store
 from rats_tls.files import load_trust_anchors
@@ -62,10 +63,10 @@ def list_(path: Path, trust_anchors: tuple[Path, ...], at_time: str | None, as_j
     if metrics:
         screen.verbatim(openmetrics(lines))
     elif as_json:
-        for line in lines:
-            screen.document(_document(line, now))
-        expired = sum(line.expires <= now for line in lines)
-        screen.document(summary_document("list", ExitCode.OK, path=str(path), items=len(lines), expired=expired))
+        for item in by_item(lines):
+            screen.document(_document(item, now))
+        summary = summary_document("list", ExitCode.OK, path=str(path), items=_count(lines), expired=_count(lines, now))
+        screen.document(summary)
     else:
         _show(screen, lines, now)
 
@@ -82,11 +83,17 @@ def _lines(path: Path, anchors: Sequence[TrustAnchor]) -> tuple[Listed, ...]:
     return tuple(sorted(lines, key=lambda line: line.expires))
 
 
-def _document(line: Listed, now: datetime) -> dict[str, Json]:
+def _count(lines: Sequence[Listed], now: datetime | None = None) -> int:
+    """Count items, each once however many keys it has; of those that have expired by `now` where it is given."""
+    return len({line.digest for line in lines if now is None or line.expires <= now})
+
+
+def _document(item: Sequence[Listed], now: datetime) -> dict[str, Json]:
+    line = item[0]
     return {
         "schema": ITEM_SCHEMA,
         "kind": line.item.kind.value,
-        "keys": keys_document((line.item,)),
+        "keys": keys_document(each.item for each in item),
         "channel": line.channel or None,
         "issued": to_json(line.issued),
         "expires": to_json(line.expires),
@@ -98,7 +105,8 @@ def _document(line: Listed, now: datetime) -> dict[str, Json]:
 
 def _show(screen: Screen, lines: Sequence[Listed], now: datetime) -> None:
     rows: list[Sequence[Cell]] = []
-    for line in lines:
+    for item in by_item(lines):
+        line = item[0]
         left = line.expires - now
         told = f"{duration(left)} left" if line.expires > now else f"expired {duration(left)} ago"
         style = "red" if line.expires <= now else "yellow" if line.is_ending(now) else "green"
@@ -107,7 +115,8 @@ def _show(screen: Screen, lines: Sequence[Listed], now: datetime) -> None:
             kind = Styled(line.anchor_kind.value, ANCHOR_STYLES[line.anchor_kind])
         elif line.anchor:
             kind = Styled(f"unknown root {line.anchor}", "yellow")
-        subject = ", ".join(part for part in (about(line.item.key), line.channel) if part)
+        keys = "; or ".join(about(each.item.key) for each in item)
+        subject = ", ".join(part for part in (keys, line.channel) if part)
         rows.append(
             (
                 minute(line.expires),
@@ -120,3 +129,5 @@ def _show(screen: Screen, lines: Sequence[Listed], now: datetime) -> None:
     screen.columns(rows)
     if not rows:
         screen.line("nothing is kept there", hanging=0)
+        return
+    screen.line(f"{items(_count(lines))}, {_count(lines, now)} expired", hanging=0)

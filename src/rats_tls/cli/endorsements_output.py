@@ -22,6 +22,7 @@ from rats_tls.provisioning import VerifiedItem
 ITEM_SCHEMA = "rats-tls/endorsement/1"
 SUMMARY_SCHEMA = "rats-tls/endorsements-summary/1"
 ANCHOR_STYLES = {AnchorKind.VENDOR: "green", AnchorKind.USER: "yellow", AnchorKind.SIMULATED: "bold yellow"}
+ROOTS_ARE_NOT_KEPT = "roots, which no judgement looks up"
 _SHOWN_DIGITS = 16
 _LONG_DIGITS = re.compile(r"[0-9a-f]{24,}")
 _UNITS = ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
@@ -67,6 +68,11 @@ def _cut(match: re.Match[str]) -> str:
     return f"{match[0][:_SHOWN_DIGITS]}..."
 
 
+def items(count: int) -> str:
+    """Say how many items: Endorsements with the certificates of their chains, each once however many keys it has."""
+    return f"{count} item{'' if count == 1 else 's'}"
+
+
 def duration(time: timedelta) -> str:
     """Say how long something is, in its largest unit."""
     seconds = abs(int(time.total_seconds()))
@@ -98,7 +104,7 @@ def show_verified(screen: Screen, outcomes: Iterable[VerifiedItem], *, good_word
             rows.append((word, kind, (until, root)))
         elif outcome.error is not None:
             why = f"{subject}{outcome.error.refusal.label}: {outcome.error}"
-            rows.append((Styled("left out", "red"), kind, why))
+            rows.append((Styled("left out" if good_word == "kept" else "refused", "red"), kind, why))
     screen.columns(rows, style="")
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from rats_tls.cli.endorsements_output import (
+    ROOTS_ARE_NOT_KEPT,
     channel_option,
     finish,
+    items,
     json_option,
     show_verified,
     store_option,
@@ -17,6 +20,7 @@ from rats_tls.cli.endorsements_output import (
     tell_documents,
 )
 from rats_tls.cli.groups import examples
+from rats_tls.cli.lookups import open_or_make_store
 from rats_tls.cli.options import debug_option, trust_anchors_option
 from rats_tls.cli.screen import Screen, Styled
 from rats_tls.core.documents import to_json
@@ -24,7 +28,7 @@ from rats_tls.core.endorsements import EndorsementKind
 from rats_tls.core.errors import ConfigurationError
 from rats_tls.core.refusals import ExitCode
 from rats_tls.endorsements.bundle import Bundle, write_bundle
-from rats_tls.endorsements.store import EndorsementStore
+from rats_tls.endorsements.store import EndorsementStore, StoredEndorsement
 from rats_tls.files import load_trust_anchors
 from rats_tls.provisioning import (
     anchors_with,
@@ -87,21 +91,28 @@ def export(
     now = datetime.now(UTC)
     entries = EndorsementStore.existing(store_directory).entries()
     chosen = [entry for entry in entries if not kinds or entry.endorsement.kind.value in kinds]
-    expired = sum(entry.expires <= now for entry in chosen)
-    items = exported(chosen, anchors=anchors_with(load_trust_anchors(*trust_anchors)), channel=channel, now=now)
-    if not items:
-        raise ConfigurationError(f"store {store_directory}: there is nothing to export ({expired} expired)")
-    write_bundle(output, Bundle(made=now, channel=channel, items=items))
-    first = min(item.expires for item in items)
+    expired = _count(entry for entry in chosen if entry.expires <= now)
+    carried = exported(chosen, anchors=anchors_with(load_trust_anchors(*trust_anchors)), channel=channel, now=now)
+    others = _count(chosen) - expired - len(carried)
+    left_out = f"{expired} expired" + (f", {others} of another update channel" if others else "")
+    if not carried:
+        raise ConfigurationError(f"store {store_directory}: there is nothing to export ({left_out})")
+    write_bundle(output, Bundle(made=now, channel=channel, items=carried))
+    first = min(item.expires for item in carried)
     screen = Screen()
     if as_json:
-        counts = {"items": len(items), "expired": expired, "first_expires": to_json(first)}
+        counts = {"items": len(carried), "expired": expired, "other_channel": others, "first_expires": to_json(first)}
         screen.document(summary_document("export", ExitCode.OK, output=str(output), **counts))
         return
     screen.line(Styled(" written ", "black on green"), " ", Styled(output.name, "bold"))
     screen.columns(
-        [("items", str(len(items))), ("left out", f"{expired} expired"), ("first expires", f"{first:%Y-%m-%d %H:%M}")]
+        [("written", items(len(carried))), ("left out", left_out), ("first expires", f"{first:%Y-%m-%d %H:%M}")]
     )
+
+
+def _count(entries: Iterable[StoredEndorsement]) -> int:
+    """Count items, each once however many keys it has."""
+    return len({entry.endorsement.digest for entry in entries})
 
 
 @click.command(
@@ -133,7 +144,7 @@ def import_(
     anchors = anchors_with(load_trust_anchors(*trust_anchors, now=now))
     carried = {where: each for path in files for where, each in load_carried(path).items()}
     require_channel(carried, channel)
-    store = EndorsementStore(store_directory)
+    store = open_or_make_store(store_directory)
     require_clock(store, channel, now)
     floors = floors_in(store, channel)
     with Screen(stderr=True).status("verifying"):
@@ -143,17 +154,20 @@ def import_(
     outcomes = keep_items(store, outcomes, channel=channel, now=now)
     kept = sum(bool(outcome.keys) for outcome in outcomes)
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    not_kept = len(outcomes) - kept - len(errors)
     code = exit_code(errors)
     screen = Screen()
     if as_json:
-        summary = summary_document("import", code, store=str(store_directory), kept=kept, refused=len(errors))
+        counts = {"items": len(outcomes), "kept": kept, "not_kept": not_kept, "refused": len(errors)}
+        summary = summary_document("import", code, store=str(store_directory), **counts)
         tell_documents(screen, outcomes, summary)
     else:
         show_verified(screen, outcomes, good_word="kept", now=now)
         style = "black on green" if not errors else "black on yellow" if kept else "white on red"
         verb = "imported" if kept else "nothing imported"
         screen.line(Styled(f" {verb} ", style), " ", Styled(str(store_directory), "bold"))
-        screen.columns([("kept", str(kept)), ("left out", str(len(errors)))])
+        roots = [("not kept", f"{items(not_kept)}: {ROOTS_ARE_NOT_KEPT}")] if not_kept else []
+        screen.columns([("kept", items(kept)), *roots, ("left out", items(len(errors)))])
     finish(code)
 
 
@@ -168,9 +182,9 @@ def prune(store_directory: Path, as_json: bool) -> None:
     """Delete what has expired from a store. What was seen of each series is not forgotten."""
     store = EndorsementStore.existing(store_directory)
     deleted = store.prune(datetime.now(UTC))
-    left = len(store.entries())
+    left = _count(store.entries())
     screen = Screen()
     if as_json:
         screen.document(summary_document("prune", ExitCode.OK, store=str(store_directory), deleted=deleted, left=left))
     else:
-        screen.columns([("deleted", str(deleted)), ("left", str(left))], indent=0)
+        screen.columns([("deleted", items(deleted)), ("left", items(left))], indent=0)

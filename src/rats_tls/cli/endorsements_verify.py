@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from rats_tls.cli.endorsements_output import finish, json_option, show_verified, summary_document, tell_documents
+from rats_tls.cli.endorsements_output import (
+    finish,
+    items,
+    json_option,
+    show_verified,
+    summary_document,
+    tell_documents,
+)
 from rats_tls.cli.groups import examples
 from rats_tls.cli.options import debug_option, parse_time, trust_anchors_option
 from rats_tls.cli.screen import Screen, Styled
@@ -57,7 +64,7 @@ def verify(path: Path, trust_anchors: tuple[Path, ...], at_time: str | None, as_
     screen = Screen()
     if as_json:
         good = len(outcomes) - len(errors)
-        summary = summary_document("verify", code, path=str(path), good=good, refused=len(errors))
+        summary = summary_document("verify", code, path=str(path), items=len(outcomes), good=good, refused=len(errors))
         tell_documents(screen, outcomes, summary)
     else:
         show_verified(screen, outcomes, good_word="good", now=now)
@@ -66,6 +73,6 @@ def verify(path: Path, trust_anchors: tuple[Path, ...], at_time: str | None, as_
             Styled(f" {'refused' if errors else 'good'} ", style),
             " ",
             Styled(path.name, "bold"),
-            f"  {len(outcomes) - len(errors)} of {len(outcomes)} items are good",
+            f"  {items(len(outcomes))}: {len(outcomes) - len(errors)} good, {len(errors)} refused",
         )
     finish(code)

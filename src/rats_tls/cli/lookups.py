@@ -1,4 +1,4 @@
-"""Options by which a command looks up Endorsements that are missing, and the service that they make."""
+"""Options by which a command asks for Endorsements and keeps them, and the sources and stores that they name."""
 
 from __future__ import annotations
 
@@ -9,52 +9,80 @@ from typing import Any, TypeVar
 
 import click
 
+from rats_tls.cli.screen import Screen, Styled
 from rats_tls.core.endorsements import Endorsements
+from rats_tls.core.errors import ConfigurationError
 from rats_tls.endorsements.service import EndorsementService
 from rats_tls.endorsements.source import EndorsementSource
-from rats_tls.endorsements.store import EndorsementStore
+from rats_tls.endorsements.store import EndorsementStore, is_store
 
 _F = TypeVar("_F", bound=Callable[..., object])
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_ROOT_CRL_PATH = "/IntelSGXRootCA.der"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """Which services are asked, as given."""
+
+    pcs: str | None
+    pccs: str | None
+    kds: str | None
+    services_ca: Path | None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether any of them is."""
+        return any((self.pcs, self.pccs, self.kds, self.services_ca))
+
+    def sources(self, channel: str) -> tuple[EndorsementSource, ...]:
+        """Make the sources that they name, the vendors' own where they name none.
+
+        Args:
+            channel: update channel of Intel's documents.
+
+        Raises:
+            UnsupportedError: the extra `fetch` is not installed.
+            ConfigurationError: a URL or certificate file of another form.
+            click.UsageError: options that do not go together.
+        """
+        from rats_tls.endorsements.amd_kds import AmdKds  # noqa: PLC0415  # loaded only where asked for
+        from rats_tls.endorsements.intel_pcs import IntelPcs, Pccs  # noqa: PLC0415  # likewise
+
+        if self.pcs and self.pccs:
+            raise click.UsageError("--pcs and --pccs: choose one")
+        if self.services_ca and not (self.pcs or self.pccs or self.kds):
+            raise click.UsageError("--services-ca goes with --pcs, --pccs or --kds: the vendors' own need none")
+        intel: EndorsementSource = IntelPcs(channel=channel)
+        if self.pcs is not None:
+            root_crl = self.pcs.rstrip("/") + _ROOT_CRL_PATH
+            intel = IntelPcs(channel=channel, base_url=self.pcs, root_crl_url=root_crl, ca=self.services_ca)
+        elif self.pccs is not None:
+            intel = Pccs(self.pccs, ca=self.services_ca, channel=channel)
+        amd = AmdKds(base_url=self.kds, ca=self.services_ca) if self.kds is not None else AmdKds()
+        return intel, amd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookupOptions:
-    """The options as given; `parameters` of a command holds them and others."""
+    """The options of a look-up, as given."""
 
     fetch: bool
-    pccs: str | None
-    kds: str | None
-    services_ca: Path | None
+    services: SourceOptions
     channel: str | None
     store: Path | None
 
     @classmethod
     def taken_from(cls, parameters: dict[str, Any]) -> LookupOptions:
-        """Take them out of a command's parameters."""
-        return cls(**{name: parameters.pop(name) for name in cls.__slots__})
+        """Take them out of a command's parameters, which hold others too."""
+        services = SourceOptions(**{name: parameters.pop(name) for name in SourceOptions.__slots__})
+        own = {name: parameters.pop(name) for name in cls.__slots__ if name != "services"}
+        return cls(services=services, **own)
 
-    def sources(self) -> tuple[EndorsementSource, ...]:
-        """Make the sources that they name.
-
-        Raises:
-            UnsupportedError: the extra `fetch` is not installed.
-            ConfigurationError: a URL or certificate file of another form.
-            click.UsageError: options of sources where none is asked.
-        """
-        if not self.fetch:
-            if self.pccs or self.kds or self.services_ca:
-                raise click.UsageError("--pccs, --kds and --services-ca go with --fetch")
-            return ()
-        from rats_tls.endorsements.amd_kds import AmdKds  # noqa: PLC0415  # loaded only where asked for
-        from rats_tls.endorsements.intel_pcs import IntelPcs, Pccs  # noqa: PLC0415  # likewise
-
-        channel = self.channel or "standard"
-        intel: EndorsementSource = IntelPcs(channel=channel)
-        if self.pccs is not None:
-            intel = Pccs(self.pccs, ca=self.services_ca, channel=channel)
-        amd = AmdKds(base_url=self.kds, ca=self.services_ca) if self.kds is not None else AmdKds()
-        return intel, amd
+    @property
+    def is_given(self) -> bool:
+        """Whether any of them is."""
+        return self.fetch or self.services.is_given or self.channel is not None or self.store is not None
 
     def endorsements(self, local: Endorsements, *, refresh: bool = True) -> Endorsements | EndorsementService:
         """Give what appraisals are to use: `local` as it is, or a service that also looks up.
@@ -64,13 +92,53 @@ class LookupOptions:
             refresh: whether the process lives long enough to keep them fresh.
 
         Raises:
-            RatsTlsError: as `sources`; the store cannot be used.
+            RatsTlsError: as `SourceOptions.sources`; the store cannot be used, or is not there and nothing would fill
+                it.
+            click.UsageError: options that do not go together.
         """
-        sources = self.sources()
+        if not self.fetch and self.services.is_given:
+            raise click.UsageError("--pcs, --pccs, --kds and --services-ca go with --fetch")
+        sources = self.services.sources(self.channel or "standard") if self.fetch else ()
         if not sources and self.store is None:
             return local
-        store = EndorsementStore(self.store) if self.store is not None else None
+        store = None
+        if self.store is not None:
+            if not self.fetch and not is_store(self.store):
+                raise ConfigurationError(f"store {self.store}: there is none; with --fetch one is made")
+            store = open_or_make_store(self.store)
         return EndorsementService(sources, store=store, local=local, channel=self.channel, refresh=refresh)
+
+
+def open_or_make_store(directory: Path) -> EndorsementStore:
+    """Open a store, or make it and say so on standard error: a mistyped name would go unseen.
+
+    Raises:
+        ConfigurationError: it cannot be used.
+    """
+    is_new = not is_store(directory)
+    store = EndorsementStore(directory)
+    if is_new:
+        Screen(stderr=True).line(Styled("note", "yellow"), f": store {directory}: there was none, a new one is made")
+    return store
+
+
+def sources_options(command: _F) -> _F:
+    """Add the options that say which services are asked."""
+    for option in reversed(
+        (
+            click.option("--pcs", metavar="URL", help="Ask this mirror of Intel's PCS."),
+            click.option("--pccs", metavar="URL", help="Ask this PCCS in place of Intel's PCS."),
+            click.option("--kds", metavar="URL", help="Ask this mirror of AMD's KDS."),
+            click.option(
+                "--services-ca",
+                type=_FILE,
+                metavar="FILE",
+                help="Certificates (PEM) that verify the servers of --pcs, --pccs and --kds in place of the system's.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
 
 
 def lookup_options(command: _F) -> _F:
@@ -80,16 +148,9 @@ def lookup_options(command: _F) -> _F:
             click.option(
                 "--fetch",
                 is_flag=True,
-                help="Fetch Endorsements that are missing: from Intel's PCS and AMD's KDS, or --pccs and --kds.",
+                help="Fetch Endorsements that are missing: from Intel's PCS and AMD's KDS, or from those named below.",
             ),
-            click.option("--pccs", metavar="URL", help="Ask this PCCS in place of Intel's PCS."),
-            click.option("--kds", metavar="URL", help="Ask this mirror in place of AMD's KDS."),
-            click.option(
-                "--services-ca",
-                type=_FILE,
-                metavar="FILE",
-                help="Certificates (PEM) that verify the servers of --pccs and --kds in place of the system's.",
-            ),
+            sources_options,
             click.option(
                 "--channel",
                 type=click.Choice(("standard", "early")),
@@ -99,7 +160,7 @@ def lookup_options(command: _F) -> _F:
                 "--store",
                 type=click.Path(file_okay=False, path_type=Path),
                 metavar="DIRECTORY",
-                help="Keep Endorsements here, and take them from here first.",
+                help="Take Endorsements from here first; with --fetch keep them here, in a new store if there is none.",
             ),
         )
     ):

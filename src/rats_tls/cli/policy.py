@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
-from rats_tls.appraisers import make_appraiser
+from rats_tls.cli.file_appraiser import FileAppraiser
 from rats_tls.cli.groups import examples, help_without_command
+from rats_tls.cli.lookups import LookupOptions, lookup_options
 from rats_tls.cli.options import debug_option, endorsements_file_option, parse_time, trust_anchors_option
 from rats_tls.cli.policy_diff import diff
 from rats_tls.cli.policy_lint import lint
@@ -25,14 +27,7 @@ from rats_tls.core.errors import ConfigurationError, NoEvidenceError, RatsTlsErr
 from rats_tls.core.evidence import NAMES_BY_TEE
 from rats_tls.core.results import AttestationResult
 from rats_tls.core.text import printable
-from rats_tls.files import (
-    evidence_claims,
-    load_endorsements,
-    load_evidence,
-    load_policy,
-    load_trust_anchors,
-    read_file,
-)
+from rats_tls.files import evidence_claims, load_evidence, load_policy, read_file
 from rats_tls.policy import ANY, Entry, Policy, PolicyFileError, pinning_entry, policy_schema
 
 _BINDINGS = (Binding.CERTIFICATE, Binding.SESSION, Binding.NONE)
@@ -79,11 +74,13 @@ class _Pinned:
         "rats-tls policy from-evidence quote.bin > policy.toml",
         "rats-tls policy from-evidence --verify --name server quote.bin \\",
         "    --endorsements-file collateral.json > policy.toml",
+        "rats-tls policy from-evidence --verify --fetch report.bin > policy.toml",
     ),
 )
 @click.argument("evidence_files", nargs=-1, required=True, type=_FILE, metavar="FILE...")
 @endorsements_file_option
 @trust_anchors_option
+@lookup_options
 @click.option("--name", metavar="NAME", help="Name of the entry; the file's name without it.")
 @click.option(
     "--binding",
@@ -105,6 +102,7 @@ def from_evidence(
     bindings: tuple[str, ...],
     verify: bool,
     at_time: str | None,
+    **parameters: Any,  # noqa: ANN401  # click's
 ) -> None:
     """Write a policy that pins the code in each FILE to standard output.
 
@@ -114,12 +112,26 @@ def from_evidence(
 
     Without --verify the Evidence is taken at its word.
     """
-    if (endorsements_files or trust_anchors or at_time) and not verify:
-        raise click.UsageError("--endorsements-file, --trust-anchors and --at go with --verify")
+    options = LookupOptions.taken_from(parameters)
+    if (endorsements_files or trust_anchors or at_time or options.is_given) and not verify:
+        raise click.UsageError(
+            "--endorsements-file, --trust-anchors, --at and what looks up Endorsements go with --verify"
+        )
     now = parse_time(at_time)
     names = _entry_names(evidence_files, name)
+
+    def judging(policy: Policy) -> FileAppraiser:
+        return FileAppraiser.of(
+            policy,
+            options,
+            trust_anchors=trust_anchors,
+            endorsements_files=endorsements_files,
+            now=now,
+            explicit_time=at_time is not None,
+        )
+
     made = [
-        _pin(path, entry_name, [*map(Binding, bindings)], endorsements_files, trust_anchors, verify=verify, now=now)
+        _pin(path, entry_name, [*map(Binding, bindings)], judging if verify else None)
         for path, entry_name in zip(evidence_files, names, strict=True)
     ]
     text = Policy.of(*(pinned.entry for pinned in made)).to_toml()
@@ -134,32 +146,17 @@ def _entry_names(paths: tuple[Path, ...], name: str | None) -> list[str]:
     ]
 
 
-def _pin(
-    path: Path,
-    name: str,
-    bindings: list[Binding],
-    endorsements_files: tuple[Path, ...],
-    trust_anchors: tuple[Path, ...],
-    *,
-    verify: bool,
-    now: datetime,
-) -> _Pinned:
+def _pin(path: Path, name: str, bindings: list[Binding], judging: Callable[[Policy], FileAppraiser] | None) -> _Pinned:
     presented = load_evidence(path)
     claims = evidence_claims(presented)
     if claims is None:
         raise NoEvidenceError(f"{path}: the certificate carries no Evidence: there is nothing to pin")
     result = None
-    if verify:
-        anchors = load_trust_anchors(*trust_anchors, now=now)
+    if judging is not None:
         # Nobody presents this Evidence: it is bound to nothing, and may be of any age.
-        judging = pinning_entry(claims, name=name, bindings=(Binding.NONE, Binding.CERTIFICATE), max_evidence_age=ANY)
-        endorsements = load_endorsements(*endorsements_files)
-        appraiser = make_appraiser(Policy.of(judging), trust_anchors=anchors, endorsements=endorsements)
+        entry = pinning_entry(claims, name=name, bindings=(Binding.NONE, Binding.CERTIFICATE), max_evidence_age=ANY)
         try:
-            if presented.evidence is not None:
-                result = appraiser.appraise_evidence(presented.evidence, now=now)
-            elif presented.certificate is not None:
-                result = appraiser.appraise_certificate(presented.certificate, now=now, possession_proved=False)
+            result = judging(Policy.of(entry)).judge(presented)
         except ConfigurationError:
             raise
         except RatsTlsError as error:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
-from rats_tls.appraisal import Appraiser
-from rats_tls.appraisers import make_appraiser
+from rats_tls.cli.file_appraiser import FileAppraiser
 from rats_tls.cli.groups import examples
+from rats_tls.cli.lookups import LookupOptions, lookup_options
 from rats_tls.cli.options import debug_option, endorsements_file_option, parse_time, trust_anchors_option
+from rats_tls.cli.render import refused_word
 from rats_tls.cli.screen import Cell, Screen, Styled
 from rats_tls.core.documents import Json, refusal_document, result_document
 from rats_tls.core.errors import AppraisalError, ConfigurationError, RatsTlsError
 from rats_tls.core.refusals import ExitCode, Refusal
 from rats_tls.core.results import AttestationResult
-from rats_tls.files import evidence_report_data, load_endorsements, load_evidence, load_policy, load_trust_anchors
+from rats_tls.files import evidence_report_data, load_evidence, load_policy
 
 TEST_SCHEMA = "rats-tls/policy-test/1"
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -47,6 +48,7 @@ class _Judged:
         "    --endorsements-file collateral.json",
         "rats-tls policy test policy.toml debug.bin --expect refuse \\",
         "    --reason policy --endorsements-file collateral.json",
+        "rats-tls policy test policy.toml good/*.bin --fetch --store endorsements/",
         "rats-tls policy test policy.toml old.pem --at 2026-01-31T12:00:00Z \\",
         "    --endorsements-file collateral.json",
     ),
@@ -55,6 +57,7 @@ class _Judged:
 @click.argument("evidence_files", nargs=-1, required=True, type=_FILE, metavar="EVIDENCE...")
 @endorsements_file_option
 @trust_anchors_option
+@lookup_options
 @click.option("--at", "at_time", metavar="TIME", help="Judge as of this time (RFC 3339) instead of now.")
 @click.option(
     "--expect",
@@ -82,12 +85,13 @@ def test(
     reason: str | None,
     unbound: bool,
     as_json: bool,
+    **parameters: Any,  # noqa: ANN401  # click's
 ) -> None:
     """Judge each EVIDENCE, a quote, a report or a certificate that carries one, against POLICY.
 
-    Nothing is fetched, and nothing connects: the peer is assumed to hold the key that its Evidence is bound to, as in a
-    handshake, so that the policy of a server or client can be tried as it is. A certificate must be as young as the
-    policy says: judge an older one --at the time at which it was made.
+    Nothing connects: the peer is assumed to hold the key that its Evidence is bound to, as in a handshake, so that the
+    policy of a server or client can be tried as it is. A certificate must be as young as the policy says: judge an
+    older one --at the time at which it was made. Endorsements are looked up as "verify" does.
 
     A refusal for another reason than the one that is to be tested, such as missing Endorsements, is no success: name
     the --reason. The exit code is 0 only if every verdict is as expected, else 5.
@@ -95,19 +99,23 @@ def test(
     if reason is not None and expect != "refuse":
         raise click.UsageError("--reason goes with --expect refuse")
     now = parse_time(at_time)
-    appraiser = make_appraiser(
-        load_policy(policy_file),
-        trust_anchors=load_trust_anchors(*trust_anchors, now=now),
-        endorsements=load_endorsements(*endorsements_files),
+    policy = load_policy(policy_file)
+    file_appraiser = FileAppraiser.of(
+        policy,
+        LookupOptions.taken_from(parameters),
+        trust_anchors=trust_anchors,
+        endorsements_files=endorsements_files,
+        now=now,
+        explicit_time=at_time is not None,
     )
-    judged = [_judge(appraiser, path, now, unbound=unbound) for path in evidence_files]
+    judged = [_judge(file_appraiser, path, unbound=unbound) for path in evidence_files]
     failed = [each for each in judged if not each.is_as_expected(expect, reason)]
     screen = Screen()
     if as_json:
         screen.document(
             {
                 "schema": TEST_SCHEMA,
-                "policy": {"file": str(policy_file), "digest": appraiser.policy.digest.hex()},
+                "policy": {"file": str(policy_file), "digest": policy.digest.hex()},
                 "expect": expect,
                 "reason": reason,
                 "passed": not failed,
@@ -130,16 +138,13 @@ def test(
         raise click.exceptions.Exit(int(ExitCode.POLICY))
 
 
-def _judge(appraiser: Appraiser, path: Path, now: datetime, *, unbound: bool) -> _Judged:
+def _judge(file_appraiser: FileAppraiser, path: Path, *, unbound: bool) -> _Judged:
     try:
         presented = load_evidence(path)
-        if presented.evidence is not None:
-            expected = None if unbound else evidence_report_data(presented.evidence)
-            result = appraiser.appraise_evidence(presented.evidence, now=now, expected_report_data=expected)
-        else:
-            result = appraiser.appraise_certificate(
-                presented.certificate or b"", now=now, possession_proved=not unbound
-            )
+        expected = None
+        if presented.evidence is not None and not unbound:
+            expected = evidence_report_data(presented.evidence)
+        result = file_appraiser.judge(presented, expected_report_data=expected, possession_proved=not unbound)
     except ConfigurationError:
         raise
     except RatsTlsError as error:
@@ -149,7 +154,7 @@ def _judge(appraiser: Appraiser, path: Path, now: datetime, *, unbound: bool) ->
 
 def _rows(judged: _Judged, *, wrong: bool) -> Iterator[tuple[Cell, Cell, Cell]]:
     """Give the rows of one file: verdict and what it rests on, then every mismatch."""
-    verdict = Styled("accepted", "green") if judged.error is None else Styled("refused", "red")
+    verdict = Styled("accepted", "green") if judged.error is None else Styled(refused_word(judged.error), "red")
     mark: Cell = (verdict, Styled(" !", "bold yellow")) if wrong else verdict
     if judged.result is not None:
         yield mark, judged.path.name, f"entry {judged.result.policy_entry!r}"

@@ -23,7 +23,8 @@ from rats_tls.core.text import printable
 
 _NARROWEST_VALUE = 24
 _HEX = re.compile(r"[0-9a-f]{16,}[,;.…]?")
-_WORD = re.compile(r"\S+\s*|\s+")
+_WORD = re.compile(r"(?:\d+ bytes\b\S*|\S+)\s*|\s+")
+"""What stays on one line: a word, and a size with its unit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,14 +95,13 @@ def world(directory: Path, products: tuple[str, ...]) -> None:
     metavar="N",
     help="How many platforms, and chips of each product, they know.",
 )
-@click.option("--http", is_flag=True, help="Plain HTTP in place of HTTPS.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON documents, one a line.")
 @debug_option
-def services(directory: Path, port: int, faults: tuple[str, ...], machines: int, http: bool, as_json: bool) -> None:
+def services(directory: Path, port: int, faults: tuple[str, ...], machines: int, as_json: bool) -> None:
     """Run the web services of the simulated vendors in DIRECTORY, on 127.0.0.1.
 
     They speak as Intel's PCS and PCCS (version 4) and AMD's KDS do, and give out what judges the world's simulated
-    TEEs. For HTTPS, the certificate of their CA is DIRECTORY/services-ca.pem, a new one each time. Ctrl-C (exit code
+    TEEs. The certificate of the CA of their HTTPS is DIRECTORY/services-ca.pem, a new one each time. Ctrl-C (exit code
     130) and SIGTERM (143) end them.
     """
     from rats_tls.simulation.services.faults import faults_by_service  # noqa: PLC0415  # loaded only where asked for
@@ -114,24 +113,21 @@ def services(directory: Path, port: int, faults: tuple[str, ...], machines: int,
     with Tidily():
         with screen.status("making keys and certificates"):
             world = SimulatedWorld.load(directory)
-            running = SimulatedServices(world, machines=machines, tls=not http, port=port)
+            running = SimulatedServices(world, machines=machines, port=port)
         for service in running.all:
             service.faults = wrong[service.name]
         with running:
-            authority = None if http else directory / "services-ca.pem"
-            if authority is not None:
-                _write(authority, running.certificate_authority.decode())
+            authority = directory / "services-ca.pem"
+            _write(authority, running.certificate_authority.decode())
             _tell(screen, {service.name: service.url for service in running.all}, authority, as_json=as_json)
             threading.Event().wait()
 
 
-def _tell(screen: Screen, urls: dict[str, str], authority: Path | None, *, as_json: bool) -> None:
+def _tell(screen: Screen, urls: dict[str, str], authority: Path, *, as_json: bool) -> None:
     if as_json:
-        ca = None if authority is None else str(authority)
-        screen.document({"event": "serving", "services": dict(urls), "ca_certificate": ca})
+        screen.document({"event": "serving", "services": dict(urls), "ca_certificate": str(authority)})
         return
-    rows = [*urls.items(), *([] if authority is None else [("CA certificate", str(authority))])]
-    screen.columns(rows, indent=0)
+    screen.columns([*urls.items(), ("CA certificate", str(authority))], indent=0)
     screen.line("serving until Ctrl-C")
 
 

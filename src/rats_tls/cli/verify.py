@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,9 +9,8 @@ from typing import Any
 
 import click
 
-from rats_tls.appraisal import Appraiser
-from rats_tls.appraisers import make_appraiser
 from rats_tls.cli.explanation import show_explanation
+from rats_tls.cli.file_appraiser import FileAppraiser
 from rats_tls.cli.groups import examples
 from rats_tls.cli.lookups import LookupOptions, lookup_options
 from rats_tls.cli.options import explaining_options, judging_options, parse_time
@@ -20,12 +18,9 @@ from rats_tls.cli.render import show_claims, show_refusal, show_result
 from rats_tls.cli.screen import Screen
 from rats_tls.core.binding import REPORT_DATA_SIZE
 from rats_tls.core.documents import refusal_document, result_document, to_json
-from rats_tls.core.endorsements import Endorsement
 from rats_tls.core.errors import AppraisalError, ConfigurationError, RatsTlsError
 from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE
-from rats_tls.core.floors import NO_FLOORS
 from rats_tls.core.results import AttestationResult
-from rats_tls.endorsements.service import EndorsementService
 from rats_tls.explanation import (
     Explanation,
     SigningKey,
@@ -39,16 +34,12 @@ from rats_tls.explanation import (
 from rats_tls.files import (
     Presented,
     decoded_claims,
-    load_endorsements,
     load_evidence,
     load_policy,
-    load_trust_anchors,
     read_file,
     write_file,
 )
-from rats_tls.lookups import Lookups
 from rats_tls.policy import Policy
-from rats_tls.registry import crypto_wrapper
 
 
 @click.command(
@@ -104,24 +95,20 @@ def verify(
         html_file=html_file,
         key=SigningKey.from_pem(read_file(ear_key), where=str(ear_key)) if ear_key is not None else None,
     )
-    crypto = crypto_wrapper("openssl")
-    looking_up = LookupOptions.taken_from(parameters)
-    endorsements = looking_up.endorsements(load_endorsements(*endorsements_files), refresh=False)
-    service = endorsements if isinstance(endorsements, EndorsementService) else None
-    appraiser = make_appraiser(
+    file_appraiser = FileAppraiser.of(
         policy,
-        trust_anchors=load_trust_anchors(*trust_anchors, now=now),
-        crypto=crypto,
-        endorsements=endorsements.local if isinstance(endorsements, EndorsementService) else endorsements,
-    )
-    lookups = (
-        Lookups(service, appraiser.anchors, crypto, lambda: now, explicit_time=at_time is not None) if service else None
+        LookupOptions.taken_from(parameters),
+        trust_anchors=trust_anchors,
+        endorsements_files=endorsements_files,
+        now=now,
+        explicit_time=at_time is not None,
     )
     presented: Presented | None = None
     try:
         presented = load_evidence(evidence_file)
-        with Screen(stderr=True).status("looking up Endorsements") if lookups else nullcontext():
-            result = _appraise(appraiser, lookups, presented, expected, now=now)
+        if expected is not None and presented.evidence is None:
+            raise click.UsageError("--report-data is for bare Evidence; a certificate says itself what it is bound to")
+        result = file_appraiser.judge(presented, expected_report_data=expected)
     except ConfigurationError:
         raise
     except RatsTlsError as error:
@@ -195,28 +182,6 @@ def _standing(error: RatsTlsError) -> str:
     if isinstance(error, AppraisalError) and error.authenticated:
         return "those in the Evidence itself; authentic, refused by the policy"
     return "those in the Evidence itself; not authenticated"
-
-
-def _appraise(
-    appraiser: Appraiser, lookups: Lookups | None, presented: Presented, expected: bytes | None, *, now: datetime
-) -> AttestationResult:
-    evidence, certificate = presented.evidence, presented.certificate
-    floors = lookups.floors if lookups is not None else NO_FLOORS
-
-    def judge(more: tuple[Endorsement, ...]) -> AttestationResult:
-        if evidence is not None:
-            return appraiser.appraise_evidence(
-                evidence, now=now, expected_report_data=expected, peer_endorsements=more, floors=floors
-            )
-        if expected is not None or certificate is None:
-            raise click.UsageError("--report-data is for bare Evidence; a certificate says itself what it is bound to")
-        return appraiser.appraise_certificate(
-            certificate, now=now, possession_proved=False, peer_endorsements=more, floors=floors
-        )
-
-    if lookups is None:
-        return judge(())
-    return lookups.judge(certificate or (evidence.data if evidence is not None else b""), judge, now)
 
 
 def _report_data(text: str | None) -> bytes | None:

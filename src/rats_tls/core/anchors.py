@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
+_SHOWN_DIGITS = 16
+
 
 class AnchorKind(str, Enum):
     """Whose word an anchor rests on. Results always say it."""
@@ -53,6 +55,16 @@ class TrustAnchor:
             h.update(len(part).to_bytes(4, "big"))
             h.update(part)
         object.__setattr__(self, "fingerprint", h.digest())
+
+    @property
+    def shown_fingerprint(self) -> str:
+        """The fingerprint as it is shown."""
+        return shown_fingerprint(self.fingerprint)
+
+
+def shown_fingerprint(fingerprint: bytes) -> str:
+    """Give a fingerprint in the one form in which people, files and monitoring see it: its first 16 digits."""
+    return fingerprint.hex()[:_SHOWN_DIGITS]
 
 
 def anchors_digest(anchors: Iterable[TrustAnchor]) -> bytes:

@@ -41,6 +41,11 @@ class EndorsementKind(str, Enum):
         """Whether it is a document that differs by update channel."""
         return self in _DOCUMENTS
 
+    @property
+    def is_of_one_platform(self) -> bool:
+        """Whether it is a certificate of a single platform, of which there may be any number."""
+        return self in {EndorsementKind.AMD_VEK, EndorsementKind.INTEL_PCK_CHAIN}
+
 
 _LISTS = frozenset({EndorsementKind.INTEL_ROOT_CRL, EndorsementKind.INTEL_PCK_CRL, EndorsementKind.AMD_CRL})
 _DOCUMENTS = frozenset({EndorsementKind.INTEL_TCB_INFO, EndorsementKind.INTEL_QE_IDENTITY})

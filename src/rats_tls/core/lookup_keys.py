@@ -46,6 +46,15 @@ def amd_signer(product: str, name: str) -> MissingEndorsement:
     return _item(EndorsementKind.AMD_SIGNER, ("product", product), ("name", name))
 
 
+def signer_of(item: MissingEndorsement) -> MissingEndorsement | None:
+    """ASK or ASVK certificate that signs a VEK certificate, by what that is looked up by; None without a product."""
+    parts = dict(item.key)
+    product = parts.get("product")
+    if item.kind is not EndorsementKind.AMD_VEK or not product:
+        return None
+    return amd_signer(product, f"SEV-VLEK-{product}" if parts.get("type") == "VLEK" else f"SEV-{product}")
+
+
 def amd_crl(product: str, vek_type: str) -> MissingEndorsement:
     """Revocation list of a product's ARK; `vek_type` is "VCEK" or "VLEK"."""
     return _item(EndorsementKind.AMD_CRL, ("product", product), ("type", vek_type))

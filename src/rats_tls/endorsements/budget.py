@@ -1,7 +1,8 @@
 """How much is fetched for Evidence that nobody has authenticated.
 
 Whoever can connect can send Evidence with any chip id, and each would be a request to a vendor that throttles. What
-is fetched for authenticated Evidence, and to refresh, has nothing to do with this budget.
+is fetched for authenticated Evidence, and to refresh, has nothing to do with this budget; and what is about a platform
+that was proved before has a part of its own, which no stranger can spend.
 """
 
 from __future__ import annotations
@@ -47,6 +48,10 @@ SOURCE_RATES: Mapping[str, Rate] = {
     # KDS has been seen to throttle at the fifth request within ten minutes; one is left for refreshing.
     "amd-kds": Rate(burst=3, seconds_each=180.0),
 }
+KNOWN_RATES: Mapping[str, Rate] = {"amd-kds": Rate(burst=2, seconds_each=300.0)}
+PLATFORM_RATE = Rate(burst=1, seconds_each=300.0)
+"""A platform that is known has one new certificate when its TCB changes, which is seldom; who shows its id with levels
+that it does not have spends no more than this."""
 
 
 class _Bucket:
@@ -73,11 +78,13 @@ class FetchBudget:
         total: requests to all sources together.
         per_source: requests to one source, by its name; `other_sources` for one that is not named.
         other_sources: see there.
+        known_per_source: requests to one source about platforms that are known, beside the others; as `per_source`.
+        per_platform: of these, requests about one platform.
         known_chips_only: grant only what is about a platform that is known, or about none (revocation lists, chains,
             identities of quoting enclaves, of which there are few).
         known_chips: platforms known from the start, in lower-case hexadecimal: AMD chip ids (64 bytes, or the first
             8), Intel FMSPCs (6 bytes), PPIDs as they stand in the item's key.
-        learned_limit: most platforms that are learned; the longest not seen go first.
+        learned_limit: most platforms that are learned, and whose requests are counted; the longest not seen go first.
         clock: seconds of a monotonic clock.
 
     Raises:
@@ -90,6 +97,8 @@ class FetchBudget:
         total: Rate = TOTAL_RATE,
         per_source: Mapping[str, Rate] = SOURCE_RATES,
         other_sources: Rate = SOURCE_RATE,
+        known_per_source: Mapping[str, Rate] = KNOWN_RATES,
+        per_platform: Rate = PLATFORM_RATE,
         known_chips_only: bool = False,
         known_chips: Iterable[str] = (),
         learned_limit: int = 4096,
@@ -97,9 +106,11 @@ class FetchBudget:
     ) -> None:
         self._clock = clock
         self._total = _Bucket(total, clock())
-        self._rates = dict(per_source)
+        self._rates = {False: dict(per_source), True: dict(known_per_source)}
         self._other_sources = other_sources
-        self._buckets: dict[str, _Bucket] = {}
+        self._per_platform = per_platform
+        self._buckets: dict[tuple[str, int, bool], _Bucket] = {}
+        self._platforms: OrderedDict[str, _Bucket] = OrderedDict()
         self._known_chips_only = known_chips_only
         self._known = frozenset(form for chip in known_chips for form in _forms(chip))
         self._learned: OrderedDict[str, None] = OrderedDict()
@@ -122,37 +133,54 @@ class FetchBudget:
             while len(self._learned) > self._learned_limit:
                 self._learned.popitem(last=False)
 
-    def spend(self, source: str, item: MissingEndorsement) -> None:
+    def spend(self, source: str, item: MissingEndorsement, *, number: int = 0, proved: bool = False) -> None:
         """Spend one request to `source` for `item`.
 
         Args:
             source: the source's name; names are the user's own, and few.
             item: what it would be asked for.
+            number: which one of the sources of that name: each has its own.
+            proved: whether something about the platform of `item` was proved before, and is kept.
 
         Raises:
             FetchError: BUDGET, with the seconds until there is one, or without when the platform is not known.
         """
         with self._lock:
             platform = platform_of(item)
-            if self._known_chips_only and platform is not None and not self._is_known(platform):
+            known = platform is not None and (proved or self._is_known(platform))
+            if self._known_chips_only and platform is not None and not known:
                 raise FetchError(
                     f"{source}: not asked for {item.kind.value} of platform {platform[:32]}, which is not a known one",
                     problem=FetchProblem.BUDGET,
                 )
             now = self._clock()
-            bucket = self._buckets.get(source)
-            if bucket is None:
-                bucket = self._buckets[source] = _Bucket(self._rates.get(source, self._other_sources), now)
-            seconds = max(self._total.seconds_until_next(now), bucket.seconds_until_next(now))
-            if seconds > 0:
-                raise FetchError(
-                    f"{source}: not asked for {item.kind.value}, the budget for Evidence that nobody has authenticated "
-                    f"is spent; more in {seconds:.0f} seconds",
-                    problem=FetchProblem.BUDGET,
-                    retry_after=seconds,
-                )
-            self._total.take()
-            bucket.take()
+            ways = [(self._total, self._bucket(source, number, now, known=False))]
+            if known and platform is not None:
+                ways.insert(0, (self._of_platform(platform, now), self._bucket(source, number, now, known=True)))
+            waits = [max(bucket.seconds_until_next(now) for bucket in way) for way in ways]
+            if 0.0 in waits:
+                for bucket in ways[waits.index(0.0)]:
+                    bucket.take()
+                return
+            raise FetchError(
+                f"{source}: not asked for {item.kind.value}, the budget for Evidence that nobody has authenticated "
+                f"is spent; more in {min(waits):.0f} seconds",
+                problem=FetchProblem.BUDGET,
+                retry_after=min(waits),
+            )
+
+    def _bucket(self, source: str, number: int, now: float, *, known: bool) -> _Bucket:
+        key = (source, number, known)
+        if key not in self._buckets:
+            self._buckets[key] = _Bucket(self._rates[known].get(source, self._other_sources), now)
+        return self._buckets[key]
+
+    def _of_platform(self, platform: str, now: float) -> _Bucket:
+        bucket = self._platforms.pop(platform, None) or _Bucket(self._per_platform, now)
+        self._platforms[platform] = bucket
+        while len(self._platforms) > self._learned_limit:
+            self._platforms.popitem(last=False)
+        return bucket
 
     def _is_known(self, platform: str) -> bool:
         return platform in self._known or platform in self._learned
@@ -162,6 +190,13 @@ def platform_of(item: MissingEndorsement) -> str | None:
     """Give the platform that `item` is about, as its key names it; None when it is about no certain one."""
     parts = dict(item.key)
     return next((parts[name] for name in _PLATFORM_PARTS if parts.get(name)), None)
+
+
+def about_platform(item: MissingEndorsement) -> str | None:
+    """Give how the text of all items of its kind and platform begins; None as `platform_of`."""
+    names = [name for name, value in item.key if value]
+    end = next((number for number, name in enumerate(names, 1) if name in _PLATFORM_PARTS), None)
+    return str(MissingEndorsement(kind=item.kind, key=item.key[:end]))[:-1] if end is not None else None
 
 
 def _forms(chip: str) -> tuple[str, ...]:

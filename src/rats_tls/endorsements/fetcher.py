@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -11,15 +12,22 @@ from dataclasses import dataclass
 from rats_tls.core.endorsements import Endorsement, MissingEndorsement
 from rats_tls.core.limits import DEFAULT_FETCH_LIMITS, FetchLimits
 from rats_tls.endorsements.budget import FetchBudget
-from rats_tls.endorsements.failures import RecentFailures
+from rats_tls.endorsements.failures import OUTAGES, RecentFailures
 from rats_tls.endorsements.forking import renew_in_children
 from rats_tls.endorsements.source import EndorsementSource, FetchError, FetchProblem, LocalSource
 
+_log = logging.getLogger(__name__)
+
 _MOST_LANDED = 64
+_MOST_OUTAGES = 1024
+_OUTAGE_SECONDS = 120.0
+"""How long after an item was not given nobody waits for the thread that asks for it again."""
 Suffices = Callable[[MissingEndorsement, tuple[Endorsement, ...]], bool]
 """Whether what a source gave for an item is worth having, or the next source is to be asked too."""
 Landed = Callable[[MissingEndorsement, tuple[Endorsement, ...]], None]
 """Takes an answer: what was asked for, and all that came."""
+Proved = Callable[[MissingEndorsement], bool]
+"""Whether something about the platform of an item was proved before, and is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +80,12 @@ class _Answer:
         refused = not self.found and any(failure.error.problem is FetchProblem.BUDGET for failure in self.failures)
         return not self.out_of_time and not (authenticated and refused)
 
+    @property
+    def is_outage(self) -> bool:
+        """Whether nothing came because a source is down."""
+        down = any(failure.error.problem in OUTAGES for failure in self.failures)
+        return down and not self.found and not self.out_of_time
+
 
 @dataclass(frozen=True, slots=True)
 class _Asking:
@@ -82,6 +96,8 @@ class _Asking:
     since: int | None
     landed: Landed | None
     suffices: Suffices | None
+    proved: Proved | None
+    anew: bool
 
 
 class _Flight:
@@ -113,6 +129,8 @@ class Fetcher:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sources = tuple(sources)
+        names = [source.name for source in self._sources]
+        self._numbers = tuple(names[:index].count(name) for index, name in enumerate(names))
         self._budget = budget if budget is not None else FetchBudget(clock=clock)
         self._failures = failures if failures is not None else RecentFailures(clock=clock)
         self._seconds = limits.shared_wait_seconds
@@ -131,6 +149,7 @@ class Fetcher:
         self._flights: dict[MissingEndorsement, _Flight] = {}
         self._landed: OrderedDict[MissingEndorsement, tuple[int, _Answer]] = OrderedDict()
         self._landings = 0
+        self._outages: OrderedDict[MissingEndorsement, tuple[float, _Answer]] = OrderedDict()
 
     @property
     def landings(self) -> int:
@@ -145,8 +164,12 @@ class Fetcher:
         since: int | None = None,
         landed: Landed | None = None,
         suffices: Suffices | None = None,
+        proved: Proved | None = None,
+        anew: bool = False,
     ) -> FetchOutcome:
         """Fetch `items`, one after the other.
+
+        Who comes while an item is asked for again that a source was down for does not wait: it is not given.
 
         Args:
             items: what is missing; one that is there twice is fetched once.
@@ -155,11 +178,13 @@ class Fetcher:
             since: `landings` before it was looked what is at hand: what has come since is not asked for again.
             landed: takes each answer before anyone else can ask for the item again.
             suffices: whether an answer will do; any where left out. Where no source's does, all of them are given.
+            proved: whether something about the platform of an item was proved before: the budget has a part for these.
+            anew: whether sources are asked that were down a moment ago: the refresh has a schedule of its own.
 
         Returns:
             What was found, and what was not and why. A source's failure is never raised.
         """
-        asking = _Asking(authenticated, self._clock() + self._seconds, since, landed, suffices)
+        asking = _Asking(authenticated, self._clock() + self._seconds, since, landed, suffices, proved, anew)
         found: dict[Endorsement, None] = {}
         missing: list[MissingEndorsement] = []
         failures: list[FetchFailure] = []
@@ -173,6 +198,11 @@ class Fetcher:
                 self._budget.learn(item)
         return FetchOutcome(found=tuple(found), missing=tuple(missing), failures=tuple(failures))
 
+    def learn(self, items: Iterable[MissingEndorsement]) -> None:
+        """Take the platforms that `items` are about for known: what was given for them was proved."""
+        for item in items:
+            self._budget.learn(item)
+
     def _shared(self, item: MissingEndorsement, asking: _Asking) -> _Answer:
         """Fetch `item`, or wait for the thread that is fetching it."""
         while (left := asking.end - self._clock()) > 0:
@@ -184,6 +214,8 @@ class Fetcher:
                 leads = flight is None
                 if flight is None:
                     flight = self._flights[item] = _Flight()
+                elif (outage := self._outage(item)) is not None:
+                    return outage
             if leads:
                 return self._lead(item, flight, asking)
             if not flight.done.wait(left):
@@ -193,6 +225,11 @@ class Fetcher:
                 return answer
         text = f"{item}: not at hand after {self._seconds:.0f} seconds"
         return _failed(item, "", FetchError(text, problem=FetchProblem.UNAVAILABLE))
+
+    def _outage(self, item: MissingEndorsement) -> _Answer | None:
+        """Give what came of the last asking, a short while ago, where a source was down."""
+        at, answer = self._outages.get(item, (0.0, None))
+        return answer if answer is not None and self._clock() - at < _OUTAGE_SECONDS else None
 
     def _lead(self, item: MissingEndorsement, flight: _Flight, asking: _Asking) -> _Answer:
         try:
@@ -210,12 +247,22 @@ class Fetcher:
                     self._landed.move_to_end(item)
                     while len(self._landed) > _MOST_LANDED:
                         self._landed.popitem(last=False)
+                self._note_outage(item, flight.answer)
             flight.done.set()
+
+    def _note_outage(self, item: MissingEndorsement, answer: _Answer | None) -> None:
+        if answer is not None and answer.found:
+            self._outages.pop(item, None)
+        elif answer is not None and answer.is_outage:
+            self._outages[item] = (self._clock(), answer)
+            self._outages.move_to_end(item)
+            while len(self._outages) > _MOST_OUTAGES:
+                self._outages.popitem(last=False)
 
     def _ask(self, item: MissingEndorsement, asking: _Asking) -> _Answer:
         failures: list[FetchFailure] = []
         poor: tuple[Endorsement, ...] = ()
-        for source in self._sources:
+        for source, number in zip(self._sources, self._numbers, strict=True):
             if self._clock() >= asking.end:
                 text = f"{source.name}: not asked for {item}, the time for fetching is over"
                 error = FetchError(text, problem=FetchProblem.UNAVAILABLE)
@@ -225,11 +272,10 @@ class Fetcher:
             try:
                 if not source.serves(item):
                     continue
-                if not isinstance(source, LocalSource):
-                    self._failures.require_worth_asking(source.name, item)
-                    if not asking.authenticated:
-                        self._budget.spend(source.name, item)
-                found = self._fetch(source, item)
+                if isinstance(source, LocalSource):
+                    found = _fetch(source, item)
+                else:
+                    found = self._request(source, number, item, asking)
             except FetchError as error:
                 failures.append(FetchFailure(item=item, source=source.name, error=error))
             except Exception as error:  # noqa: BLE001  # a source's defect is its failure, not this side's
@@ -243,16 +289,37 @@ class Fetcher:
             return _failed(item, "", FetchError(text, problem=FetchProblem.NOT_FOUND))
         return _Answer(poor, tuple(failures))
 
-    def _fetch(self, source: EndorsementSource, item: MissingEndorsement) -> tuple[Endorsement, ...]:
+    def _request(
+        self, source: EndorsementSource, number: int, item: MissingEndorsement, asking: _Asking
+    ) -> tuple[Endorsement, ...]:
+        """Ask a source that is not at hand, unless what is remembered or the budget speaks against it."""
+        key = (source.name, number)
+        self._failures.require_worth_asking(key, item, anew=asking.anew)
+        if not asking.authenticated:
+            proved = asking.proved is not None and asking.proved(item)
+            self._budget.spend(source.name, item, number=number, proved=proved)
+        begun = self._clock()
         try:
-            found = tuple(source.fetch(item))
+            found = _fetch(source, item)
         except FetchError as error:
-            if not isinstance(source, LocalSource):
-                self._failures.note(source.name, item, error)
+            taken = (self._clock() - begun) * 1000
+            _log.debug("%s did not give %s after %.0f ms: %s", source.name, item, taken, error.problem.value)
+            self._failures.note(key, item, error)
             raise
-        if not any(endorsement.kind is item.kind for endorsement in found):
-            raise FetchError(f"{source.name}: gave nothing of the kind of {item}", problem=FetchProblem.MALFORMED)
+        except Exception as error:
+            failed = _defect(source, error)
+            self._failures.note(key, item, failed)
+            raise failed from error
+        _log.debug("%s gave %s after %.0f ms", source.name, item, (self._clock() - begun) * 1000)
+        self._failures.forget(key, item)
         return found
+
+
+def _fetch(source: EndorsementSource, item: MissingEndorsement) -> tuple[Endorsement, ...]:
+    found = tuple(source.fetch(item))
+    if not any(endorsement.kind is item.kind for endorsement in found):
+        raise FetchError(f"{source.name}: gave nothing of the kind of {item}", problem=FetchProblem.MALFORMED)
+    return found
 
 
 def _failed(item: MissingEndorsement, source: str, error: FetchError) -> _Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 from rats_tls.core.anchors import TrustAnchor
@@ -10,6 +10,9 @@ from rats_tls.core.text import printable
 from rats_tls.endorsements.listing import Listed, listed
 from rats_tls.endorsements.refresh import Freshness
 from rats_tls.endorsements.store import StoredEndorsement
+
+MOST_CERTIFICATES = 1000
+"""Certificates of single platforms that have series: of those there may be any number."""
 
 _PREFIX = "rats_tls_endorsement"
 _FAMILIES: tuple[tuple[str, str, str, Callable[[Listed], int | None]], ...] = (
@@ -24,7 +27,8 @@ def openmetrics(entries: Iterable[Listed | StoredEndorsement | Freshness], ancho
     """Give gauges of when each Endorsement was issued and expires, and how often refreshing it has failed in a row.
 
     Labels are kind, key, update channel, name of the trust anchor, and its kind: vendor, user, simulated or unknown.
-    Of several with the same labels, the one that expires first counts.
+    Of several with the same labels, the one that expires first counts. A certificate that is found by several keys has
+    one series, by the first of them; of certificates of single platforms the 1,000 that expire first have one.
 
     Args:
         entries: entries of a store, `EndorsementService.freshness`, or lines.
@@ -41,7 +45,7 @@ def openmetrics(entries: Iterable[Listed | StoredEndorsement | Freshness], ancho
         else:
             others.append(entry)
     by_labels: dict[str, Listed] = {}
-    for line in sorted((*lines, *listed(others, anchors)), key=lambda line: (line.expires, str(line.item))):
+    for line in _one_each(sorted((*lines, *listed(others, anchors)), key=lambda line: (line.expires, str(line.item)))):
         by_labels.setdefault(_labels(line), line)
     text: list[str] = []
     for name, unit, meaning, value_of in _FAMILIES:
@@ -55,6 +59,22 @@ def openmetrics(entries: Iterable[Listed | StoredEndorsement | Freshness], ancho
         text.append(f"# HELP {family} {meaning}")
         text += [f"{family}{{{labels}}} {value}" for labels, value in values]
     return "\n".join((*text, "# EOF")) + "\n"
+
+
+def _one_each(lines: Iterable[Listed]) -> Iterator[Listed]:
+    """Give one line for each certificate, and no more than so many of platforms."""
+    seen: set[tuple[bytes, str]] = set()
+    certificates = 0
+    for line in lines:
+        if line.digest and not line.item.kind.is_reissued:
+            if (line.digest, line.anchor) in seen:
+                continue
+            seen.add((line.digest, line.anchor))
+        if line.item.kind.is_of_one_platform:
+            certificates += 1
+            if certificates > MOST_CERTIFICATES:
+                continue
+        yield line
 
 
 def _labels(line: Listed) -> str:

@@ -28,11 +28,19 @@ _log = logging.getLogger(__name__)
 Clock = Callable[[], datetime]
 """Gives the time, aware."""
 
+
+def system_time() -> datetime:
+    """Give the time of the system's clock."""
+    return datetime.now(UTC)
+
+
 LONGEST_AGE = timedelta(hours=24)
 """After which an item is asked for again, however long it is valid: vendors correct and revoke before their dates."""
 WARNED_BEFORE = 0.25
 """Part of an item's validity before its end in which it is a warning that a refresh fails or brings nothing newer."""
 _FIRST_RETRY, _LONGEST_RETRY = timedelta(minutes=1), timedelta(hours=1)
+_LEAST_WAIT = timedelta(seconds=30)
+"""Between two requests for one item, however near its end is."""
 _LONGEST_SLEEP = 60.0
 _LEAST_SLEEP = 0.05
 
@@ -71,15 +79,16 @@ class Freshness:
 class Refresher:
     """Fetches documents and revocation lists of a shelf anew, in a thread of its own that ends with it.
 
-    An item is due when half of what is left of its validity is over, or a day, whichever comes first; a little earlier
-    by chance, so that the processes of a fleet do not ask all at once. What another process has kept in the same store
-    meanwhile is taken from there. What comes is verified before it is kept. A failure is tried again after a minute,
-    and twice as long each further time, at most an hour.
+    An item is due when half of what is left of its validity is over, or a day, whichever comes first, and not within
+    half a minute; a little earlier by chance, so that the processes of a fleet do not ask all at once. What another
+    process has kept in the same store meanwhile is taken from there. What comes is verified before it is kept. A
+    failure is tried again after a minute, and twice as long each further time, at most an hour.
 
     Args:
         shelf: where items are, and are kept.
         fetcher: asks the sources; not within the budget for unauthenticated Evidence.
         chance: gives numbers from 0 to 1.
+        clock: gives the time; one for all, whatever clocks those have who use the shelf.
     """
 
     def __init__(
@@ -88,10 +97,11 @@ class Refresher:
         fetcher: Fetcher,
         *,
         chance: Callable[[], float] = random.random,
+        clock: Clock = system_time,
     ) -> None:
         self._shelf = shelf
         self._fetcher = fetcher
-        self._clock: Clock = lambda: datetime.now(UTC)
+        self._clock = clock
         self._chance = chance
         self._plans: dict[tuple[bytes, str, str], _Plan] = {}
         self._verifiers: dict[frozenset[bytes], EndorsementsVerifier] = {}
@@ -109,11 +119,10 @@ class Refresher:
         if ended:
             self._ended.set()
 
-    def verify_with(self, verifier: EndorsementsVerifier, anchors: Collection[bytes], clock: Clock) -> None:
-        """Refresh what is under `anchors` (fingerprints), verifying it with `verifier`, by the time of `clock`."""
+    def verify_with(self, verifier: EndorsementsVerifier, anchors: Collection[bytes]) -> None:
+        """Refresh what is under `anchors` (fingerprints), verifying it with `verifier`."""
         with self._lock:
             self._verifiers[frozenset(anchors)] = verifier
-            self._clock = clock
 
     def begin(self) -> None:
         """Begin the thread unless it runs."""
@@ -164,8 +173,8 @@ class Refresher:
             return list(self._plans.values())
 
     def _due(self, stored: StoredEndorsement, now: datetime) -> datetime:
-        wait = min(LONGEST_AGE, (stored.expires - max(stored.kept, stored.issued)) / 2)
-        return min(stored.kept, now) + wait * (0.8 + 0.2 * self._chance())
+        wait = min(LONGEST_AGE, (stored.expires - max(stored.kept, stored.issued)) / 2) * (0.8 + 0.2 * self._chance())
+        return min(stored.kept, now) + max(wait, _LEAST_WAIT)
 
     def _verifier_for(self, anchor: bytes) -> EndorsementsVerifier | None:
         return next((verifier for anchors, verifier in self._verifiers.items() if anchor in anchors), None)
@@ -183,7 +192,7 @@ class Refresher:
         now = self._clock()
         wait = min(_FIRST_RETRY * 2 ** min(plan.failures - 1, 10), _LONGEST_RETRY) * (0.8 + 0.2 * self._chance())
         left = stored.expires - now
-        plan.due = now + (min(wait, max(left / 4, timedelta(seconds=1))) if left > timedelta(0) else wait)
+        plan.due = now + (min(wait, max(left / 4, _LEAST_WAIT)) if left > timedelta(0) else wait)
         late = Freshness(stored=stored, due=plan.due, failures=plan.failures, why=why).is_late(now)
         _log.log(
             logging.WARNING if late else logging.INFO,
@@ -196,7 +205,10 @@ class Refresher:
     def _fetch(self, stored: StoredEndorsement) -> str | None:
         """Fetch an item anew, verify and keep it; gives why not, or None."""
         outcome = self._fetcher.fetch(
-            (stored.item,), authenticated=True, suffices=lambda _, found: any(_is_newer(each, stored) for each in found)
+            (stored.item,),
+            authenticated=True,
+            suffices=lambda _, found: any(_is_newer(each, stored) for each in found),
+            anew=True,
         )
         verifier = self._verifier_for(stored.anchor)
         if outcome.missing or verifier is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -10,19 +11,23 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from rats_tls.core import lookup_keys
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.checks import time_text
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, MissingEndorsement
-from rats_tls.core.errors import ClockError, ConfigurationError, EndorsementMissingError
+from rats_tls.core.errors import ClockError, ConfigurationError, DecodeError, EndorsementMissingError
 from rats_tls.core.floors import Floors
 from rats_tls.core.limits import DEFAULT_LIMITS
 from rats_tls.core.verification import EndorsementsVerifier, EndorsementUse
-from rats_tls.endorsements.fetcher import Fetcher, FetchOutcome, Suffices
+from rats_tls.endorsements.fetcher import Fetcher, FetchOutcome, Proved, Suffices
 from rats_tls.endorsements.forking import renew_in_children
-from rats_tls.endorsements.refresh import Clock, Freshness, Refresher
+from rats_tls.endorsements.refresh import Clock, Freshness, Refresher, system_time
 from rats_tls.endorsements.shelf import Shelf
 from rats_tls.endorsements.source import EndorsementSource
 from rats_tls.endorsements.store import EndorsementStore
+from rats_tls.formats.endorsement_keys import keys_of
+
+_log = logging.getLogger(__name__)
 
 STANDARD = "standard"
 _UNPROVED = frozenset({EndorsementKind.AMD_VEK, EndorsementKind.AMD_SIGNER, EndorsementKind.INTEL_PCK_CHAIN})
@@ -67,6 +72,16 @@ class Found:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """How sources are asked; see `Fetcher.fetch`."""
+
+    authenticated: bool
+    since: int
+    suffices: Suffices
+    proved: Proved
+
+
 class EndorsementService:
     """Looks up Endorsements for appraisals, and keeps them fresh. Thread-safe.
 
@@ -77,6 +92,9 @@ class EndorsementService:
         fetcher: in place of one made of `sources`, with budgets of its own.
         channel: update channel of Intel's documents in the store, where no source says it.
         refresh: whether what vendors issue anew is fetched in the background before its end; else call `refresh`.
+        clock: seconds of a monotonic clock.
+        refresh_clock: gives the time by which items are due, aware; the system's. Several Contexts may share the
+            service, and the clock of none of them has a say in what the others get refreshed.
 
     Raises:
         ConfigurationError: sources of two update channels, whose documents are not to be mixed; something else than
@@ -93,6 +111,7 @@ class EndorsementService:
         channel: str | None = None,
         refresh: bool = True,
         clock: Callable[[], float] = time.monotonic,
+        refresh_clock: Clock = system_time,
     ) -> None:
         if not isinstance(sources, Sequence):
             raise ConfigurationError(f"sources: got {type(sources).__name__}, expected a list of sources")
@@ -101,7 +120,7 @@ class EndorsementService:
         self.local = local or Endorsements()
         self._fetcher = fetcher if fetcher is not None else Fetcher(sources)
         self._shelf = Shelf(store, channel=_channel(self._fetcher.sources, channel), clock=clock)
-        self._refresher = Refresher(self._shelf, self._fetcher)
+        self._refresher = Refresher(self._shelf, self._fetcher, clock=refresh_clock)
         self._refreshes = refresh
         self._clock = clock
         self._recent: OrderedDict[MissingEndorsement, tuple[float, tuple[Endorsement, ...]]] = OrderedDict()
@@ -112,9 +131,9 @@ class EndorsementService:
         """Take a new lock: the parent's may be held for ever."""
         self._lock = threading.Lock()
 
-    def verify_with(self, verifier: EndorsementsVerifier, anchors: Collection[bytes], clock: Clock) -> None:
-        """Keep fresh what is under `anchors` (fingerprints), verifying what comes with `verifier`, by `clock`."""
-        self._refresher.verify_with(verifier, anchors, clock)
+    def verify_with(self, verifier: EndorsementsVerifier, anchors: Collection[bytes]) -> None:
+        """Keep fresh what is under `anchors` (fingerprints), verifying what comes with `verifier`."""
+        self._refresher.verify_with(verifier, anchors)
 
     # --- what is at hand -----------------------------------------------------------------------------------------
     def find(
@@ -150,21 +169,29 @@ class EndorsementService:
         here = {item: self._shelf.find(item, anchors, now, tried) for item in wanted}
         current = {item: [stored for stored in here[item] if self._shelf.is_current(stored, now)] for item in wanted}
         items = [(item, stored.endorsement) for item in wanted for stored in current[item]]
+        unproved = [item for item in wanted if item.kind in _UNPROVED]
         unknown = [item for item in wanted if not current[item]]
+        for item in wanted:
+            _log.debug("%s: %s", item, _standing(bool(current[item]), bool(here[item]), item in recent))
+        if unproved and not any(item in unknown for item in unproved):
+            unknown = []  # the others wait for the next look-up, when the Evidence is proved: they then spend no budget
         to_ask = [item for item in unknown if item not in failed]
         fetched: list[Pair] = []
         outcome = FetchOutcome()
         if to_ask and self._fetcher.sources:
-            authenticated = not any(item.kind in _UNPROVED for item in wanted)
             if not may_wait:
-                raise FetchNeededError(authenticated=authenticated)
+                raise FetchNeededError(authenticated=not unproved)
 
             def suffices(item: MissingEndorsement, found: tuple[Endorsement, ...]) -> bool:
                 return any(self._shelf.would_do(each, item, anchors, now) for each in found if each not in tried)
 
-            fetched, outcome = self._fetch(to_ask, recent, authenticated=authenticated, since=since, suffices=suffices)
+            asking = _Asking(not unproved, since, suffices, lambda item: self._shelf.has_proved(item, anchors))
+            fetched, outcome = self._fetch(to_ask, recent, asking)
             items += fetched
             unknown = [item for item in unknown if item in failed or item in outcome.missing]
+        if unproved and items:
+            # What the budget for strangers did not allow is asked for in the next look-up, when they are none any more.
+            unknown = [item for item in unknown if item in failed or item in outcome.not_given]
         items += [(item, stored.endorsement) for item in unknown for stored in here[item]]
         if self._refreshes:
             self._refresher.begin()
@@ -191,20 +218,29 @@ class EndorsementService:
         found = (stored for item in wanted for stored in self._shelf.find(item, anchors, now, tried))
         return tuple(stored.endorsement for stored in found if self._shelf.is_current(stored, now))
 
+    def signers_at_hand(
+        self, items: Iterable[Endorsement], *, anchors: Collection[bytes], now: datetime
+    ) -> tuple[Endorsement, ...]:
+        """Give, as `at_hand`, the signers of VEK certificates among `items`, without which these cannot be verified."""
+        signers = [key for item in items for key in _signers_of(item)]
+        return self.at_hand(signers, anchors=anchors, now=now)
+
     def _fetch(
         self,
         unknown: Sequence[MissingEndorsement],
         recent: Mapping[MissingEndorsement, tuple[Endorsement, ...]],
-        *,
-        authenticated: bool,
-        since: int,
-        suffices: Suffices,
+        asking: _Asking,
     ) -> tuple[list[Pair], FetchOutcome]:
         """Give what sources gave a short while ago or give now, and what came of asking."""
         items = [(item, found) for item in unknown for found in recent.get(item, ())]
         to_ask = [item for item in unknown if item not in recent]
         outcome = self._fetcher.fetch(
-            to_ask, authenticated=authenticated, since=since, landed=self._landed, suffices=suffices
+            to_ask,
+            authenticated=asking.authenticated,
+            since=asking.since,
+            landed=self._landed,
+            suffices=asking.suffices,
+            proved=asking.proved,
         )
         by_kind = {item.kind: item for item in to_ask}
         items += [(by_kind.get(found.kind, MissingEndorsement(kind=found.kind)), found) for found in outcome.found]
@@ -247,9 +283,22 @@ class EndorsementService:
             if item.key and (use := by_digest.get(sha256(endorsement.data))) is not None
         ]
         self._shelf.keep(proved, anchor, now)
+        self._fetcher.learn(item for item, _, _ in proved)
         with self._lock:
             for item, _, _ in proved:
                 self._recent.pop(item, None)
+
+    def drop(self, broken: Collection[Endorsement], *, anchors: Collection[bytes]) -> tuple[Endorsement, ...]:
+        """Drop items out of memory and store that do not verify by themselves any more.
+
+        Args:
+            broken: the items.
+            anchors: fingerprints of the trust anchors under which they were given.
+
+        Returns:
+            Those that were kept here; others are none of a store's.
+        """
+        return self._shelf.drop(broken, anchors)
 
     # --- floors and clock ----------------------------------------------------------------------------------------
     @property
@@ -294,6 +343,14 @@ class EndorsementService:
         self._refresher.end()
 
 
+def _standing(is_current: bool, is_here: bool, is_recent: bool) -> str:
+    if is_current:
+        return "at hand"
+    if is_recent:
+        return "given a short while ago"
+    return "at hand, but expired or older than what was seen" if is_here else "not at hand"
+
+
 def _channel(sources: Sequence[EndorsementSource], channel: str | None) -> str:
     found = {source.channel for source in sources if source.channel is not None} | ({channel} if channel else set())
     if len(found) > 1:
@@ -301,6 +358,14 @@ def _channel(sources: Sequence[EndorsementSource], channel: str | None) -> str:
             f"update channels of the sources: got {' and '.join(sorted(found))}, whose documents are not to be mixed"
         )
     return found.pop() if found else STANDARD
+
+
+def _signers_of(item: Endorsement) -> list[MissingEndorsement]:
+    try:
+        keys = keys_of(item) if item.kind is EndorsementKind.AMD_VEK else ()
+    except DecodeError:
+        return []
+    return [signer for key in keys if (signer := lookup_keys.signer_of(key)) is not None]
 
 
 def explained(error: EndorsementMissingError, why: str) -> EndorsementMissingError:

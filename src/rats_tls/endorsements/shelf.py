@@ -10,10 +10,12 @@ from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 
 from rats_tls.core.anchors import AnchorKind, TrustAnchor
+from rats_tls.core.checks import time_text
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
 from rats_tls.core.errors import ConfigurationError, DecodeError
 from rats_tls.core.floors import NO_FLOORS, Floor, Floors
 from rats_tls.core.verification import EndorsementUse
+from rats_tls.endorsements.budget import about_platform
 from rats_tls.endorsements.forking import renew_in_children
 from rats_tls.endorsements.store import EndorsementStore, StoredEndorsement
 from rats_tls.formats.endorsement_keys import number_of, validity_of
@@ -23,6 +25,10 @@ _log = logging.getLogger(__name__)
 _MOST = 4096
 _SECONDS_BETWEEN_LOOKS = 60.0
 """How long floors that another process has raised in the store may go unseen."""
+
+_SECONDS_BETWEEN_USES = 86_400.0
+"""How exactly the store knows when a certificate of a platform was last used."""
+_MOST_DROPPED = 1024
 
 _Key = tuple[bytes, str, MissingEndorsement]
 
@@ -46,6 +52,8 @@ class Shelf:
         self._channel = channel
         self._clock = clock
         self._items: OrderedDict[_Key, StoredEndorsement] = OrderedDict()
+        self._uses: OrderedDict[_Key, float] = OrderedDict()
+        self._dropped: OrderedDict[tuple[bytes, bytes], None] = OrderedDict()
         self._floors = NO_FLOORS
         self._looked = clock()
         self._lock = threading.Lock()
@@ -78,6 +86,7 @@ class Shelf:
                 self._put(stored)
         usable = tuple(stored for stored in known if stored.endorsement not in tried)
         if self._store is None or any(self.is_current(stored, now) for stored in usable):
+            self._note_use(usable, now)
             return usable
         self._read_floors()
         try:
@@ -86,9 +95,72 @@ class Shelf:
             _log.warning("endorsements not read: %s", error.message)
             return usable
         with self._lock:
+            if self._dropped:
+                found = tuple(stored for stored in found if _mark(stored) not in self._dropped)
             for stored in reversed(found):
                 self._put(stored)
-        return tuple(stored for stored in found if stored.endorsement not in tried) or usable
+        given = tuple(stored for stored in found if stored.endorsement not in tried) or usable
+        self._note_use(given, now)
+        return given
+
+    def _note_use(self, given: Iterable[StoredEndorsement], now: datetime) -> None:
+        """Tell the store, now and then, that a certificate of a platform is in use: it keeps those that are."""
+        if self._store is None:
+            return
+        for stored in given:
+            if not stored.endorsement.kind.is_of_one_platform:
+                continue
+            key = (stored.anchor, stored.channel, stored.item)
+            with self._lock:
+                noted = self._uses.get(key)
+                if noted is not None and self._clock() - noted < _SECONDS_BETWEEN_USES:
+                    continue
+                self._uses[key] = self._clock()
+                self._uses.move_to_end(key)
+                while len(self._uses) > _MOST:
+                    self._uses.popitem(last=False)
+            try:
+                self._store.note_use(stored, now)
+            except ConfigurationError as error:
+                _log.debug("use of endorsements not noted: %s", error.message)
+
+    def has_proved(self, item: MissingEndorsement, anchors: Collection[bytes]) -> bool:
+        """Whether the store keeps something of the kind of `item` about the same platform, under any of `anchors`."""
+        beginning = about_platform(item)
+        if self._store is None or beginning is None:
+            return False
+        try:
+            return self._store.has_about(beginning, anchors, channel=self.channel_of(item.kind))
+        except ConfigurationError as error:
+            _log.warning("endorsements not read: %s", error.message)
+            return False
+
+    def drop(self, broken: Collection[Endorsement], anchors: Collection[bytes]) -> tuple[Endorsement, ...]:
+        """Drop items that were good when they were kept and are not what was kept: a disk has broken them.
+
+        Args:
+            broken: the items.
+            anchors: fingerprints of the trust anchors under which they do not verify.
+
+        Returns:
+            Those that were here.
+        """
+        with self._lock:
+            here = [stored for stored in self._items.values() if stored.endorsement in broken]
+            here = [stored for stored in here if stored.anchor in anchors]
+            for stored in here:
+                del self._items[stored.anchor, stored.channel, stored.item]
+                self._dropped[_mark(stored)] = None  # where the store cannot be written it is left alone
+            while len(self._dropped) > _MOST_DROPPED:
+                self._dropped.popitem(last=False)
+        for stored in here:
+            _log.warning("endorsement in the store is broken, and is looked up anew: %s", stored.item)
+            try:
+                if self._store is not None:
+                    self._store.delete(stored)
+            except ConfigurationError as error:
+                _log.warning("broken endorsement not deleted: %s", error.message)
+        return tuple(dict.fromkeys(stored.endorsement for stored in here))
 
     def is_current(self, stored: StoredEndorsement, now: datetime) -> bool:
         """Whether an item is in date, and nothing newer of its series was seen: another process may have."""
@@ -142,6 +214,8 @@ class Shelf:
         )
         if not kept:
             return
+        for stored in kept:
+            _log.debug("kept %s, which expires at %s, under %s", stored.item, time_text(stored.expires), anchor.name)
         raises_floors = anchor.kind is AnchorKind.VENDOR
         with self._lock:
             for stored in kept:
@@ -220,3 +294,7 @@ class Shelf:
     def channel_of(self, kind: EndorsementKind) -> str:
         """Give the update channel under which items of `kind` are kept."""
         return self._channel if kind.has_channel else ""
+
+
+def _mark(stored: StoredEndorsement) -> tuple[bytes, bytes]:
+    return stored.anchor, stored.endorsement.digest

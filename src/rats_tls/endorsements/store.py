@@ -22,43 +22,14 @@ from rats_tls.core.cbor import decode_exact
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement, Origin
 from rats_tls.core.errors import ConfigurationError, DecodeError
 from rats_tls.core.floors import Floor, Floors, Series
+from rats_tls.endorsements.store_tables import FIRST_TO_GO, FORGET_USES, OF_ONE_PLATFORM, SELECT, TABLES, VERSION
 
 FILE_NAME = "endorsements.sqlite3"
 MOST_BYTES = 64 * 1024 * 1024
 """Bytes of Endorsements that a store keeps: some 30,000 chips, or 2,000 families of platforms."""
 
 _BUSY_SECONDS = 5.0
-_VERSION = 2
-_TABLES = (
-    """
-CREATE TABLE IF NOT EXISTS items (
-    anchor  BLOB NOT NULL,     -- fingerprint of the trust anchor, 32 bytes
-    channel TEXT NOT NULL,     -- update channel of Intel's documents; empty for what is the same in all
-    lookup  TEXT NOT NULL,     -- kind and key, as they are printed
-    digest  BLOB NOT NULL,     -- SHA-256 of the Endorsement
-    key     BLOB NOT NULL,     -- CBOR: [[name, value], ...]
-    kind    TEXT NOT NULL,
-    data    BLOB NOT NULL,
-    proof   BLOB NOT NULL,     -- CBOR: [signature, [certificates]]
-    number  TEXT NOT NULL,     -- tcbEvaluationDataNumber or cRLNumber, which has up to 20 bytes: decimal digits
-    issued  INTEGER NOT NULL,  -- Unix seconds, as the item itself says
-    expires INTEGER NOT NULL,
-    kept    INTEGER NOT NULL,
-    PRIMARY KEY (anchor, channel, lookup, digest)
-) WITHOUT ROWID
-""",
-    """
-CREATE TABLE IF NOT EXISTS floors (
-    anchor  BLOB NOT NULL,
-    channel TEXT NOT NULL,
-    lookup  TEXT NOT NULL,
-    number  TEXT NOT NULL,
-    issued  INTEGER NOT NULL,
-    PRIMARY KEY (anchor, channel, lookup)
-) WITHOUT ROWID
-""",
-)
-_SELECT = "SELECT anchor, channel, digest, kind, key, data, proof, number, issued, expires, kept FROM items"
+_SECONDS_BETWEEN_USES = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +65,10 @@ class StoredEndorsement:
 class EndorsementStore:
     """A store in a directory. Thread-safe, shared by processes, usable in forked children.
 
-    Of one key the newest item under an anchor is kept. When it grows beyond `most_bytes`, what expires first goes
-    first. Floors are kept beside the items and outlive them; who can write the file can put both back. Who can only
-    read it reads; what is to be kept is then an error.
+    Of one key the newest item under an anchor is kept. When it grows beyond `most_bytes`, certificates of single
+    platforms go first, the longest not used before the others; then what expires first. Floors are kept beside the
+    items and outlive them; who can write the file can put both back. Who can only read it reads; what is to be kept is
+    then an error.
 
     Args:
         directory: where the file lies; made with mode 0700 when it is not there.
@@ -118,14 +90,14 @@ class EndorsementStore:
         self._read_only = self._path.is_file() and not writable
         with self._database() as database:
             (version,) = database.execute("PRAGMA user_version").fetchone()
-            if version not in {0, _VERSION}:
+            if version not in {0, VERSION}:
                 raise ConfigurationError(
-                    f"store {self._path}: version {version}, expected {_VERSION}; delete the file to begin anew"
+                    f"store {self._path}: version {version}, expected {VERSION}; delete the file to begin anew"
                 )
             if not self._read_only:
-                for table in _TABLES:
+                for table in TABLES:
                     database.execute(table)
-                database.execute(f"PRAGMA user_version = {_VERSION}")
+                database.execute(f"PRAGMA user_version = {VERSION}")
 
     @classmethod
     def existing(cls, directory: Path | str) -> EndorsementStore:
@@ -144,13 +116,13 @@ class EndorsementStore:
         """
         with self._database() as database:
             rows = database.execute(
-                f"{_SELECT} WHERE lookup = ? AND channel = ? ORDER BY issued DESC", (str(item), channel)
+                f"{SELECT} WHERE lookup = ? AND channel = ? ORDER BY issued DESC", (str(item), channel)
             ).fetchall()
         known = frozenset(anchors)
         return tuple(stored for row in rows if row[0] in known and (stored := _stored(row)) is not None)
 
     def keep(
-        self, items: Iterable[StoredEndorsement], *, raises_floors: bool | Collection[bytes] = False
+        self, items: Iterable[StoredEndorsement], *, raises_floors: bool | Collection[StoredEndorsement] = False
     ) -> tuple[StoredEndorsement, ...]:
         """Keep items that a Verifier has verified, all or none; an older one of the same key and anchor goes.
 
@@ -158,8 +130,7 @@ class EndorsementStore:
 
         Args:
             items: the items.
-            raises_floors: whether what is older than they are is a rollback from now on; or under which anchors
-                (fingerprints).
+            raises_floors: whether what is older than they are is a rollback from now on; or of which of them.
 
         Returns:
             What was kept: the others are older than what is there.
@@ -170,7 +141,7 @@ class EndorsementStore:
         kept: list[StoredEndorsement] = []
         with self._database() as database:
             for item in items:
-                raises = raises_floors if isinstance(raises_floors, bool) else item.anchor in raises_floors
+                raises = raises_floors if isinstance(raises_floors, bool) else item in raises_floors
                 if raises and item.endorsement.kind.is_reissued:
                     _raise_floor(database, item)
                 if _keep(database, item):
@@ -192,26 +163,69 @@ class EndorsementStore:
             by_channel.setdefault(channel, {})[anchor, series] = floor
         return {channel: Floors(floors) for channel, floors in by_channel.items()}
 
+    def note_use(self, item: StoredEndorsement, now: datetime) -> None:
+        """Remember that `item` was used, so that others go before it. Raises ConfigurationError: as `keep`."""
+        row = (item.anchor, item.channel, str(item.item))
+        now = min(now, datetime.now(UTC))  # a time to come, which a user may judge by, would keep it for ever
+        since = _seconds(now) - _SECONDS_BETWEEN_USES
+        with self._database() as database:
+            known = "SELECT 1 FROM uses WHERE anchor = ? AND channel = ? AND lookup = ? AND used > ?"
+            if _seconds(item.kept) > since or database.execute(known, (*row, since)).fetchone():
+                return
+            database.execute(
+                "INSERT INTO uses VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET used = MAX(used, excluded.used)",
+                (*row, _seconds(now)),
+            )
+
+    def has_about(self, beginning: str, anchors: Collection[bytes], *, channel: str = "") -> bool:
+        """Whether something is kept whose printed kind and key begin so, up to the end of a value of the key.
+
+        Raises:
+            ConfigurationError: the file cannot be read.
+        """
+        between = (f"{beginning})", f"{beginning}-")  # behind a value stand "," or ")"
+        query = "SELECT 1 FROM items WHERE anchor = ? AND channel = ? AND lookup >= ? AND lookup < ? LIMIT 1"
+        with self._database() as database:
+            return any(database.execute(query, (anchor, channel, *between)).fetchone() for anchor in anchors)
+
+    def delete(self, item: StoredEndorsement) -> None:
+        """Delete `item`, under each of its keys. Raises ConfigurationError: as `keep`."""
+        with self._database() as database:
+            database.execute(
+                "DELETE FROM items WHERE anchor = ? AND digest = ?",
+                (item.anchor, replace(item.endorsement, origin=Origin.LOCAL).digest),
+            )
+
     def _bound(self, database: sqlite3.Connection) -> None:
         (size,) = database.execute("SELECT TOTAL(LENGTH(data) + LENGTH(proof)) FROM items").fetchone()
-        while size > self._most_bytes:
-            *key, bytes_there = database.execute(
-                "SELECT anchor, channel, lookup, digest, LENGTH(data) + LENGTH(proof) FROM items "
-                "ORDER BY expires LIMIT 1"
-            ).fetchone()
+        if size <= self._most_bytes:
+            return
+        rows = database.execute(FIRST_TO_GO, OF_ONE_PLATFORM * 2).fetchall()
+        for *key, bytes_there in rows:
+            if size <= self._most_bytes:
+                break
             database.execute("DELETE FROM items WHERE anchor = ? AND channel = ? AND lookup = ? AND digest = ?", key)
             size -= bytes_there
+        database.execute(FORGET_USES)
 
     def entries(self) -> tuple[StoredEndorsement, ...]:
         """Give all items, what expires first first. Raises ConfigurationError: the file cannot be read."""
         with self._database() as database:
-            rows = database.execute(f"{_SELECT} ORDER BY expires, lookup").fetchall()
+            rows = database.execute(f"{SELECT} ORDER BY expires, lookup").fetchall()
         return tuple(stored for row in rows if (stored := _stored(row)) is not None)
 
     def prune(self, now: datetime) -> int:
-        """Delete what has expired; gives how many. Raises ConfigurationError: the file cannot be written."""
+        """Delete what has expired; gives how many items, each with all its keys.
+
+        Raises:
+            ConfigurationError: the file cannot be written.
+        """
         with self._database() as database:
-            return database.execute("DELETE FROM items WHERE expires <= ?", (_seconds(now),)).rowcount
+            gone = (_seconds(now),)
+            (count,) = database.execute("SELECT COUNT(DISTINCT digest) FROM items WHERE expires <= ?", gone).fetchone()
+            database.execute("DELETE FROM items WHERE expires <= ?", gone)
+            database.execute(FORGET_USES)
+            return int(count)
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:

@@ -9,6 +9,7 @@ from rats_tls import registry
 from rats_tls.certificates.registry import read_certificate
 from rats_tls.core.claims import IntelPlatform
 from rats_tls.core.errors import RatsTlsError
+from rats_tls.files import anchor_of_root
 from rats_tls.formats.amd.tcb import tcb_text
 from rats_tls.formats.amd.vek import VCEK_NAME, VLEK_NAME, VekExtensions
 from rats_tls.formats.intel.pck import SGX_EXTENSION_OID, platform_from_extension
@@ -70,6 +71,10 @@ def nodes_of_certificate(certificate: Certificate) -> tuple[Node, ...]:
         octets("signature", certificate.signature),
         octets("sha256", certificate.sha256, meaning="over all of it"),
     ]
+    anchor = anchor_of_root(certificate)
+    if anchor is not None:
+        meaning = f"as a trust anchor, of kind {anchor.kind.value}"
+        nodes.append(Node(name="fingerprint", value=anchor.shown_fingerprint, meaning=meaning))
     if certificate.path_length is not None:
         nodes.append(Node(name="path_length", value=certificate.path_length))
     nodes.append(group("extensions", (_extension(oid, found) for oid, found in certificate.extensions.items())))

@@ -9,6 +9,7 @@ from pathlib import Path
 from rats_tls.core.documents import Json
 from rats_tls.core.endorsements import Endorsement, EndorsementKind
 from rats_tls.core.errors import DecodeError, RatsTlsError, UnsupportedError
+from rats_tls.endorsements.bundle import Bundle, bundle_from_bytes, is_bundle
 from rats_tls.endorsements.files import endorsements_from_file
 from rats_tls.files import read_file, require_binary
 from rats_tls.formats.amd.pem import CERTIFICATE, PemBlock, is_pem, split_pem
@@ -34,8 +35,8 @@ _RESPONSES = {
 def inspect_file(path: Path) -> Inspection:
     """Give the fields of what a file holds.
 
-    Evidence, a certificate, PEM with certificates and revocation lists, a revocation list, Endorsements (a JSON bundle,
-    a response of Intel's service, AMD's certificate table), a policy.
+    Evidence, a certificate, PEM with certificates and revocation lists, a revocation list, Endorsements (a bundle, a
+    JSON bundle, a response of Intel's service, AMD's certificate table), a policy.
 
     Raises:
         DecodeError: malformed, or empty.
@@ -45,6 +46,9 @@ def inspect_file(path: Path) -> Inspection:
     data = read_file(path)
     if not data:
         raise DecodeError(str(path), "", None, "the file is empty")
+    if is_bundle(data):
+        bundle = bundle_from_bytes(data, where=str(path))
+        return Inspection(kind="bundle of Endorsements", size=len(data), fields=_bundle(bundle))
     if _is_policy(data):
         return Inspection(kind="policy", size=len(data), fields=_policy(data, str(path)))
     try:
@@ -78,6 +82,14 @@ def _read(data: bytes) -> tuple[str, tuple[Node, ...]]:
             raise unknown from None
         return "Endorsements (certificate table)", tuple(endorsement_node(item) for item in items)
     return evidence_title(evidence), evidence_nodes(evidence)
+
+
+def _bundle(bundle: Bundle) -> tuple[Node, ...]:
+    return (
+        Node(name="made", value=bundle.made),
+        Node(name="channel", value=bundle.channel),
+        *(endorsement_node(item.endorsement) for item in bundle.items),
+    )
 
 
 def _from_json(data: bytes) -> tuple[Endorsement, ...]:

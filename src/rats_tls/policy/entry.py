@@ -144,11 +144,12 @@ def _revocation_holds(value: Anything, _: Anything, facts: Facts) -> Finding | N
 
 
 def _grace_holds(value: Anything, _: Anything, facts: Facts) -> Finding | None:
-    expired = [by for by in (facts.documents_expired_by, facts.lists_expired_by) if by is not None]
-    if all(by < value for by in expired):
+    expired = _known((facts.documents_expired_by, facts.expired_document), (facts.lists_expired_by, facts.expired_list))
+    if all(by < value for by, _ in expired):
         return None
+    by, what = max(expired)
     return Finding(
-        f"Endorsements that expired {max(expired):.0f} s ago",
+        f"{what} that expired {by:.0f} s ago",
         f"in date, or expired less than {value} s ago" if value else "in date",
     )
 
@@ -156,10 +157,15 @@ def _grace_holds(value: Anything, _: Anything, facts: Facts) -> Finding | None:
 def _endorsement_age_holds(value: Anything, _: Anything, facts: Facts) -> Finding | None:
     if not facts.endorsements_known:
         raise ClaimAbsentError
-    ages = [age for age in (facts.documents_age, facts.lists_age) if age is not None]
-    if all(age <= value for age in ages):
+    ages = _known((facts.documents_age, facts.oldest_document), (facts.lists_age, facts.oldest_list))
+    if all(age <= value for age, _ in ages):
         return None
-    return Finding(f"Endorsements issued {max(ages):.0f} s ago", f"at most {value} s")
+    age, what = max(ages)
+    return Finding(f"{what} issued {age:.0f} s ago", f"at most {value} s")
+
+
+def _known(*times: tuple[float | None, str]) -> list[tuple[float, str]]:
+    return [(seconds, what or "Endorsements") for seconds, what in times if seconds is not None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

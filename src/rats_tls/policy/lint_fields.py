@@ -17,6 +17,9 @@ from rats_tls.policy.snp_entry import SnpEntry
 from rats_tls.policy.values import ANY
 
 _DAY = 86_400
+_MONTH = 30 * _DAY
+_LONGEST_VALIDITY = 397 * _DAY
+"""Longer than any vendor's document or list is in date: those of a year are the longest, with some weeks to spare."""
 _Said = tuple[Level, str, str]
 """Level, why it matters, what to write."""
 
@@ -99,6 +102,7 @@ def entry_advice(entry: Entry, simulated: Collection[bytes | str]) -> Iterator[A
         yield from _identity(entry)
         yield from _binding(entry)
         yield from _age(entry)
+        yield from _endorsement_age(entry)
     yield from _grace(entry)
     yield from _wider(entry)
     if isinstance(entry, IntelEntry):
@@ -172,10 +176,22 @@ def _grace(entry: Entry) -> Iterator[Advice]:
     if entry.endorsement_grace:
         level = _W if entry.endorsement_grace > 7 * _DAY else _N
         why = f"what was revoked or corrected in the last {_duration(entry.endorsement_grace)} may not be known"
+        if entry.endorsement_grace > _MONTH:
+            why += ": that is longer than Intel's documents and lists are in date at all"
         yield _advice(entry, "endorsement_grace", (level, why, f"{_LEAVE_OUT}: 0; renew Endorsements before their end"))
 
 
-_ELSEWHERE = frozenset({"max_evidence_age", "endorsement_grace", "tcb_statuses", "advisories"})
+def _endorsement_age(entry: Entry) -> Iterator[Advice]:
+    age = entry.max_endorsement_age
+    if age is not ANY and age > _LONGEST_VALIDITY + entry.endorsement_grace:
+        why = f"without effect, as if left out: no document or list is in date for {_duration(age)}"
+        yield _advice(entry, "max_endorsement_age", (_W, why, f"{7 * _DAY}, or leave it out"))
+    elif age is ANY and entry.endorsement_grace > _MONTH:
+        why = "Endorsements of any age are accepted that the grace lets pass"
+        yield _advice(entry, "max_endorsement_age", (_W, why, "the largest age that you take, in seconds"))
+
+
+_ELSEWHERE = frozenset({"max_evidence_age", "endorsement_grace", "max_endorsement_age", "tcb_statuses", "advisories"})
 
 
 def _wider(entry: Entry) -> Iterator[Advice]:

@@ -37,6 +37,8 @@ class Facts:
         lists_expired_by: the same of revocation lists.
         documents_age: seconds since the oldest document in use was issued; None without one.
         lists_age: the same of revocation lists.
+        expired_document: description of the document that `documents_expired_by` is about, for people; likewise
+            `expired_list`, and `oldest_document` and `oldest_list` of the ages. "" where it is not known.
         endorsements_known: whether no Endorsement is missing.
     """
 
@@ -50,6 +52,10 @@ class Facts:
     lists_expired_by: float | None = None
     documents_age: float | None = None
     lists_age: float | None = None
+    expired_document: str = ""
+    expired_list: str = ""
+    oldest_document: str = ""
+    oldest_list: str = ""
     endorsements_known: bool = True
 
 

@@ -25,6 +25,7 @@ from rats_tls.formats.x509 import (
     require_signature_algorithm,
 )
 from rats_tls.verifiers.known_keys import KeyLoader
+from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
 
 SIMULATED_ORGANIZATION = "rats-tls simulation"
 """Organization of every simulated vendor's certificates: an anchor with it is shown as simulated."""
@@ -86,8 +87,40 @@ def match_anchor(root: Certificate, anchors: Iterable[TrustAnchor], vendor: Vend
         if anchor.vendor is vendor and anchor.spki == root.spki and anchor.subject == root.subject.der:
             verify_issued_by(root, root, keys, child_role=f"root {root.subject.common_name}")
             return anchor
+    shown = anchor_of(root, vendor).shown_fingerprint
     raise CertificateChainError(
-        f"root {root.subject.common_name} (SHA-256 {root.sha256.hex()}): not a trust anchor for {vendor.value}"
+        f"root {root.subject.common_name} (fingerprint {shown}): not a trust anchor for {vendor.value}"
+    )
+
+
+def vendor_of(root: Certificate) -> Vendor | None:
+    """Tell whose root a certificate is by the subject's common name: `...SGX Root CA`, `ARK-<Product>`."""
+    name = root.subject.common_name
+    if "SGX Root CA" in name:
+        return Vendor.INTEL
+    return Vendor.AMD if name.startswith("ARK-") else None
+
+
+def anchor_of(root: Certificate, vendor: Vendor) -> TrustAnchor:
+    """Give the anchor that a root certificate would be. Nothing is verified.
+
+    It is a vendor's pinned one, or simulated by its organization, or the user's.
+    """
+    for pinned in VENDOR_ROOTS:
+        if pinned.vendor is vendor and pinned.spki == root.spki and pinned.subject == root.subject.der:
+            return pinned
+    return _given(root, vendor)
+
+
+def _given(root: Certificate, vendor: Vendor) -> TrustAnchor:
+    simulated = root.subject.organization.startswith(SIMULATED_ORGANIZATION)
+    return TrustAnchor(
+        vendor=vendor,
+        subject=root.subject.der,
+        spki=root.spki,
+        kind=AnchorKind.SIMULATED if simulated else AnchorKind.USER,
+        name=root.subject.common_name,
+        source=f"given explicitly; certificate SHA-256 {root.sha256.hex()}",
     )
 
 
@@ -118,25 +151,12 @@ def anchors_from_pem(pem: bytes, *, crypto: CryptoWrapper, now: datetime) -> tup
             require_in_date(root, now, role=name)
         except RatsTlsError as error:
             raise ConfigurationError(f"trust anchor {root.subject}: {error.message}") from error
-        if "SGX Root CA" in name:
-            vendor = Vendor.INTEL
-        elif name.startswith("ARK-"):
-            vendor = Vendor.AMD
-        else:
+        vendor = vendor_of(root)
+        if vendor is None:
             raise ConfigurationError(
                 f"trust anchor {root.subject}: common name is none of '...SGX Root CA' (Intel), 'ARK-<Product>' (AMD)"
             )
-        simulated = root.subject.organization.startswith(SIMULATED_ORGANIZATION)
-        anchors.append(
-            TrustAnchor(
-                vendor=vendor,
-                subject=root.subject.der,
-                spki=root.spki,
-                kind=AnchorKind.SIMULATED if simulated else AnchorKind.USER,
-                name=name,
-                source=f"given explicitly; certificate SHA-256 {root.sha256.hex()}",
-            )
-        )
+        anchors.append(_given(root, vendor))
     return tuple(anchors)
 
 

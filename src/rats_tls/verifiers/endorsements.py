@@ -40,6 +40,10 @@ _ENTRIES = 3
 """Most certificates of an issuer chain that are read: leaf, CA, root."""
 
 
+class SignerAbsentError(CertificateChainError):
+    """A VEK certificate whose signer is not among the items: it may be authentic, and cannot be verified."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
     """What is known of one item. `certificates`: role and certificate, all of which must be in date and unrevoked."""
@@ -233,7 +237,7 @@ class VendorEndorsementsVerifier:
                 error = error or problem
             else:
                 return signer, anchor
-        raise error or CertificateChainError(f"VEK certificate: the certificate of {name} is not at hand")
+        raise error or SignerAbsentError(f"VEK certificate: the certificate of {name} is not at hand")
 
 
 def _judged(

@@ -114,6 +114,12 @@ def test_folded_text_fits_and_loses_nothing(text: str, width: int, hanging: int)
     assert "".join("".join(lines).split()) == "".join(text.split())
 
 
+def test_a_size_is_not_parted_from_its_unit() -> None:
+    text = "spki  3059  ec-p256  91 bytes"
+    (at,) = fold(text, 26, 2)
+    assert text[at:] == "91 bytes"
+
+
 def test_no_room_to_fold() -> None:
     assert fold("a" * 200, 20, 0) == []
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from rats_tls.core.endorsements import EndorsementKind, MissingEndorsement
 from rats_tls.core.errors import ConfigurationError
-from rats_tls.endorsements.budget import SOURCE_RATES, FetchBudget, Rate, platform_of
+from rats_tls.endorsements.budget import SOURCE_RATES, FetchBudget, Rate, about_platform, platform_of
 from rats_tls.endorsements.source import FetchError, FetchProblem
 from support.fetching import SetClock, vek
 from support.pcs import missing
@@ -51,6 +53,79 @@ def test_sources_have_each_their_own_and_all_share_one() -> None:
     clock.seconds += 100
     budget.spend("b", vek())
     refused(budget, "a")
+
+
+STRANGERS = {"a": Rate(burst=2, seconds_each=1000)}
+KNOWN = {"a": Rate(burst=2, seconds_each=500)}
+
+
+def of_known() -> tuple[FetchBudget, SetClock]:
+    """Give a budget whose part for strangers is spent, and its clock."""
+    clock = SetClock()
+    budget = FetchBudget(
+        per_source=STRANGERS, known_per_source=KNOWN, per_platform=Rate(burst=1, seconds_each=300), clock=clock
+    )
+    for number in (91, 92):
+        budget.spend("a", vek(number))
+    assert refused(budget, "a", vek(93)).retry_after == 1000
+    return budget, clock
+
+
+def test_strangers_do_not_spend_what_is_there_for_a_platform_that_was_proved() -> None:
+    budget, _ = of_known()
+    budget.learn(vek(1))
+    budget.spend("a", vek(1))
+    budget.spend("a", vek(2), proved=True)
+    refused(budget, "a", vek(93))
+
+
+def test_who_shows_the_id_of_a_known_platform_spends_that_platforms_part_alone() -> None:
+    budget, clock = of_known()
+    budget.spend("a", vek(1), proved=True)
+    with pytest.raises(FetchError, match="more in 300 seconds"):
+        budget.spend("a", vek(1), proved=True)
+    budget.spend("a", vek(2), proved=True)
+    with pytest.raises(FetchError, match="more in 500 seconds"):  # all known platforms together
+        budget.spend("a", vek(3), proved=True)
+    clock.seconds += 500
+    budget.spend("a", vek(3), proved=True)
+
+
+def test_a_known_platform_whose_part_is_spent_takes_from_that_for_all() -> None:
+    budget, clock = of_known()
+    budget.spend("a", vek(1), proved=True)
+    clock.seconds += 299  # too short for one more of its own
+    assert refused(budget, "a", vek(93)).retry_after == pytest.approx(701)
+    clock.seconds += 701
+    budget.spend("a", vek(1), proved=True)
+    budget.spend("a", vek(1), proved=True)
+    refused(budget, "a", vek(93))
+
+
+def test_how_many_platforms_are_counted_is_bounded() -> None:
+    budget = FetchBudget(learned_limit=2)
+    for number in range(50):
+        with contextlib.suppress(FetchError):
+            budget.spend("a", vek(number), proved=True)
+    assert len(budget._platforms) == 2
+
+
+def test_two_sources_of_one_name_have_each_their_own() -> None:
+    budget = FetchBudget(per_source={"a": Rate(burst=1, seconds_each=1000)})
+    budget.spend("a", vek(1))
+    refused(budget, "a", vek(2))
+    budget.spend("a", vek(2), number=1)
+    with pytest.raises(FetchError):
+        budget.spend("a", vek(3), number=1)
+
+
+def test_how_all_items_about_a_platform_begin() -> None:
+    hwid = f"{5:0128x}"
+    assert about_platform(vek(5)) == f"amd-vek (product Milan, hwid {hwid}"
+    item = missing(K.INTEL_TCB_INFO, id="TDX", fmspc="aa", pceid="00")
+    assert about_platform(item) == "intel-tcb-info (id TDX, fmspc aa"
+    assert about_platform(missing(K.AMD_SIGNER, product="Milan", name="SEV-Milan")) is None
+    assert about_platform(missing(K.INTEL_PCK_CHAIN, encrypted_ppid="", pceid="00")) is None
 
 
 def test_a_refusal_costs_nothing() -> None:

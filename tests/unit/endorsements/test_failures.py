@@ -63,11 +63,38 @@ def test_a_longer_retry_after_is_not_shortened() -> None:
     assert not is_worth_asking(failures)
 
 
-@pytest.mark.parametrize("problem", [P.UNAVAILABLE, P.MALFORMED, P.BUDGET])
-def test_other_failures_are_not_remembered(problem: FetchProblem) -> None:
+def test_other_failures_are_not_remembered() -> None:
     failures = RecentFailures()
-    failures.note("a", vek(), failure(problem))
+    failures.note("a", vek(), failure(P.BUDGET))
     assert is_worth_asking(failures)
+
+
+@pytest.mark.parametrize("problem", [P.UNAVAILABLE, P.MALFORMED])
+def test_an_outage_is_remembered_for_longer_each_time_and_never_for_more_than_a_minute(problem: FetchProblem) -> None:
+    clock = SetClock()
+    failures = RecentFailures(clock=clock)
+    for seconds in (5, 10, 20, 40, 60, 60, 60):
+        failures.note("a", vek(), failure(problem))
+        clock.seconds += seconds - 1
+        assert not is_worth_asking(failures)
+        assert is_worth_asking(failures, "b")
+        clock.seconds += 1
+        assert is_worth_asking(failures)
+    clock.seconds += 61  # nobody asked for it: whether that was one outage is not known
+    failures.note("a", vek(), failure(problem))
+    clock.seconds += 5
+    assert is_worth_asking(failures)
+    failures.note("a", vek(), failure(problem))
+    failures.forget("a", vek())
+    assert is_worth_asking(failures)
+    assert len(failures) == 0
+
+
+def test_an_outage_may_last() -> None:
+    failures = RecentFailures(clock=SetClock())
+    for _ in range(5000):
+        failures.note("a", vek(), failure(P.UNAVAILABLE))
+    assert not is_worth_asking(failures)
 
 
 def test_memory_is_bounded() -> None:

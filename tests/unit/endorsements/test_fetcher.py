@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -115,6 +116,77 @@ def test_failures_are_remembered_by_source_and_item() -> None:
     clock.seconds += 51
     fetcher.fetch([vek(2)], authenticated=True)
     assert second.asked == [vek(1), vek(2)]
+
+
+# --- outages ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("problem", [P.UNAVAILABLE, P.MALFORMED])
+@pytest.mark.parametrize("authenticated", [True, False])
+def test_a_source_that_is_down_is_left_alone_for_a_while(problem: P, *, authenticated: bool) -> None:
+    clock = SetClock()
+    source = ScriptedSource("a", failing(problem))
+    fetcher = Fetcher([source], clock=clock)
+    for _ in range(50):
+        outcome = fetcher.fetch([vek()], authenticated=authenticated)
+        assert (outcome.missing, problems(outcome)) == ((vek(),), [("a", problem)])
+        fetcher.fetch([vek()], authenticated=not authenticated)
+    assert len(source.asked) == 1
+    assert "remembered for 5 more seconds" in str(outcome)
+    source.give = answer_to
+    clock.seconds += 61
+    assert not fetcher.fetch([vek()], authenticated=authenticated).missing
+
+
+def test_another_item_of_a_source_that_is_down_is_asked_for() -> None:
+    source = ScriptedSource("a", lambda item: failing(P.UNAVAILABLE)(item) if item == vek(1) else answer_to(item))
+    outcome = Fetcher([source]).fetch([vek(1), vek(2)], authenticated=True)
+    assert outcome.missing == (vek(1),)
+
+
+def test_a_success_ends_what_is_remembered_of_an_outage() -> None:
+    clock = SetClock()
+    source = ScriptedSource("a", failing(P.UNAVAILABLE))
+    fetcher = Fetcher([source], clock=clock)
+    for _ in range(3):
+        fetcher.fetch([vek()], authenticated=True)
+        clock.seconds += 41
+    source.give = answer_to
+    assert not fetcher.fetch([vek()], authenticated=True, anew=True).missing
+    source.give = failing(P.UNAVAILABLE)
+    fetcher.fetch([vek()], authenticated=True)
+    clock.seconds += 6  # the first of an outage again
+    source.give = answer_to
+    assert not fetcher.fetch([vek()], authenticated=True).missing
+
+
+def test_the_refresh_asks_a_source_that_was_down_a_moment_ago() -> None:
+    source = ScriptedSource("a", failing(P.UNAVAILABLE))
+    fetcher = Fetcher([source])
+    fetcher.fetch([vek()], authenticated=True)
+    source.give = answer_to
+    assert fetcher.fetch([vek()], authenticated=True).missing
+    assert not fetcher.fetch([vek()], authenticated=True, anew=True).missing
+    assert not fetcher.fetch([vek()], authenticated=True).missing
+
+
+def test_nobody_waits_while_an_item_is_asked_for_again_in_an_outage() -> None:
+    clock = SetClock()
+    source = ScriptedSource("a", failing(P.UNAVAILABLE))
+    fetcher = Fetcher([source], clock=clock)
+    fetcher.fetch([vek()], authenticated=True)
+    clock.seconds += 6
+    source.held = True
+    source.begun.clear()
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            asks = pool.submit(fetcher.fetch, [vek()], authenticated=True)
+            assert source.begun.wait(10)
+            others = [fetcher.fetch([vek()], authenticated=authenticated) for authenticated in (True, False)]
+            assert [problems(outcome) for outcome in others] == [[("a", P.UNAVAILABLE)]] * 2
+            source.give = answer_to
+        finally:
+            source.go.set()
+        assert not asks.result(10).missing
+    assert len(source.asked) == 2
 
 
 # --- budget -------------------------------------------------------------------------------------------------------
@@ -249,10 +321,10 @@ def test_the_refusal_of_another_threads_evidence_is_not_this_ones() -> None:
     reached, go = threading.Event(), threading.Event()
     spend = budget.spend
 
-    def held(name: str, item: MissingEndorsement) -> None:
+    def held(name: str, item: MissingEndorsement, **which: Any) -> None:
         reached.set()
         assert go.wait(10)
-        spend(name, item)
+        spend(name, item, **which)
 
     budget.spend = held  # type: ignore[method-assign]
     fetcher = Fetcher([source], budget=budget)

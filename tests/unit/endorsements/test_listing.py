@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from rats_tls.core.anchors import AnchorKind, TrustAnchor, Vendor
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
 from rats_tls.endorsements.listing import Listed, listed, listed_items
-from rats_tls.endorsements.metrics import openmetrics
+from rats_tls.endorsements.metrics import MOST_CERTIFICATES, openmetrics
 from rats_tls.endorsements.refresh import Freshness
 from rats_tls.endorsements.store import StoredEndorsement
 from support.bundles import SNP, bundle_of
@@ -89,6 +89,36 @@ def test_labels_are_escaped() -> None:
     assert r'key="na\\me va\"lue\\n"' in text
     assert r'anchor="ARK \"x\"\\"' in text
     assert re.fullmatch(r"[ -~\n]+", text)
+
+
+def expiry_series(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("rats_tls_endorsement_expiry")]
+
+
+def chip(number: int, *, without_product: bool = False) -> StoredEndorsement:
+    product = () if without_product else (("product", "Milan"),)
+    item = MissingEndorsement(kind=EndorsementKind.AMD_VEK, key=(*product, ("type", "VCEK"), ("hwid", f"{number:04x}")))
+    certificate = Endorsement(kind=item.kind, data=str(number).encode())
+    return replace(STORED, item=item, endorsement=certificate, expires=START + timedelta(days=2000, seconds=number))
+
+
+def test_a_certificate_that_several_keys_find_has_one_series() -> None:
+    """A VCEK is also looked up for reports that name no product."""
+    both = (chip(1, without_product=True), chip(1), chip(2))
+    for entries in (both, both[::-1]):
+        series = expiry_series(openmetrics(entries, [ANCHOR]))
+        assert len(series) == 2
+        assert all('key="product Milan, type VCEK' in line for line in series)
+    vlek = replace(STORED, item=MissingEndorsement(kind=CRL.kind, key=(("product", "Milan"), ("type", "VLEK"))))
+    assert len(expiry_series(openmetrics([STORED, vlek]))) == 2  # each of them is refreshed for itself
+
+
+def test_how_many_certificates_have_series_is_bounded() -> None:
+    text = openmetrics([*(chip(number) for number in range(1200)), replace(STORED, expires=START + timedelta(9999))])
+    series = expiry_series(text)
+    assert len(series) == MOST_CERTIFICATES + 1
+    assert "hwid 0000" in series[0]
+    assert 'kind="amd-crl"' in series[-1]
 
 
 def test_labels_occur_once() -> None:

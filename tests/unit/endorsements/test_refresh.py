@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from rats_tls.context import Context
 from rats_tls.core.anchors import AnchorKind
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
 from rats_tls.core.errors import CertificateChainError
@@ -26,6 +27,7 @@ from rats_tls.endorsements.shelf import Shelf
 from rats_tls.endorsements.source import FetchError, FetchProblem
 from rats_tls.endorsements.store import EndorsementStore
 from support.endorsed import ANCHOR, CRL, START, Source, crl, use
+from support.sides import SNP, Clock, policy_for
 
 VEK = MissingEndorsement(kind=EndorsementKind.AMD_VEK, key=(("hwid", "00"),))
 
@@ -38,8 +40,8 @@ class Site:
         self.source = Source(lambda: crl(self.days))
         self.shelf = Shelf(EndorsementStore(directory) if directory else None, channel="standard")
         self.fetcher = Fetcher((self.source,))
-        self.refresher = Refresher(self.shelf, self.fetcher, chance=lambda: chance)
-        self.refresher.verify_with(self.verify, [ANCHOR.fingerprint], lambda: self.now)
+        self.refresher = Refresher(self.shelf, self.fetcher, chance=lambda: chance, clock=lambda: self.now)
+        self.refresher.verify_with(self.verify, [ANCHOR.fingerprint])
         self.forged = False
         self.shelf.keep([(CRL, crl(0), use(crl(0), 0))], ANCHOR, self.now)
 
@@ -145,7 +147,6 @@ def test_what_is_about_something_else_takes_nobodys_place() -> None:
             VerifiedEndorsement(item=item, keys=(other,), use=use(item, 9), anchor=ANCHOR) for item in items
         ),
         [ANCHOR.fingerprint],
-        lambda: site.now,
     )
     before = site.shelf.floors
     site.after(days=2)
@@ -175,7 +176,6 @@ def test_what_is_under_another_anchor_takes_nobodys_place() -> None:
             for item in items
         ),
         [ANCHOR.fingerprint],
-        lambda: site.now,
     )
     site.after(days=2)
     assert (site.source.asked, site.kept) == (1, 0)
@@ -212,6 +212,39 @@ def test_failures_are_tried_again_and_told_louder_towards_the_end(caplog: pytest
     assert (fresh.failures, fresh.why, site.kept) == (0, "", 23)
 
 
+@pytest.mark.parametrize("gives", ["nothing", "the same"])
+def test_in_its_last_minutes_an_item_is_asked_for_a_few_times(gives: str) -> None:
+    site = Site()
+
+    def down() -> Endorsement:
+        raise FetchError("a source: is down", problem=FetchProblem.UNAVAILABLE)
+
+    site.source.give = down if gives == "nothing" else lambda: crl(0)
+    site.now = START + timedelta(days=30) - timedelta(minutes=10)
+    asked: list[int] = []
+    while site.now < START + timedelta(days=30):
+        site.after(seconds=1)
+        asked.append(site.source.asked)
+    assert asked[-1] > asked[0]
+    assert asked[-1] - asked[-61] <= 2
+    assert asked[-1] <= 12
+
+
+def test_no_contexts_clock_has_a_say_in_what_is_refreshed() -> None:
+    """Several share a service; one with another time would have what the others need left alone, or fetched always."""
+    site = Site()
+    service = EndorsementService((site.source,), refresh=False, refresh_clock=lambda: site.now)
+    service.verify_with(site.verify, [ANCHOR.fingerprint])
+    service.keep([(CRL, crl(0))], [use(crl(0), 0)], ANCHOR, now=site.now)
+    for days, asked in ((0, 0), (2, 1)):
+        site.now += timedelta(days=days)
+        for wrong in (-4000, 4000):
+            policy = policy_for(SNP)
+            Context(policy=policy, attester="null", endorsements=service, clock=Clock(START + timedelta(days=wrong)))
+            service.refresh()
+            assert site.source.asked == asked
+
+
 def test_a_source_that_has_nothing_newer_is_told_towards_the_end(caplog: pytest.LogCaptureFixture) -> None:
     """A vendor that issues nothing, or a bundle that nobody carries anew, ends in refusals as an outage does."""
     site = Site()
@@ -245,8 +278,8 @@ def refresh_once(site: Site) -> tuple[weakref.ref[Refresher], list[threading.Thr
     """Let a service of its own refresh an item in the background; give what is left of it."""
     moment = [START]
     source = Source(lambda: crl(3))
-    service = EndorsementService((source,))
-    service.verify_with(site.verify, [ANCHOR.fingerprint], lambda: moment[0])
+    service = EndorsementService((source,), refresh_clock=lambda: moment[0])
+    service.verify_with(site.verify, [ANCHOR.fingerprint])
     service.keep([(CRL, crl(0))], [use(crl(0), 0)], ANCHOR, now=START)
     moment[0] += timedelta(days=3)
 
@@ -272,7 +305,7 @@ def test_it_happens_in_the_background_and_ends_with_the_service() -> None:
 def test_a_service_that_does_not_refresh_begins_no_thread() -> None:
     site = Site()
     service = EndorsementService((Source(lambda: crl(3)),), refresh=False)
-    service.verify_with(site.verify, [ANCHOR.fingerprint], lambda: START + timedelta(days=20))
+    service.verify_with(site.verify, [ANCHOR.fingerprint])
     service.keep([(CRL, crl(0))], [use(crl(0), 0)], ANCHOR, now=START)
     service.find([CRL], anchors=[ANCHOR.fingerprint], now=START)
     assert service._refresher._thread is None

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from rats_tls import lookups
+from rats_tls.core.anchors import Vendor
 from rats_tls.core.checks import Check, Stage
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
-from rats_tls.core.errors import EndorsementMissingError, RolledBackError
+from rats_tls.core.errors import EndorsementMissingError, RolledBackError, SignatureError
 from rats_tls.core.results import AttestationResult
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.endorsements import service as service_module
 from rats_tls.endorsements import shelf
+from rats_tls.endorsements.budget import FetchBudget, Rate
+from rats_tls.endorsements.fetcher import Fetcher
 from rats_tls.endorsements.service import EndorsementService, Found, explained
 from rats_tls.endorsements.source import FetchError, FetchProblem
 from rats_tls.endorsements.store import FILE_NAME, EndorsementStore
+from rats_tls.formats.endorsement_keys import keys_of
 from rats_tls.lookups import Lookups
+from support.bundles import anchors
 from support.claims import SNP
 from support.endorsed import ANCHOR, ANCHORS, CRL, START, Source, crl, use
 from support.explained import case, under_vendor_root
+from support.fetching import ScriptedSource
 from support.pcs import one
 from support.sides import SGX
+from support.sides import SNP as SNP_TEE
 from support.simulated import NOW
 
 
@@ -98,14 +106,17 @@ def test_a_source_whose_answer_was_tried_does_not_end_the_asking() -> None:
 
 
 def test_what_has_expired_is_given_only_where_no_source_has_another() -> None:
-    source = Source(down)
-    service = EndorsementService((source,))
+    source, time = Source(down), Ticks()
+    service = EndorsementService(fetcher=Fetcher((source,), clock=time), clock=time)
     service.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR, now=START)
     late = START + timedelta(days=31)
     found = service.find([CRL], anchors=ANCHORS, now=late)
     assert given(found) == [b"\1"]
     assert "is down" in found.why
     source.give = lambda: crl(2)
+    assert given(service.find([CRL], anchors=ANCHORS, now=late)) == [b"\1"]  # it was down a moment ago
+    assert source.asked == 1
+    time.seconds += 60
     assert given(service.find([CRL], anchors=ANCHORS, now=late)) == [b"\2"]
 
 
@@ -181,7 +192,7 @@ def test_memory_of_what_sources_gave_is_bounded(monkeypatch: pytest.MonkeyPatch)
 def test_memory_of_certificates_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookups, "_REMEMBERED", 3)
     service = EndorsementService(refresh=False)
-    judging = Lookups(service, (ANCHOR,), OpensslCryptoWrapper(), lambda: START)
+    judging = Lookups(service, (ANCHOR,), OpensslCryptoWrapper())
     service.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR, now=START)
     accepted = under_vendor_root(case("good sgx_ecdsa")).result
 
@@ -200,7 +211,7 @@ def test_memory_of_certificates_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
 def test_what_is_superseded_while_it_is_judged_is_looked_for_again() -> None:
     """A peer that connects while something newer comes is not refused for what was found a moment before."""
     service = EndorsementService(refresh=False)
-    judging = Lookups(service, (ANCHOR,), OpensslCryptoWrapper(), lambda: START)
+    judging = Lookups(service, (ANCHOR,), OpensslCryptoWrapper())
     service.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR, now=START)
     accepted = under_vendor_root(case("good sgx_ecdsa")).result
     newer = [crl(2)]
@@ -220,9 +231,9 @@ def test_what_is_superseded_while_it_is_judged_is_looked_for_again() -> None:
 
 
 def test_what_is_below_its_floor_is_given_only_where_no_source_has_another(tmp_path: Path) -> None:
-    source = Source(down)
+    source, time = Source(down), Ticks()
     store = EndorsementStore(tmp_path)
-    service = EndorsementService((source,), store=store, refresh=False)
+    service = EndorsementService(fetcher=Fetcher((source,), clock=time), store=store, refresh=False)
     service.keep([(CRL, crl(1))], [use(crl(1), 0)], ANCHOR, now=START)
     EndorsementService(store=store).keep([(CRL, crl(2))], [use(crl(2), 1)], ANCHOR, now=START)
     with sqlite3.connect(tmp_path / FILE_NAME) as database:
@@ -232,4 +243,100 @@ def test_what_is_below_its_floor_is_given_only_where_no_source_has_another(tmp_p
     assert given(service.find([CRL], anchors=ANCHORS, now=START)) == [b"\1"]
     assert service.at_hand([CRL], anchors=ANCHORS, now=START) == ()
     source.give = lambda: crl(3)
+    time.seconds += 60
     assert given(service.find([CRL], anchors=ANCHORS, now=START)) == [b"\3"]
+
+
+def test_uses_of_a_platforms_certificate_are_noted_about_once_a_day(tmp_path: Path) -> None:
+    """Also those out of memory: by it, the store knows what to lose first."""
+    store, time = EndorsementStore(tmp_path), Ticks()
+    service = EndorsementService(store=store, refresh=False, clock=time)
+    key = MissingEndorsement(kind=EndorsementKind.AMD_VEK, key=(("product", "Milan"), ("hwid", "ab")))
+    certificate = Endorsement(kind=key.kind, data=b"certificate")
+    service.keep([(key, certificate)], [use(certificate, 0)], ANCHOR, now=START)
+
+    def noted_after(days: float) -> list[int]:
+        service.find([key], anchors=ANCHORS, now=START + timedelta(days=days))
+        with sqlite3.connect(tmp_path / FILE_NAME) as database:
+            rows = database.execute("SELECT used FROM uses").fetchall()
+        database.close()
+        return [used - int(START.timestamp()) for (used,) in rows]
+
+    assert noted_after(0.5) == []  # it was kept a short while ago
+    time.seconds += 90_000
+    assert noted_after(3) == [3 * 86_400]
+    assert noted_after(4) == [3 * 86_400]
+    time.seconds += 90_000
+    assert noted_after(4.5) == [int(4.5 * 86_400)]
+
+
+def test_a_store_that_cannot_note_uses_gives_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = MissingEndorsement(kind=EndorsementKind.AMD_VEK, key=(("product", "Milan"), ("hwid", "ab")))
+    certificate = Endorsement(kind=key.kind, data=b"certificate")
+    EndorsementService(store=EndorsementStore(tmp_path)).keep(
+        [(key, certificate)], [use(certificate, 0)], ANCHOR, now=START
+    )
+    monkeypatch.setattr("rats_tls.endorsements.store.os.access", lambda *_: False)
+    service = EndorsementService(store=EndorsementStore(tmp_path))
+    found = service.find([key], anchors=ANCHORS, now=START + timedelta(days=3))
+    assert given(found) == [b"certificate"]
+
+
+# --- what proves the Evidence comes first -----------------------------------------------------------------------------
+VEK = MissingEndorsement(kind=EndorsementKind.AMD_VEK, key=(("product", "Milan"), ("hwid", "ab")))
+VEK_ITEM = Endorsement(kind=VEK.kind, data=b"certificate")
+NEXT_VEK = MissingEndorsement(kind=VEK.kind, key=(*VEK.key, ("blSPL", "9")))
+
+
+def test_lists_wait_until_the_evidence_is_proved_by_what_is_at_hand() -> None:
+    """They would else spend what there is for strangers."""
+    source = Source(lambda: crl(2))
+    service = EndorsementService((source,), refresh=False)
+    service.keep([(VEK, VEK_ITEM), (CRL, crl(1))], [use(VEK_ITEM, 0), use(crl(1), 0)], ANCHOR, now=START)
+    late = START + timedelta(days=29)
+    assert len(service.find([VEK, CRL], anchors=ANCHORS, now=late).items) == 2
+    expired = START + timedelta(days=31)
+    service.keep([(VEK, VEK_ITEM)], [use(VEK_ITEM, 20)], ANCHOR, now=START)
+    assert given(service.find([VEK, CRL], anchors=ANCHORS, now=expired)) == [b"certificate"]
+    assert source.asked == 0
+    assert given(service.find([CRL], anchors=ANCHORS, now=expired)) == [b"\2"]
+
+
+def test_a_list_that_strangers_may_not_ask_for_is_asked_for_later_and_no_old_one_given() -> None:
+    source = ScriptedSource("amd-kds")
+    rates = {"amd-kds": Rate(burst=1, seconds_each=9999.0)}
+    fetcher = Fetcher((source,), budget=FetchBudget(per_source=rates))
+    service = EndorsementService(fetcher=fetcher, refresh=False)
+    service.keep([(VEK, VEK_ITEM), (CRL, crl(1))], [use(VEK_ITEM, 0), use(crl(1), 0)], ANCHOR, now=START)
+    fetcher.fetch([CRL], authenticated=False)  # a stranger's
+    expired = START + timedelta(days=31)
+    found = service.find([NEXT_VEK, CRL], anchors=ANCHORS, now=expired)
+    assert [item for item, _ in found.items] == [NEXT_VEK]
+    assert found.failed == ()
+    service.find([CRL], anchors=ANCHORS, now=expired)
+    assert source.asked == [CRL, NEXT_VEK, CRL]
+
+
+# --- what a disk broke ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("broken", [True, False])
+@pytest.mark.parametrize("signer_at_hand", [True, False])
+def test_a_certificate_is_dropped_only_when_its_own_signature_is_wrong(*, broken: bool, signer_at_hand: bool) -> None:
+    """The peer brings the signer: here it is looked for in the store, and without it nothing is known."""
+    vek, signer = one(SNP_TEE, EndorsementKind.AMD_VEK), one(SNP_TEE, EndorsementKind.AMD_SIGNER)
+    key = keys_of(vek)[0]
+    if broken:
+        vek = replace(vek, data=vek.data[:-1] + bytes([vek.data[-1] ^ 1]))
+    anchor = next(each for each in anchors() if each.vendor is Vendor.AMD and "Milan" in each.name)
+    service = EndorsementService(refresh=False)
+    items = [(key, vek), *([(keys_of(signer)[0], signer)] if signer_at_hand else [])]
+    service.keep(items, [use(item, 60) for _, item in items], anchor, now=NOW)
+    judging = Lookups(service, (anchor,), OpensslCryptoWrapper())
+
+    def judge(more: tuple[Endorsement, ...]) -> AttestationResult:
+        if vek not in more:
+            raise EndorsementMissingError("missing", missing=(key,))
+        raise SignatureError("the report is not signed by it")
+
+    error = EndorsementMissingError if broken and signer_at_hand else SignatureError
+    with pytest.raises(error):
+        judging.judge(b"certificate", judge, NOW)

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,15 +34,29 @@ while True:
     number += 1
     time = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
     chip = number % 50
+    if number % 7 == 0:
+        store.prune(time + timedelta(days=1) - timedelta(seconds=20))  # all but the last 20
     item = Endorsement(kind=EndorsementKind.AMD_VEK, data=bytes([chip]) * 2000, issuer_chain=(bytes([chip]) * 10,))
-    store.keep([StoredEndorsement(anchor=b"a" * 32, number=number, kept=time, issued=time,
+    stored = StoredEndorsement(anchor=b"a" * 32, number=number, kept=time, issued=time,
         expires=time + timedelta(days=1), endorsement=item,
-        item=MissingEndorsement(kind=EndorsementKind.AMD_VEK, key=(("chip", str(chip)),)))], raises_floors=True)
+        item=MissingEndorsement(kind=EndorsementKind.AMD_VEK, key=(("chip", str(chip)),)))
+    store.keep([stored], raises_floors=True)
+    store.note_use(stored, time + timedelta(days=2))
 """
 
 
 def key(name: str) -> MissingEndorsement:
     return MissingEndorsement(kind=EndorsementKind.AMD_VEK, key=(("hwid", name),))
+
+
+def document(name: str, data: bytes = b"data", *, kind: EndorsementKind, day: int = 0) -> StoredEndorsement:
+    """Make an item that is not of a single platform."""
+    item = stored(name, data, day=day)
+    return replace(
+        item,
+        item=MissingEndorsement(kind=kind, key=(("id", name),)),
+        endorsement=Endorsement(kind=kind, data=data),
+    )
 
 
 def stored(name: str, data: bytes = b"data", *, anchor: bytes = ANCHOR, day: int = 0) -> StoredEndorsement:
@@ -97,10 +112,74 @@ def test_the_newest_stays(tmp_path: Path, days: tuple[int, int]) -> None:
     assert [found.endorsement.data for found in store.find(key("1"), [ANCHOR])] == [b"\1"]
 
 
-def test_its_size_is_bounded_and_what_expires_first_goes_first(tmp_path: Path) -> None:
+def names(store: EndorsementStore) -> set[str]:
+    return {found.item.key[0][1] for found in store.entries()}
+
+
+def test_its_size_is_bounded_and_of_documents_what_expires_first_goes_first(tmp_path: Path) -> None:
     store = EndorsementStore(tmp_path, most_bytes=5000)
-    store.keep([stored(str(number), bytes(1000), day=9 - number) for number in range(10)])
-    assert [found.item for found in store.entries()] == [key(str(number)) for number in (3, 2, 1, 0)]
+    kind = EndorsementKind.INTEL_TCB_INFO
+    store.keep([document(str(number), bytes(1000), kind=kind, day=9 - number) for number in range(10)])
+    assert names(store) == {"0", "1", "2", "3"}
+
+
+def test_certificates_of_platforms_go_before_documents_and_lists(tmp_path: Path) -> None:
+    """Of chips there may be any number, and a certificate lasts for years; without a list nobody is accepted."""
+    store = EndorsementStore(tmp_path, most_bytes=5000)
+    kinds = [kind for kind in EndorsementKind if not kind.is_of_one_platform][:3]
+    store.keep([document(kind.value, bytes(1000), kind=kind) for kind in kinds])
+    for number in range(20):
+        late = START + timedelta(days=100 + number)  # the documents have ended
+        store.keep([replace(stored(str(number), bytes(1000), day=1 + number), kept=late)])
+        assert {kind.value for kind in kinds} <= names(store)
+
+
+def test_of_certificates_of_platforms_the_longest_not_used_go_first(tmp_path: Path) -> None:
+    store = EndorsementStore(tmp_path, most_bytes=4600)
+    chips = [stored(str(number), bytes(1000), day=9 - number) for number in range(4)]
+    store.keep(chips)
+    for days, chip in ((3, chips[2]), (2, chips[0]), (4, chips[1])):
+        store.note_use(chip, START + timedelta(days=days))
+    for number, gone in ((10, "3"), (11, "0"), (12, "2"), (13, "1")):
+        there = names(store)
+        store.keep([replace(stored(str(number), bytes(1000)), kept=START + timedelta(days=number))])
+        assert there - names(store) == {gone}
+
+
+def test_a_use_in_a_time_to_come_is_one_of_now(tmp_path: Path) -> None:
+    store = EndorsementStore(tmp_path)
+    store.note_use(stored("1"), datetime.now(UTC) + timedelta(days=9999))
+    with sqlite3.connect(tmp_path / FILE_NAME) as database:
+        ((used,),) = database.execute("SELECT used FROM uses").fetchall()
+    database.close()
+    assert used <= time.time()
+
+
+def test_uses_of_what_is_gone_are_forgotten(tmp_path: Path) -> None:
+    store = EndorsementStore(tmp_path)
+    store.keep([stored("old"), stored("new", day=5)])
+    for name in ("old", "new"):
+        store.note_use(stored(name), START + timedelta(days=2))
+    store.prune(START + timedelta(days=31))
+    with sqlite3.connect(tmp_path / FILE_NAME) as database:
+        assert database.execute("SELECT lookup FROM uses").fetchall() == [(str(key("new")),)]
+    database.close()
+
+
+def test_what_is_kept_about_a_platform_is_known_under_its_anchor_only(tmp_path: Path) -> None:
+    store = EndorsementStore(tmp_path)
+    item = MissingEndorsement(kind=EndorsementKind.AMD_VEK, key=(("product", "Milan"), ("hwid", "ab"), ("blSPL", "3")))
+    store.keep([replace(stored("1"), item=item)])
+    beginning = "amd-vek (product Milan, hwid ab"
+    assert store.has_about(beginning, [OTHER, ANCHOR])
+    assert not store.has_about(beginning, [OTHER])
+    for other in (
+        "amd-vek (product Milan, hwid a",
+        "amd-vek (product Milan, hwid abc",
+        "amd-vek (product Genoa, hwid ab",
+    ):
+        assert not store.has_about(other, [ANCHOR])
+    assert store.has_about(beginning + ", blSPL 3", [ANCHOR])
 
 
 def test_prune_takes_what_has_expired(tmp_path: Path) -> None:

@@ -443,6 +443,16 @@ def test_lists_that_are_not_asked_for_have_no_age() -> None:
         assert refusals(entry, SGX, facts(**{name: 1e9})) != ()
 
 
+def test_what_has_expired_or_is_too_old_is_named() -> None:
+    entry = pinning_entry(SGX, max_endorsement_age=60)
+    ended = facts(documents_expired_by=5.0, expired_document="TCB info", lists_expired_by=9.0, expired_list="a list")
+    (mismatch,) = refusals(entry, SGX, ended)
+    assert mismatch.got == "a list that expired 9 s ago"
+    old = facts(documents_age=90.0, oldest_document="TCB info", lists_age=70.0, oldest_list="a list")
+    (mismatch,) = refusals(entry, SGX, old)
+    assert mismatch.got == "TCB info issued 90 s ago"
+
+
 def test_the_age_of_what_is_missing_is_not_known() -> None:
     entry = pinning_entry(SGX, max_endorsement_age=1)
     mismatches, not_done = entry.mismatches(SGX, facts(endorsements_known=False), verified=False)

@@ -59,6 +59,8 @@ def test_nothing_is_said_of_a_strict_policy(claims: TeeClaims) -> None:
         (SGX, {"revocation": "not-checked"}, W, "revoked is accepted"),
         (SGX, {"endorsement_grace": 3600}, N, "corrected in the last 3600 s"),
         (SGX, {"endorsement_grace": 8 * 86_400}, W, "corrected in the last 8 days"),
+        (SGX, {"max_endorsement_age": 2**32 - 1}, W, "without effect, as if left out"),
+        (SNP, {"max_endorsement_age": 400 * 86_400}, W, "in date for 400 days"),
         (SGX, {"allow_debug": True}, D, "reads and changes the memory"),
         (SGX, {"allowed_attributes": 0x4D5}, W, "keys for provisioning"),
         (SGX, {"allowed_xfrm": 0x1602FF}, W, "more than the strict default"),
@@ -156,3 +158,16 @@ def test_entries_for_other_code_or_other_tees_do_not_meet() -> None:
     # Stricter in one thing and less strict in another: two kinds of deployment.
     other = strict(SGX, name="two", mr_enclave=[B1], allow_debug=True, max_evidence_age=60)
     assert beside(one, other) == []
+
+
+def test_a_grace_that_is_longer_than_documents_are_in_date() -> None:
+    long = lint(Policy.of(strict(SGX, endorsement_grace=90 * 86_400)))
+    assert [(advice.field, advice.level) for advice in long] == [("max_endorsement_age", W), ("endorsement_grace", W)]
+    assert "longer than Intel's documents" in long[1].why
+    bounded = lint(Policy.of(strict(SGX, endorsement_grace=90 * 86_400, max_endorsement_age=100 * 86_400)))
+    assert [advice.field for advice in bounded] == ["endorsement_grace"]
+
+
+@pytest.mark.parametrize("age", [60, 86_400, 60 * 86_400, 366 * 86_400])
+def test_nothing_is_said_of_a_largest_age_that_can_refuse_something(age: int) -> None:
+    assert lint(Policy.of(strict(SGX, max_endorsement_age=age))) == ()
