@@ -83,6 +83,8 @@ LAYERS = (
             # Anchors, and what a file that the user names holds.
             *("verifiers.chain", "verifiers.endorsements", "verifiers.vendor_roots"),
             *("formats.amd.pem", "formats.detect", "formats.x509"),
+            # Which library does SM2.
+            "crypto_wrappers.sm2.choosing",
         ),
     ),
     Layer(
