@@ -10,10 +10,11 @@ from rats_tls import registry
 from rats_tls._version import __version__
 from rats_tls.core.algorithms import KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.documents import Json
-from rats_tls.core.errors import NoInstanceError, RatsTlsError
+from rats_tls.core.errors import NoInstanceError, RatsTlsError, UnsupportedError
 from rats_tls.core.evidence import NAMES_BY_TEE, TeeType
 from rats_tls.core.interfaces import Attester, CryptoWrapper, Verifier
 from rats_tls.core.tls import TlsWrapper
+from rats_tls.crypto_wrappers.sm2 import choosing
 
 KINDS = ("attesters", "verifiers", "tls_wrappers", "crypto_wrappers")
 _SIGNATURES = {
@@ -65,6 +66,25 @@ class Instance:
     proves: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sm2Library:
+    """One of the libraries that SM2 can be done with; the `openssl` crypto wrapper uses the first that is usable.
+
+    Attributes:
+        name: its back end's name.
+        state: whether it can be used here.
+        used: whether it is the one.
+        note: why it cannot be used; else "".
+        version: of the library, where it can be used.
+    """
+
+    name: str
+    state: State
+    used: bool = False
+    note: str = ""
+    version: str = ""
+
+
 def survey() -> tuple[Instance, ...]:
     """Give every instance of every kind, in the order of `KINDS`."""
     found: list[Instance] = []
@@ -83,6 +103,21 @@ def why_no_tee() -> str | None:
     except NoInstanceError as error:
         return error.message
     return None
+
+
+def sm2_libraries() -> tuple[Sm2Library, ...]:
+    """Give every library that SM2 can be done with, in the order of preference. Loads and tests those that are here."""
+    used = choosing.choose().back_end
+    found = []
+    for name in choosing.BACK_ENDS:
+        try:
+            version = choosing.probe(name).version
+        except UnsupportedError as error:
+            found.append(Sm2Library(name=name, state=State.NOT_USABLE, note=error.message))
+        else:
+            chosen = used is not None and used.name == name
+            found.append(Sm2Library(name=name, state=State.USABLE, used=chosen, version=version))
+    return tuple(found)
 
 
 def _built_in(kind: str, name: str) -> Instance:
@@ -144,6 +179,7 @@ def _tls_wrapper(name: str) -> _Facts:
 def _crypto_wrapper(name: str) -> _Facts:
     made: CryptoWrapper = registry.crypto_wrapper(name)
     capabilities: dict[str, Json] = {f"{key.value} keys": _makes_and_verifies(made, key) for key in _SIGNATURES}
+    capabilities["SM2 signatures"] = _sm2(made)
     works = any(capabilities.values())
     return ("keys, signatures, certificates" if works else "hashes only; verifies nothing"), made.version, capabilities
 
@@ -156,6 +192,13 @@ def _makes_and_verifies(crypto: CryptoWrapper, algorithm: KeyAlgorithm) -> bool:
     except RatsTlsError:
         return False
     return True
+
+
+def _sm2(crypto: CryptoWrapper) -> Json:
+    try:
+        return crypto.load_sm2_point(choosing.KNOWN_POINT, choosing.KNOWN_USER_ID).library
+    except RatsTlsError:
+        return False
 
 
 _PROBES: dict[str, Callable[[str], _Facts]] = {

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
@@ -17,6 +18,7 @@ from rats_tls.core.algorithms import HashAlgorithm, KeyAlgorithm, SignatureAlgor
 from rats_tls.core.errors import ConfigurationError, DecodeError, RatsTlsError, SignatureError, UnsupportedError
 from rats_tls.core.interfaces import CertificateRequest, CryptoWrapper, PrivateKey
 from rats_tls.crypto_wrappers.null import NullCryptoWrapper
+from rats_tls.crypto_wrappers.sm2 import choosing
 from rats_tls.formats.x509 import Certificate
 from support.instances import CRYPTO_WRAPPERS
 
@@ -222,6 +224,38 @@ def test_digests(crypto: CryptoWrapper) -> None:
     assert crypto.digest(HashAlgorithm.SHA256, b"").hex().startswith("e3b0c442")
     assert crypto.digest(HashAlgorithm.SHA384, b"").hex().startswith("38b060a7")
     assert crypto.digest(HashAlgorithm.SHA512, b"").hex().startswith("cf83e135")
+    # GB/T 32905-2016, annex A, example 1.
+    assert (
+        crypto.digest(HashAlgorithm.SM3, b"abc").hex()
+        == "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0"
+    )
+    assert all(len(crypto.digest(algorithm, b"")) == algorithm.size for algorithm in HashAlgorithm)
+
+
+@wrappers
+def test_sm2(crypto: CryptoWrapper) -> None:
+    key = crypto.load_sm2_point(choosing.KNOWN_POINT, choosing.KNOWN_USER_ID)
+    assert key.algorithm is KeyAlgorithm.SM2
+    key.verify_ecdsa(SignatureAlgorithm.SM2_SM3, *choosing.KNOWN_SIGNATURE, choosing.KNOWN_DATA)
+    with pytest.raises(SignatureError):
+        key.verify_ecdsa(SignatureAlgorithm.SM2_SM3, *choosing.KNOWN_SIGNATURE, b"other")
+    with pytest.raises(SignatureError):
+        key_of(crypto, KeyAlgorithm.EC_P256).public_key.verify_ecdsa(SignatureAlgorithm.SM2_SM3, 1, 1, b"")
+    with pytest.raises(DecodeError):
+        crypto.load_sm2_point(bytes(64), choosing.KNOWN_USER_ID)
+    with pytest.raises(DecodeError):
+        crypto.load_sm2_point(choosing.KNOWN_POINT, b"")
+
+
+def test_a_hash_that_the_library_was_built_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(_: object) -> None:
+        raise UnsupportedAlgorithm("no such hash")
+
+    monkeypatch.setattr(hashes, "Hash", none)
+    for crypto in (*CRYPTO_WRAPPERS, NullCryptoWrapper()):
+        assert crypto.digest(HashAlgorithm.SHA256, b"").hex().startswith("e3b0c442")
+        with pytest.raises(UnsupportedError, match="hash sm3"):
+            crypto.digest(HashAlgorithm.SM3, b"")
 
 
 def test_null_hashes_and_refuses_everything_else() -> None:
@@ -236,10 +270,12 @@ def test_null_hashes_and_refuses_everything_else() -> None:
     )
     assert isinstance(crypto, CryptoWrapper)
     assert crypto.digest(HashAlgorithm.SHA256, b"").hex().startswith("e3b0c442")
+    assert crypto.digest(HashAlgorithm.SM3, b"").hex().startswith("1ab21d83")
     for attempt in (
         lambda: crypto.generate_key(KeyAlgorithm.EC_P256),
         lambda: crypto.load_public_key(other.public_key.spki),
         lambda: crypto.load_ec_point(KeyAlgorithm.EC_P256, other.public_key.spki[-64:]),
+        lambda: crypto.load_sm2_point(choosing.KNOWN_POINT, choosing.KNOWN_USER_ID),
         lambda: crypto.self_signed_certificate(other, request),
     ):
         with pytest.raises(UnsupportedError):

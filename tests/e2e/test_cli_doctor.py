@@ -15,6 +15,13 @@ from rats_tls.cli.main import main
 sys.exit(main())
 """
 
+WITHOUT_GMALG = """
+import sys
+sys.modules["gmalg"] = None
+from rats_tls.cli.main import main
+sys.exit(main())
+"""
+
 
 def test_a_machine_without_a_tee_is_a_good_one() -> None:
     ended = run("doctor", env={"NO_COLOR": "1"})
@@ -34,6 +41,7 @@ def test_as_json() -> None:
     (line,) = ended.stdout.splitlines()
     document = json.loads(line)
     assert (document["schema"], document["usable"], document["lacking"]) == ("rats-tls/doctor/1", True, [])
+    assert [library["name"] for library in document["sm2"]] == ["libcrypto", "tongsuo", "gmalg"]
     assert {"kind", "name", "origin", "state", "note", "version", "capabilities"} <= document["instances"][0].keys()
 
 
@@ -58,3 +66,15 @@ def test_a_kind_without_a_usable_instance() -> None:
     lines = said.splitlines()
     assert lines[-1] == "problem: TLS wrappers: none can be used here"
     assert any(line.split()[:3] == ["openssl", "not", "usable"] for line in lines)
+
+
+def test_why_a_library_for_sm2_is_not_used() -> None:
+    with started("doctor", program=(sys.executable, "-c", WITHOUT_GMALG)) as process:
+        said, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+    lines = [" ".join(line.split()) for line in said.splitlines()]
+    at = lines.index("libraries for SM2 (Hygon CSV); the first that is usable is used")
+    rows = {line.split()[0]: line for line in lines[at + 1 : at + 4]}
+    assert list(rows) == ["libcrypto", "tongsuo", "gmalg"]
+    assert rows["gmalg"] == "gmalg not usable the package gmalg is not installed"
+    assert [" usable used; " in row for row in rows.values()].count(True) == 1

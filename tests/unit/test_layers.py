@@ -70,7 +70,7 @@ LAYERS = (
     Layer(name="endorsements", modules=("endorsements",), imports=("formats",), libraries=("cbor2", "urllib3")),
     Layer(name="attesters", modules=("attesters",), imports=("formats",)),
     Layer(name="verifiers", modules=("verifiers",), imports=("formats",), pure=True),
-    Layer(name="crypto_wrappers", modules=("crypto_wrappers",), libraries=("cryptography",)),
+    Layer(name="crypto_wrappers", modules=("crypto_wrappers",), libraries=("cffi", "cryptography", "gmalg")),
     Layer(name="tls_wrappers", modules=("tls_wrappers",), libraries=("OpenSSL", "cryptography")),
     Layer(name="appraisal", modules=APPRAISAL, imports=("certificates", "policy"), pure=True),
     Layer(name="channel", modules=CHANNEL, imports=("certificates", "policy"), libraries=("cbor2",), pure=True),
@@ -83,6 +83,8 @@ LAYERS = (
             # Anchors, and what a file that the user names holds.
             *("verifiers.chain", "verifiers.endorsements", "verifiers.vendor_roots"),
             *("formats.amd.pem", "formats.detect", "formats.x509"),
+            # Which library does SM2.
+            "crypto_wrappers.sm2.choosing",
         ),
     ),
     Layer(

@@ -7,8 +7,9 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from rats_tls import registry
-from rats_tls.core.errors import NoInstanceError
-from rats_tls.survey import KINDS, Instance, Origin, State, survey, why_no_tee
+from rats_tls.core.errors import NoInstanceError, UnsupportedError
+from rats_tls.crypto_wrappers.sm2 import choosing
+from rats_tls.survey import KINDS, Instance, Origin, State, sm2_libraries, survey, why_no_tee
 
 
 class Unloadable(EntryPoint):
@@ -51,6 +52,25 @@ def test_capabilities_are_tried() -> None:
     assert not any(null.capabilities.values())
     assert openssl.capabilities.keys() == null.capabilities.keys()
     assert "OpenSSL" in openssl.version
+
+
+def test_libraries_for_sm2(monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_one_alone(name: str) -> object:
+        if name == "gmalg":
+            return probe(name)
+        raise UnsupportedError(f"no {name}")
+
+    probe = choosing.probe
+    monkeypatch.setattr(choosing, "_found", {})
+    monkeypatch.setattr(choosing, "probe", of_one_alone)
+    first, second, last = sm2_libraries()
+    assert (first.name, first.state, first.used, first.note) == ("libcrypto", State.NOT_USABLE, False, "no libcrypto")
+    assert (second.name, second.note) == ("tongsuo", "no tongsuo")
+    assert (last.name, last.state, last.used, last.note) == ("gmalg", State.USABLE, True, "")
+    assert last.version.startswith("gmalg ")
+    (openssl,), (null,) = found("crypto_wrappers", "openssl"), found("crypto_wrappers", "null")
+    assert openssl.capabilities["SM2 signatures"] == f"gmalg ({last.version})"
+    assert null.capabilities["SM2 signatures"] is False
 
 
 @pytest.mark.parametrize("error", [NoInstanceError("no such library"), ImportError("no such library")])

@@ -12,7 +12,7 @@ from rats_tls.cli.options import debug_option
 from rats_tls.cli.screen import Cell, Screen, Styled
 from rats_tls.core.documents import Json, to_json
 from rats_tls.core.refusals import ExitCode
-from rats_tls.survey import KINDS, Instance, State, survey, why_no_tee
+from rats_tls.survey import KINDS, Instance, Sm2Library, State, sm2_libraries, survey, why_no_tee
 
 SCHEMA = "rats-tls/doctor/1"
 _TITLES = {
@@ -39,14 +39,16 @@ def doctor(as_json: bool) -> None:
     """
     found = survey()
     no_tee = why_no_tee()
+    sm2 = sm2_libraries()
     lacking = [kind for kind in KINDS if not _works(kind, found)]
     screen = Screen()
     if as_json:
-        screen.document(_document(found, no_tee, lacking))
+        screen.document(_document(found, sm2, no_tee, lacking))
     else:
         screen.line(Styled(f"rats-tls {__version__}", "bold"), f", Python {platform.python_version()}, ", _machine())
         for kind in KINDS:
             _show_kind(screen, kind, [instance for instance in found if instance.kind == kind])
+        _show_sm2(screen, sm2)
         screen.line()
         if no_tee is not None:
             screen.line(
@@ -91,13 +93,25 @@ def _show_kind(screen: Screen, kind: str, found: list[Instance]) -> None:
         screen.columns(table)
 
 
+def _show_sm2(screen: Screen, libraries: tuple[Sm2Library, ...]) -> None:
+    screen.line()
+    screen.line(Styled("libraries for SM2", "bold"), " (Hygon CSV); the first that is usable is used")
+    rows: list[list[Cell]] = []
+    for library in libraries:
+        text = "; ".join(part for part in ("used" if library.used else "", library.note, library.version) if part)
+        rows.append([library.name, Styled(library.state.value, _STYLES[library.state]), text])
+    screen.columns(rows)
+
+
 def _word(value: Json) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value) if value is not None else ""
 
 
-def _document(found: tuple[Instance, ...], no_tee: str | None, lacking: list[str]) -> dict[str, Json]:
+def _document(
+    found: tuple[Instance, ...], sm2: tuple[Sm2Library, ...], no_tee: str | None, lacking: list[str]
+) -> dict[str, Json]:
     return {
         "schema": SCHEMA,
         "version": __version__,
@@ -108,4 +122,5 @@ def _document(found: tuple[Instance, ...], no_tee: str | None, lacking: list[str
         "tee": no_tee is None,
         "no_tee_because": no_tee,
         "instances": to_json(found),
+        "sm2": to_json(sm2),
     }

@@ -49,6 +49,22 @@ class PublicKey(Protocol):
         ...
 
 
+class Sm2Key(PublicKey, Protocol):
+    """A public key of SM2, for which a wrapper may turn to another library than its own.
+
+    It verifies `SignatureAlgorithm.SM2_SM3` and nothing else, and is used by several threads at once.
+    """
+
+    @property
+    def library(self) -> str:
+        """Name and version of the library that verifies: what a check of its signatures says in `got`.
+
+        A wrapper of one name and version keeps to one library for the life of the process: keys of caches that hold
+        these two need not hold it.
+        """
+        ...
+
+
 class PrivateKey(Protocol):
     """A private key made in this process."""
 
@@ -108,7 +124,7 @@ class CryptoWrapper(Protocol):
         ...
 
     def digest(self, algorithm: HashAlgorithm, data: bytes) -> bytes:
-        """Hash `data`."""
+        """Hash `data`. Raises UnsupportedError for a hash that the library underneath was built without."""
         ...
 
     def generate_key(self, algorithm: KeyAlgorithm) -> PrivateKey:
@@ -132,13 +148,13 @@ class CryptoWrapper(Protocol):
         """
         ...
 
-    def load_sm2_point(self, point: bytes, user_id: bytes) -> PublicKey:
+    def load_sm2_point(self, point: bytes, user_id: bytes) -> Sm2Key:
         """Load an SM2 key from x‖y (64 bytes) together with its owner's user id, on which its signatures depend.
 
         The key verifies `SignatureAlgorithm.SM2_SM3` (GB/T 32918.2: Z_A is made of the user id, the curve and the key).
 
         Raises:
-            DecodeError: wrong length, or not a point of the curve.
+            DecodeError: wrong length, or not a point of the curve; a user id that is empty or has more than 8190 bytes.
             UnsupportedError: no library that is at hand verifies SM2; the message names what to install.
         """
         ...

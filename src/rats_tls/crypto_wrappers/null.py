@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from rats_tls.core.algorithms import HashAlgorithm, KeyAlgorithm
 from rats_tls.core.errors import UnsupportedError
-from rats_tls.core.interfaces import CertificateRequest, PrivateKey, PublicKey
+from rats_tls.core.interfaces import CertificateRequest, PrivateKey, PublicKey, Sm2Key
+from rats_tls.crypto_wrappers.digests import digest
 
 _NAME = "crypto wrapper null"
 
@@ -18,8 +17,8 @@ class NullCryptoWrapper:
     version = "none"
 
     def digest(self, algorithm: HashAlgorithm, data: bytes) -> bytes:
-        """Hash `data`."""
-        return hashlib.new(algorithm.value, data).digest()
+        """Hash `data`. Raises UnsupportedError for SM3 where `cryptography` was built without it."""
+        return digest(algorithm, data)
 
     def generate_key(self, algorithm: KeyAlgorithm) -> PrivateKey:
         """Raise UnsupportedError: it makes no keys."""
@@ -33,7 +32,7 @@ class NullCryptoWrapper:
         """Raise UnsupportedError: a key is loaded to verify with it."""
         raise UnsupportedError(f"{_NAME}: cannot verify; an {algorithm.value} point of {len(point)} bytes was given")
 
-    def load_sm2_point(self, point: bytes, user_id: bytes) -> PublicKey:
+    def load_sm2_point(self, point: bytes, user_id: bytes) -> Sm2Key:
         """Raise UnsupportedError: a key is loaded to verify with it."""
         raise UnsupportedError(f"{_NAME}: cannot verify; an SM2 point of {len(point)} bytes of {user_id!r} was given")
 

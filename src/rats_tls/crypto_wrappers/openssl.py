@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from cryptography import __version__ as library_version
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -16,6 +14,9 @@ from cryptography.x509.oid import NameOID
 from rats_tls.core.algorithms import HashAlgorithm, KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.errors import ConfigurationError, DecodeError, SignatureError, UnsupportedError
 from rats_tls.core.interfaces import CertificateRequest, PrivateKey
+from rats_tls.crypto_wrappers.digests import digest
+from rats_tls.crypto_wrappers.sm2.choosing import chosen
+from rats_tls.crypto_wrappers.sm2.keys import Sm2PublicKey, load_key
 
 _Public = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
 _Private = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -131,7 +132,7 @@ class OpensslPrivateKey:
 
 
 class OpensslCryptoWrapper:
-    """Keys P-256, P-384, RSA-3072; verifies those, other RSA sizes and Ed25519."""
+    """Keys P-256, P-384, RSA-3072; verifies those, other RSA sizes, Ed25519 and SM2."""
 
     name = "openssl"
 
@@ -141,8 +142,8 @@ class OpensslCryptoWrapper:
         return f"cryptography {library_version}, {backend.openssl_version_text()}"
 
     def digest(self, algorithm: HashAlgorithm, data: bytes) -> bytes:
-        """Hash `data`."""
-        return hashlib.new(algorithm.value, data).digest()
+        """Hash `data`. Raises UnsupportedError for SM3 where `cryptography` was built without it."""
+        return digest(algorithm, data)
 
     def generate_key(self, algorithm: KeyAlgorithm) -> OpensslPrivateKey:
         """Make a key. Raises UnsupportedError for an algorithm it cannot make."""
@@ -175,9 +176,12 @@ class OpensslCryptoWrapper:
         except ValueError as error:
             raise DecodeError("EcPoint", "", None, f"not a point of {algorithm.value}") from error
 
-    def load_sm2_point(self, point: bytes, user_id: bytes) -> OpensslPublicKey:
-        """Raise UnsupportedError: `cryptography` has no SM2."""
-        raise UnsupportedError(f"crypto wrapper openssl: no SM2 for a point of {len(point)} bytes of {user_id!r}")
+    def load_sm2_point(self, point: bytes, user_id: bytes) -> Sm2PublicKey:
+        """Load an SM2 key from x‖y. `cryptography` has no SM2: it is another library's, found on first use.
+
+        Raises DecodeError, UnsupportedError.
+        """
+        return load_key(point, user_id, chosen())
 
     def self_signed_certificate(self, key: PrivateKey, request: CertificateRequest) -> bytes:
         """Make a self-signed certificate. Returns DER.
