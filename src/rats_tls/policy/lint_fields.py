@@ -103,6 +103,7 @@ def entry_advice(entry: Entry, simulated: Collection[bytes | str]) -> Iterator[A
     yield from _wider(entry)
     if isinstance(entry, IntelEntry):
         yield from _statuses(entry)
+    yield from _events(entry)
     yield from _never(entry)
     yield from _simulated(entry, simulated)
 
@@ -202,6 +203,16 @@ def _statuses(entry: IntelEntry) -> Iterator[Advice]:
     if entry.advisories and not others:
         why = "no status is accepted that needs them: they have no effect"
         yield _advice(entry, "advisories", (_N, why, _LEAVE_OUT))
+
+
+def _events(entry: Entry) -> Iterator[Advice]:
+    """Requirements of events that a log can meet with words alone: no digest covers type and name of most events."""
+    for required in getattr(entry, "required_events", ()):
+        if required.digest is not None or required.data is not None:
+            continue
+        about = f"{required.register} {required.type}" + (f" {required.name!r}" if required.name is not None else "")
+        why = f"{about}: any digest meets it, and what a log calls an event is not measured"
+        yield _advice(entry, "required_events", (_W, why, "digest, or data, of the event that you expect"))
 
 
 def _never(entry: Entry) -> Iterator[Advice]:

@@ -48,6 +48,7 @@ GOLDEN = """
 32 not_confirmed            NotConfirmedError        1  5
 33 endorsements_rolled_back RolledBackError          1  4
 34 clock_behind             ClockError               1  4
+35 event_log                EventLogError            1  3
 """
 ROWS = [tuple(line.split()) for line in GOLDEN.strip().splitlines()]
 
