@@ -35,10 +35,10 @@ def read_event_log(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> EventLog:
     )
 
 
-def without_padding(data: bytes) -> bytes:
+def without_padding(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> bytes:
     """Give an event log without the rest of the area that it stood in.
 
     Raises:
         DecodeError: as `read_event_log`.
     """
-    return data[: read_event_log(data).size]
+    return data[: read_event_log(data, limits=limits).size]
