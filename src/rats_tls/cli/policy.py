@@ -7,12 +7,19 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
 from rats_tls.appraisers import make_appraiser
 from rats_tls.cli.groups import examples, help_without_command
-from rats_tls.cli.options import debug_option, endorsements_file_option, parse_time, trust_anchors_option
+from rats_tls.cli.options import (
+    debug_option,
+    endorsements_file_option,
+    event_log_option,
+    parse_time,
+    trust_anchors_option,
+)
 from rats_tls.cli.policy_diff import diff
 from rats_tls.cli.policy_lint import lint
 from rats_tls.cli.policy_test import test
@@ -26,6 +33,7 @@ from rats_tls.core.evidence import NAMES_BY_TEE
 from rats_tls.core.results import AttestationResult
 from rats_tls.core.text import printable
 from rats_tls.files import (
+    Presented,
     evidence_claims,
     load_endorsements,
     load_evidence,
@@ -33,7 +41,7 @@ from rats_tls.files import (
     load_trust_anchors,
     read_file,
 )
-from rats_tls.policy import ANY, Entry, Policy, PolicyFileError, pinning_entry, policy_schema
+from rats_tls.policy import ANY, Entry, Policy, PolicyFileError, pinned_events, pinning_entry, policy_schema
 
 _BINDINGS = (Binding.CERTIFICATE, Binding.SESSION, Binding.NONE)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -94,6 +102,14 @@ class _Pinned:
     show_default=True,
     help="What may tie a peer's Evidence to it.",
 )
+@event_log_option
+@click.option(
+    "--require-events",
+    "event_types",
+    multiple=True,
+    metavar="TYPE",
+    help="Also require the log's events of this type, such as EV_IPL; with --verify.",
+)
 @click.option("--verify", is_flag=True, help="Verify the Evidence first; write nothing if it is refused.")
 @click.option("--at", "at_time", metavar="TIME", help="Verify as of this time (RFC 3339) instead of now.")
 @debug_option
@@ -103,6 +119,8 @@ def from_evidence(
     trust_anchors: tuple[Path, ...],
     name: str | None,
     bindings: tuple[str, ...],
+    event_log: Path | None,
+    event_types: tuple[str, ...],
     verify: bool,
     at_time: str | None,
 ) -> None:
@@ -114,12 +132,24 @@ def from_evidence(
 
     Without --verify the Evidence is taken at its word.
     """
-    if (endorsements_files or trust_anchors or at_time) and not verify:
-        raise click.UsageError("--endorsements-file, --trust-anchors and --at go with --verify")
+    if (endorsements_files or trust_anchors or at_time or event_log or event_types) and not verify:
+        raise click.UsageError(
+            "--endorsements-file, --trust-anchors, --event-log, --require-events and --at go with --verify"
+        )
     now = parse_time(at_time)
     names = _entry_names(evidence_files, name)
     made = [
-        _pin(path, entry_name, [*map(Binding, bindings)], endorsements_files, trust_anchors, verify=verify, now=now)
+        _pin(
+            load_evidence(path, event_log=event_log),
+            path,
+            entry_name,
+            [*map(Binding, bindings)],
+            endorsements_files,
+            trust_anchors,
+            event_types,
+            verify=verify,
+            now=now,
+        )
         for path, entry_name in zip(evidence_files, names, strict=True)
     ]
     text = Policy.of(*(pinned.entry for pinned in made)).to_toml()
@@ -135,16 +165,17 @@ def _entry_names(paths: tuple[Path, ...], name: str | None) -> list[str]:
 
 
 def _pin(
+    presented: Presented,
     path: Path,
     name: str,
     bindings: list[Binding],
     endorsements_files: tuple[Path, ...],
     trust_anchors: tuple[Path, ...],
+    event_types: tuple[str, ...],
     *,
     verify: bool,
     now: datetime,
 ) -> _Pinned:
-    presented = load_evidence(path)
     claims = evidence_claims(presented)
     if claims is None:
         raise NoEvidenceError(f"{path}: the certificate carries no Evidence: there is nothing to pin")
@@ -167,7 +198,11 @@ def _pin(
             show_refusal(screen, error, title=path.name)
             screen.traceback(error)
             raise click.exceptions.Exit(int(error.refusal.exit_code)) from error
-    return _Pinned(path=path, claims=claims, entry=pinning_entry(claims, name=name, bindings=bindings), result=result)
+    written: dict[str, Any] = {}
+    if event_types and result is not None:
+        written["required_events"] = pinned_events(result.claims, event_types)
+    entry = pinning_entry(claims, name=name, bindings=bindings, **written)
+    return _Pinned(path=path, claims=claims, entry=entry, result=result)
 
 
 def _header(made: list[_Pinned]) -> list[str]:

@@ -12,7 +12,13 @@ import click
 from rats_tls.appraisal import Appraiser
 from rats_tls.appraisers import make_appraiser
 from rats_tls.cli.groups import examples
-from rats_tls.cli.options import debug_option, endorsements_file_option, parse_time, trust_anchors_option
+from rats_tls.cli.options import (
+    debug_option,
+    endorsements_file_option,
+    event_log_option,
+    parse_time,
+    trust_anchors_option,
+)
 from rats_tls.cli.screen import Cell, Screen, Styled
 from rats_tls.core.documents import Json, refusal_document, result_document
 from rats_tls.core.errors import AppraisalError, ConfigurationError, RatsTlsError
@@ -55,6 +61,7 @@ class _Judged:
 @click.argument("evidence_files", nargs=-1, required=True, type=_FILE, metavar="EVIDENCE...")
 @endorsements_file_option
 @trust_anchors_option
+@event_log_option
 @click.option("--at", "at_time", metavar="TIME", help="Judge as of this time (RFC 3339) instead of now.")
 @click.option(
     "--expect",
@@ -77,6 +84,7 @@ def test(
     evidence_files: tuple[Path, ...],
     endorsements_files: tuple[Path, ...],
     trust_anchors: tuple[Path, ...],
+    event_log: Path | None,
     at_time: str | None,
     expect: str,
     reason: str | None,
@@ -100,7 +108,7 @@ def test(
         trust_anchors=load_trust_anchors(*trust_anchors, now=now),
         endorsements=load_endorsements(*endorsements_files),
     )
-    judged = [_judge(appraiser, path, now, unbound=unbound) for path in evidence_files]
+    judged = [_judge(appraiser, path, event_log, now, unbound=unbound) for path in evidence_files]
     failed = [each for each in judged if not each.is_as_expected(expect, reason)]
     screen = Screen()
     if as_json:
@@ -130,9 +138,9 @@ def test(
         raise click.exceptions.Exit(int(ExitCode.POLICY))
 
 
-def _judge(appraiser: Appraiser, path: Path, now: datetime, *, unbound: bool) -> _Judged:
+def _judge(appraiser: Appraiser, path: Path, event_log: Path | None, now: datetime, *, unbound: bool) -> _Judged:
     try:
-        presented = load_evidence(path)
+        presented = load_evidence(path, event_log=event_log)
         if presented.evidence is not None:
             expected = None if unbound else evidence_report_data(presented.evidence)
             result = appraiser.appraise_evidence(presented.evidence, now=now, expected_report_data=expected)

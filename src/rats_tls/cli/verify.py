@@ -15,7 +15,7 @@ from rats_tls.appraisers import make_appraiser
 from rats_tls.cli.explanation import show_explanation
 from rats_tls.cli.groups import examples
 from rats_tls.cli.lookups import LookupOptions, lookup_options
-from rats_tls.cli.options import explaining_options, judging_options, parse_time
+from rats_tls.cli.options import event_log_option, explaining_options, judging_options, parse_time
 from rats_tls.cli.render import show_claims, show_refusal, show_result
 from rats_tls.cli.screen import Screen
 from rats_tls.core.binding import REPORT_DATA_SIZE
@@ -62,6 +62,7 @@ from rats_tls.registry import crypto_wrapper
 @click.argument("evidence_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
 @judging_options
 @lookup_options
+@event_log_option
 @click.option("--report-data", metavar="HEX", help="The 64 bytes that bare Evidence must carry.")
 @click.option("--at", "at_time", metavar="TIME", help="Judge as of this time (RFC 3339) instead of now.")
 @explaining_options
@@ -71,6 +72,7 @@ def verify(
     trust_anchors: tuple[Path, ...],
     endorsements_files: tuple[Path, ...],
     as_json: bool,
+    event_log: Path | None,
     report_data: str | None,
     at_time: str | None,
     checks: bool,
@@ -81,6 +83,8 @@ def verify(
     **parameters: Any,  # noqa: ANN401  # click's
 ) -> None:
     """Judge the Evidence in FILE: a quote, a report, or a certificate that carries one.
+
+    Of dstack's JSON answer quote and event log are taken.
 
     Give Endorsements by --endorsements-file, --store or --fetch. With --at, what was seen before of Endorsements does
     not count, and nothing is kept in the store. A certificate from a file proves no possession of
@@ -119,7 +123,7 @@ def verify(
     )
     presented: Presented | None = None
     try:
-        presented = load_evidence(evidence_file)
+        presented = load_evidence(evidence_file, event_log=event_log)
         with Screen(stderr=True).status("looking up Endorsements") if lookups else nullcontext():
             result = _appraise(appraiser, lookups, presented, expected, now=now)
     except ConfigurationError:
