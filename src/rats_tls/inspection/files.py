@@ -37,8 +37,8 @@ _RESPONSES = {
 def inspect_file(path: Path) -> Inspection:
     """Give the fields of what a file holds.
 
-    Evidence, an event log, a certificate, PEM with certificates and revocation lists, a revocation list, Endorsements (a
-    JSON bundle, a response of Intel's service, AMD's certificate table), a policy.
+    Evidence, an event log, a certificate, PEM with certificates and revocation lists, a revocation list, Endorsements
+    (a JSON bundle, a response of Intel's service, AMD's certificate table), a policy.
 
     Raises:
         DecodeError: malformed, or empty.
