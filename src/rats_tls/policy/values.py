@@ -290,7 +290,7 @@ def octets_or_text() -> Form:
 
     def parse(value: object) -> bytes:
         if isinstance(value, Mapping) and set(value) == {"text"}:
-            return bytes(_parse_key(text_form, "text", value["text"]).encode())
+            return bytes(text_form.parse(value["text"]).encode())
         try:
             return bytes(hex_form.parse(value))
         except ValueProblem as problem:

@@ -102,7 +102,7 @@ def test_a_peer_cannot_tell_why_its_evidence_was_refused() -> None:
         *(Refusal.KEY_BINDING, Refusal.CERTIFICATE_CHAIN, Refusal.REVOKED, Refusal.FRESHNESS),
         *(Refusal.ENDORSEMENTS_MISSING, Refusal.ENDORSEMENTS_EXPIRED, Refusal.CERTIFICATE_NOT_IN_DATE),
         *(Refusal.TCB_NO_LEVEL, Refusal.POLICY, Refusal.VERIFIER_FAILED, Refusal.NOT_CONFIRMED),
-        *(Refusal.ENDORSEMENTS_ROLLED_BACK, Refusal.CLOCK_BEHIND),
+        *(Refusal.ENDORSEMENTS_ROLLED_BACK, Refusal.CLOCK_BEHIND, Refusal.EVENT_LOG),
     }
     assert {refusal for refusal in Refusal if refusal.wire_code is WireCode.APPRAISAL} == judgements
 
@@ -165,6 +165,7 @@ def test_exit_codes_by_error_class() -> None:
         "ConnectionFailedError": 7,
         "DecodeError": 2,
         "EndorsementMissingError": 4,
+        "EventLogError": 3,
         "ExpiredError": 4,
         "FreshnessError": 3,
         "HandshakeTimeoutError": 7,

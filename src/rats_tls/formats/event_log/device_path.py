@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 
 from rats_tls.core.errors import DecodeError
@@ -74,7 +73,8 @@ def read_device_path(data: bytes) -> tuple[DevicePathNode, ...]:
 
 def guid_text(data: bytes) -> str:
     """Give an EFI GUID (16 bytes, its first three fields little-endian) as text."""
-    return str(uuid.UUID(bytes_le=data))
+    parts = data[3::-1], data[5:3:-1], data[7:5:-1], data[8:10], data[10:16]
+    return "-".join(part.hex() for part in parts)
 
 
 def _hard_drive(reader: Reader) -> str:
