@@ -102,9 +102,7 @@ class TcgEventLog:
             if len(events) == limits.event_log_events:
                 raise reader.error("events", f"more than {limits.event_log_events}")
             events.append(_event(reader, sizes))
-        # The end of the last event may look like padding.
-        if data[reader.offset :] not in (b"\xff" * reader.remaining, bytes(reader.remaining)):
-            raise reader.error("padding", "got other bytes than all zeros or all 0xff behind the last event")
+        # The last event may end in bytes that look like padding: what it does not take is of one kind.
         return cls(algorithms=tuple(sizes.items()), events=tuple(events), size=reader.offset)
 
 
