@@ -115,6 +115,9 @@ def test_dstacks_answer_is_quote_and_log(case: Case) -> None:
     ended = run(*case.judged(required, "--checks", evidence=path))
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "the log has no event of it, and it is not zero" in ended.stdout
+    twice = run(*case.judged(required, "--event-log", case.log, evidence=path))
+    assert twice.returncode == 1
+    assert "carries its own or none" in twice.stderr
     shown = run("inspect", path)
     assert shown.returncode == 0
     assert "Evidence of Intel TDX with its event log (dstack)" in shown.stdout

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from rats_tls.certificates.binding import verify_peer_certificate
 from rats_tls.certificates.interoperable import EVENT_LOG_OID
 from rats_tls.certificates.making import MadeCertificate, make_certificate, make_claims_buffer
 from rats_tls.certificates.registry import read_attested_certificate
 from rats_tls.core.algorithms import KeyAlgorithm
-from rats_tls.core.errors import ConfigurationError, DecodeError
+from rats_tls.core.errors import CertificateChainError, ConfigurationError, DecodeError
 from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.core.interfaces import CertificateRequest
 from rats_tls.core.limits import Limits
+from rats_tls.formats.x509 import Certificate
 from support.channels import CRYPTO, key
 from support.event_logs import Logged, dstack_event, dstack_log, log
 from support.ratls_variants import quote
@@ -117,3 +122,18 @@ def _encoded(oid: str) -> bytes:
     while number := number >> 7:
         digits.append(number & 0x7F | 0x80)
     return bytes([6, len(digits) + 1, 40 * first + second, *reversed(digits)])
+
+
+@pytest.mark.parametrize(("oid", "known"), [(EVENT_LOG_OID, True), (EVENT_LOG_OID[:-1] + "6", False)])
+def test_a_log_marked_critical_is_no_unknown_extension(oid: str, known: bool) -> None:
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "x")])
+    extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), LOG)
+    builder = x509.CertificateBuilder(name, name, private.public_key(), 1, NOW, NOW + timedelta(days=1))
+    made = builder.add_extension(extension, critical=True).sign(private, hashes.SHA256())
+    certificate = Certificate.from_der(made.public_bytes(Encoding.DER))
+    if known:
+        assert verify_peer_certificate(certificate, CRYPTO, now=NOW, clock_skew_seconds=0)
+        return
+    with pytest.raises(CertificateChainError, match="critical"):
+        verify_peer_certificate(certificate, CRYPTO, now=NOW, clock_skew_seconds=0)
