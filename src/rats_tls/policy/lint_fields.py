@@ -12,6 +12,7 @@ from rats_tls.core.evidence import TeeType
 from rats_tls.policy.advice import Advice, Level
 from rats_tls.policy.entry import DEFAULT_MAX_EVIDENCE_AGE, MEASUREMENT_ONLY, Entry, Identity, NullEntry
 from rats_tls.policy.intel_entry import IntelEntry, SgxEntry, TdxEntry
+from rats_tls.policy.required_events import RequiredEvent
 from rats_tls.policy.rules import default_of, is_required, rule_of
 from rats_tls.policy.snp_entry import SnpEntry
 from rats_tls.policy.values import ANY
@@ -24,6 +25,11 @@ _D, _W, _N = Level.DANGER, Level.WARNING, Level.NOTE
 _PIN_TD = "the value of the trust domains that you deploy"
 _PIN_SNP = "the value of the guests that you deploy; zeros where the guest has no ID block"
 
+_BESIDES_EVENTS: _Said = (
+    _N,
+    "whatever is extended besides the required events is accepted",
+    "the value, where everything in the register is known",
+)
 # Of each TEE the fields where "any" leaves something open that the vendor's own verdict does not close.
 _ANY: Mapping[TeeType, Mapping[str, _Said]] = {
     TeeType.TDX_ECDSA: {
@@ -130,9 +136,14 @@ def _code(entry: Entry) -> Iterator[Advice]:
         said = (_D, "any trust domain is accepted: firmware, kernel and programs are anybody's", _PIN_TD)
         yield _advice(entry, "mr_td", said)
         table = {name: said for name, said in table.items() if name not in {"mr_td", "rtmr0", "rtmr1", "rtmr2"}}
+    proved = {event.register for event in _required_events(entry) if event.is_proved}
     for name, said in table.items():
         if _leaves_open(getattr(entry, name)):
-            yield _advice(entry, name, said)
+            yield _advice(entry, name, _BESIDES_EVENTS if name in proved else said)
+
+
+def _required_events(entry: Entry) -> tuple[RequiredEvent, ...]:
+    return getattr(entry, "required_events", ())
 
 
 def _leaves_open(value: Anything) -> bool:
@@ -207,8 +218,8 @@ def _statuses(entry: IntelEntry) -> Iterator[Advice]:
 
 def _events(entry: Entry) -> Iterator[Advice]:
     """Requirements of events that a log can meet with words alone: no digest covers type and name of most events."""
-    for required in getattr(entry, "required_events", ()):
-        if required.digest is not None or required.data is not None:
+    for required in _required_events(entry):
+        if required.is_proved:
             continue
         about = f"{required.register} {required.type}" + (f" {required.name!r}" if required.name is not None else "")
         why = f"{about}: any digest meets it, and what a log calls an event is not measured"

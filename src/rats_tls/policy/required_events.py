@@ -35,6 +35,11 @@ class RequiredEvent:
     digest: tuple[bytes, ...] | None = None
     data: bytes | None = None
 
+    @property
+    def is_proved(self) -> bool:
+        """Whether an event that is accepted was measured, and not only named by its log."""
+        return self.digest is not None or self.data is not None
+
     def accepts(self, event: MeasuredEvent) -> bool:
         """Whether `event` is such an event."""
         return (

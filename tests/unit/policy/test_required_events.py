@@ -158,6 +158,18 @@ def test_lint_warns_of_words_alone() -> None:
     assert not warned({**REQUIRED, "name": "kernel_cmdline", "data": {"text": "ro"}})
 
 
+def test_lint_says_less_of_a_register_with_required_events() -> None:
+    def said(*events: dict[str, Any]) -> str:
+        entry = pinning_entry(CLAIMS, name="td", bindings="certificate", rtmr2="any", required_events=list(events))
+        (why,) = (advice.why for advice in lint(Policy.of(entry)) if advice.field == "rtmr2")
+        return why
+
+    assert "any kernel command line" in said()
+    assert "any kernel command line" in said(REQUIRED)
+    assert "any kernel command line" in said({**REQUIRED, "register": "rtmr3", "digest": DIGEST})
+    assert said({**REQUIRED, "digest": DIGEST}) == "whatever is extended besides the required events is accepted"
+
+
 def test_events_are_pinned_by_data_where_it_is_proved() -> None:
     line, image = pinned_events(CLAIMS, ["EV_IPL", IMAGE.type])
     assert (line.data, line.digest) == (b"ro quiet", None)
