@@ -11,7 +11,7 @@ from rats_tls.core.checks import Mismatch
 from rats_tls.core.claims import NullClaims
 from rats_tls.core.endorsements import Endorsements
 from rats_tls.core.errors import DecodeError, InternalError, NoEvidenceError, RatsTlsError, UnsupportedError
-from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE, Evidence, TeeType
+from rats_tls.core.evidence import EVENT_LOG_TEE_TYPES, NAMES_BY_MEDIA_TYPE, Evidence, TeeType
 from rats_tls.core.interfaces import CryptoWrapper, Verifier
 from rats_tls.core.limits import Limits
 from rats_tls.core.refusals import Refusal
@@ -64,11 +64,13 @@ def verify_with(
 
     Raises:
         DecodeError: malformed, or too large.
-        UnsupportedError: a form that `verifier` does not judge.
+        UnsupportedError: a form that `verifier` does not judge, or an event log beside Evidence without registers.
         InternalError: it failed in a way of its own.
     """
     if evidence is not None and len(evidence.data) > limits.evidence:
         raise DecodeError("Evidence", "", None, f"got {len(evidence.data)} bytes, at most {limits.evidence} are read")
+    if evidence is not None and evidence.event_log and verifier.tee_type not in EVENT_LOG_TEE_TYPES:
+        raise UnsupportedError(f"event log: Evidence of type {verifier.tee_type} has no register that one replays to")
     decoded = _decode(verifier, evidence)
     try:
         verification = verifier.verify(decoded, endorsements, anchors=anchors, crypto=crypto, now=now)

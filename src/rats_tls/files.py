@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from rats_tls.endorsements.files import endorsements_from_file
 from rats_tls.endorsements.local_files import read_regular_file
 from rats_tls.formats.amd.pem import split_pem
 from rats_tls.formats.detect import detect_evidence
+from rats_tls.formats.event_log.dstack_quote import read_dstack_quote
 from rats_tls.formats.x509 import Certificate
 from rats_tls.policy import Policy
 from rats_tls.verifiers.chain import anchor_of, anchors_from_pem, vendor_of
@@ -132,14 +133,31 @@ class Presented:
     certificate: bytes | None = None
 
 
-def load_evidence(path: Path | str) -> Presented:
-    """Read a quote, a report, or a certificate (PEM, DER) that carries one.
+def load_evidence(path: Path | str, *, event_log: Path | str | None = None) -> Presented:
+    """Read a quote, a report, or a certificate (PEM, DER) that carries one; or dstack's JSON with quote and event log.
+
+    Args:
+        path: the file.
+        event_log: a file with the event log of bare Evidence, as firmware or guest give it.
 
     Raises:
         UnsupportedError: no known Evidence; the message names the file.
-        DecodeError: an empty file, PEM that is malformed, or Endorsements; likewise.
-        ConfigurationError: the file cannot be read.
+        DecodeError: an empty file, PEM or JSON that is malformed, or Endorsements; likewise.
+        ConfigurationError: a file cannot be read, or an event log for what carries its own.
     """
+    presented = _load_evidence(path)
+    if event_log is None:
+        return presented
+    evidence = presented.evidence
+    if evidence is None or evidence.event_log:
+        raise ConfigurationError(f"{event_log}: an event log is for bare Evidence; {path} carries its own or none")
+    data = read_file(event_log)
+    if not data:
+        raise DecodeError(str(event_log), "", None, "the file is empty; expected an event log")
+    return Presented(evidence=replace(evidence, event_log=data))
+
+
+def _load_evidence(path: Path | str) -> Presented:
     data = read_file(path)
     if not data:
         raise DecodeError(str(path), "", None, "the file is empty; expected Evidence or a certificate")
@@ -161,7 +179,8 @@ def _presented(data: bytes) -> Presented:
     certificate = _certificate(data)
     if certificate is not None:
         return Presented(certificate=certificate)
-    return Presented(evidence=detect_evidence(require_binary(data)))
+    evidence = read_dstack_quote(data)
+    return Presented(evidence=evidence if evidence is not None else detect_evidence(require_binary(data)))
 
 
 def _carries_evidence(certificate: bytes) -> bool:

@@ -301,6 +301,7 @@ class TestRule6AllMismatches:
             Refusal.POLICY,
             Refusal.ENDORSEMENTS_ROLLED_BACK,
             Refusal.CLOCK_BEHIND,
+            Refusal.EVENT_LOG,
             Refusal.VERIFIER_FAILED,
             Refusal.NOT_CONFIRMED,
         }

@@ -94,10 +94,17 @@ sgx = {
     "config_id": pinned[64],
     **dict.fromkeys(("isv_ext_prod_id", "isv_family_id"), pinned[16]),
 }
+measured = st.binary(min_size=1, max_size=40).map(bytes.hex) | printable.map(lambda text: {"text": text})
+event = {"register": st.sampled_from(("rtmr0", "rtmr1", "rtmr2", "rtmr3")), "type": printable}
 tdx = {
     **intel,
     **dict.fromkeys(("mr_td", "rtmr0", "rtmr1", "rtmr2", "rtmr3", "mr_seam", "mr_config_id"), pinned[48]),
     **dict.fromkeys(("mr_owner", "mr_owner_config", "mr_service_td"), pinned[48]),
+    "required_events": one_or_several(
+        st.fixed_dictionaries(event, optional={"name": printable, "digest": one_or_several(hexed[48])})
+        | st.fixed_dictionaries(event, optional={"name": printable, "data": measured}),
+        least=0,
+    ),
     "min_tcb": any_word | st.fixed_dictionaries({**minimum, "tdx_components": numbers(16, 8)}),
     **{name: st.booleans() for name in ("allow_debug", "require_sept_ve_disable", "allow_migratable")},
     **{name: masks(64) for name in ("allowed_td_attributes", "required_td_attributes", "allowed_xfam")},

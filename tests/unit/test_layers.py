@@ -82,7 +82,7 @@ LAYERS = (
             *(*CHANNEL, "appraisal", "certificates", "endorsements", "policy", "registry"),
             # Anchors, and what a file that the user names holds.
             *("verifiers.chain", "verifiers.endorsements", "verifiers.vendor_roots"),
-            *("formats.amd.pem", "formats.detect", "formats.x509"),
+            *("formats.amd.pem", "formats.detect", "formats.event_log.dstack_quote", "formats.x509"),
             # Which library does SM2.
             "crypto_wrappers.sm2.choosing",
         ),

@@ -184,6 +184,7 @@ CODES: dict[Refusal, ErrorCode] = {
     Refusal.NOT_CONFIRMED: EnclaveVerifierCode.INVALID,
     Refusal.ENDORSEMENTS_ROLLED_BACK: EnclaveVerifierCode.INVALID,
     Refusal.CLOCK_BEHIND: EnclaveVerifierCode.INVALID,
+    Refusal.EVENT_LOG: EnclaveVerifierCode.INVALID,
 }
 """The code of every refusal. Data that cannot be moved has `TRANSMIT` or `RECEIVE` instead."""
 

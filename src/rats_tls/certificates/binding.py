@@ -6,7 +6,7 @@ import hmac
 from datetime import datetime, timedelta
 
 from rats_tls.certificates.attested import AttestedCertificate
-from rats_tls.certificates.interoperable import ENDORSEMENTS_OID, EVIDENCE_OID
+from rats_tls.certificates.interoperable import ENDORSEMENTS_OID, EVENT_LOG_OID, EVIDENCE_OID
 from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.core.binding import certificate_report_data, equal_report_data
 from rats_tls.core.checks import Check, Stage, shorten, time_text
@@ -24,6 +24,7 @@ _KNOWN_EXTENSIONS = frozenset(
     {
         EVIDENCE_OID,
         ENDORSEMENTS_OID,
+        EVENT_LOG_OID,
         "2.5.29.14",
         "2.5.29.15",
         "2.5.29.17",

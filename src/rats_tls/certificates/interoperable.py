@@ -7,6 +7,7 @@ received.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from rats_tls.certificates.attested import ISSUED_AT, NONCE, PUBKEY_HASH, RESERVED_CLAIMS, AttestedCertificate
@@ -22,6 +23,8 @@ from rats_tls.formats.x509 import Certificate
 
 EVIDENCE_OID = "2.23.133.5.4.9"
 ENDORSEMENTS_OID = "2.23.133.5.4.2"
+EVENT_LOG_OID = "2.25.270967098088067792840985670263767220255"
+"""Of this project: the arc of UUIDs (X.667, 8) with the random UUID cbda5d64-869c-4041-aaa6-57fb53a2c01f (RFC 4122)."""
 FORMAT = "interoperable-ra-tls"
 
 INTEL_QUOTE_TAG = 60000
@@ -38,7 +41,7 @@ def read_interoperable(certificate: Certificate, *, limits: Limits) -> AttestedC
     """Read the Evidence that `certificate` carries in this format.
 
     Raises:
-        DecodeError: extension or claims-buffer malformed.
+        DecodeError: extension or claims-buffer malformed; an event log that is empty or too large.
         UnsupportedError: a tag, hash or quote version that nothing here judges.
     """
     extension = certificate.extensions[EVIDENCE_OID].value
@@ -65,7 +68,7 @@ def read_interoperable(certificate: Certificate, *, limits: Limits) -> AttestedC
     return AttestedCertificate(
         certificate=certificate,
         format=FORMAT,
-        evidence=evidence,
+        evidence=replace(evidence, event_log=_event_log(certificate, limits)),
         claims_buffer=claims_buffer,
         pubkey_hash=pubkey_hash,
         custom_claims={name: value for name, value in claims.items() if name not in RESERVED_CLAIMS},
@@ -154,6 +157,17 @@ def _issued_at(value: bytes | None) -> datetime | None:
         return datetime.fromtimestamp(int.from_bytes(value, "big"), UTC)
     except (OverflowError, ValueError, OSError) as error:
         raise DecodeError(_CLAIMS, ISSUED_AT, None, f"got {value.hex()}, not a time") from error
+
+
+def _event_log(certificate: Certificate, limits: Limits) -> bytes:
+    """Give the event log beside the Evidence: the bytes of its extension, which the Verifier reads."""
+    extension = certificate.extensions.get(EVENT_LOG_OID)
+    if extension is None:
+        return b""
+    if not 0 < len(extension.value) <= limits.event_log:
+        problem = f"got {len(extension.value)} bytes, expected 1 to {limits.event_log}"
+        raise DecodeError("EventLogExtension", "", None, problem)
+    return extension.value
 
 
 def _endorsements(certificate: Certificate, evidence_tag: int, limits: Limits) -> tuple[Endorsement, ...]:

@@ -9,19 +9,27 @@ from datetime import datetime, timedelta
 import cbor2
 
 from rats_tls.certificates.attested import ISSUED_AT, NONCE, PUBKEY_HASH, RESERVED_CLAIMS
-from rats_tls.certificates.interoperable import ENDORSEMENTS_OID, EVIDENCE_OID, HASH_IDS, INTEL_QUOTE_TAG
+from rats_tls.certificates.interoperable import (
+    ENDORSEMENTS_OID,
+    EVENT_LOG_OID,
+    EVIDENCE_OID,
+    HASH_IDS,
+    INTEL_QUOTE_TAG,
+)
 from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.endorsements import Endorsement
-from rats_tls.core.errors import ConfigurationError
+from rats_tls.core.errors import ConfigurationError, DecodeError
 from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE, Evidence
 from rats_tls.core.interfaces import CertificateRequest, CryptoWrapper, PrivateKey
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
+from rats_tls.formats.event_log.reading import without_padding
 from rats_tls.formats.intel.collateral import endorsements_to_fields
 
 NAME = "rats-tls"
 C_READER_EVIDENCE = 8208
 """Largest Evidence, in bytes, that C rats-tls reads (its buffer's size)."""
 
+_PARTS = {EVIDENCE_OID: "Evidence", EVENT_LOG_OID: "event log", ENDORSEMENTS_OID: "Endorsements"}
 _NOT_BEFORE = timedelta(hours=1)
 _ENDORSEMENTS_VERSION = bytes.fromhex("1a00000003")
 """CBOR of the version 3 in its four-byte form: C readers refuse the shortest one."""
@@ -92,7 +100,8 @@ def make_certificate(
 
     Args:
         key: the TLS key, made by `crypto`.
-        evidence: Evidence whose report_data is that of `claims_buffer`; None makes a certificate without.
+        evidence: Evidence whose report_data is that of `claims_buffer`, with its event log; None makes a certificate
+            without.
         claims_buffer: as `make_claims_buffer` gives it.
         crypto: signs.
         now: time of making; notBefore is an hour earlier, for clocks that are behind.
@@ -101,7 +110,8 @@ def make_certificate(
         limits: size of the certificate.
 
     Raises:
-        ConfigurationError: Endorsements for Evidence that has no form for them, or a certificate over the limit.
+        ConfigurationError: Endorsements for Evidence that has no form for them, an event log that is none, or a
+            certificate over the limit.
     """
     warnings: list[str] = []
     extensions: list[tuple[str, bytes]] = []
@@ -112,6 +122,8 @@ def make_certificate(
         if tag is None:
             raise ConfigurationError(f"Evidence {evidence.media_type}: has no tag in the certificate format")
         extensions.append((EVIDENCE_OID, cbor2.dumps(cbor2.CBORTag(tag, [evidence.data, claims_buffer]))))
+        if evidence.event_log:
+            extensions.append((EVENT_LOG_OID, _event_log(evidence.event_log, limits)))
         if len(evidence.data) > C_READER_EVIDENCE:
             warnings.append(
                 f"Evidence has {len(evidence.data)} bytes: readers in C take at most {C_READER_EVIDENCE} and refuse it"
@@ -135,13 +147,24 @@ def make_certificate(
         ),
     )
     if len(der) > limits.certificate_made:
-        raise ConfigurationError(f"certificate: got {len(der)} bytes, at most {limits.certificate_made} are made")
+        parts = ", ".join(f"{_PARTS[oid]} {len(value)}" for oid, value in extensions)
+        raise ConfigurationError(
+            f"certificate: got {len(der)} bytes ({parts}), at most {limits.certificate_made} are made"
+        )
     return MadeCertificate(der, tuple(warnings))
 
 
 def _serial(claims_buffer: bytes, crypto: CryptoWrapper) -> int:
     """Give a positive serial number of 63 bits; the claims-buffer holds the hash of a key made for it."""
     return 1 << 62 | int.from_bytes(crypto.digest(HashAlgorithm.SHA256, claims_buffer)[:8], "big") >> 2
+
+
+def _event_log(event_log: bytes, limits: Limits) -> bytes:
+    """Give a log as it is carried: without the rest of the area that firmware left it in."""
+    try:
+        return without_padding(event_log, limits=limits)
+    except DecodeError as error:
+        raise ConfigurationError(f"event log beside the Evidence: {error.message}") from error
 
 
 def _endorsements_extension(tag: int, endorsements: tuple[Endorsement, ...]) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rats_tls.certificates.attested import AttestedCertificate
-from rats_tls.certificates.interoperable import ENDORSEMENTS_OID, EVIDENCE_OID, read_interoperable
+from rats_tls.certificates.interoperable import ENDORSEMENTS_OID, EVENT_LOG_OID, EVIDENCE_OID, read_interoperable
 from rats_tls.certificates.tolerant import read_tolerantly
 from rats_tls.core.errors import DecodeError, UnsupportedError
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
@@ -53,6 +53,7 @@ def read_attested_certificate(der: bytes, *, limits: Limits = DEFAULT_LIMITS) ->
         for known, name in UNSUPPORTED_FORMATS:
             if oid == known or (known.endswith(".") and oid.startswith(known)):
                 raise UnsupportedError(f"Evidence in extension {oid} ({name}): this format is not read")
-    if ENDORSEMENTS_OID in certificate.extensions:
-        raise DecodeError("Certificate", ENDORSEMENTS_OID, None, "endorsements extension without Evidence")
+    for oid, what in ((ENDORSEMENTS_OID, "endorsements"), (EVENT_LOG_OID, "event log")):
+        if oid in certificate.extensions:
+            raise DecodeError("Certificate", oid, None, f"{what} extension without Evidence")
     return AttestedCertificate(certificate=certificate)

@@ -42,8 +42,8 @@ _NOTE = "nothing here is verified: whoever made it may have written anything"
 def inspect(target: str, as_json: bool, seconds: float) -> None:
     """Show every field of TARGET: its name, value, size, and what its bits mean.
 
-    TARGET is a file or a server (HOST:PORT). A file may hold Evidence, a certificate, a PEM chain, a revocation list,
-    Endorsements, or a policy. Of a server the certificate is taken; it is not judged.
+    TARGET is a file or a server (HOST:PORT). A file may hold Evidence, an event log, a certificate, a PEM chain, a
+    revocation list, Endorsements, or a policy. Of a server the certificate is taken; it is not judged.
 
     Nothing is verified: `verify` and `client` judge.
     """

@@ -76,6 +76,16 @@ def endorsements_file_option(command: _F) -> _F:
     )(command)
 
 
+def event_log_option(command: _F) -> _F:
+    """Add --event-log."""
+    return click.option(
+        "--event-log",
+        type=_FILE,
+        metavar="FILE",
+        help="Event log of bare Evidence: CCEL's data, or dstack's JSON. It must replay to the registers.",
+    )(command)
+
+
 def judging_options(command: _F) -> _F:
     """Add the options of a command that judges a peer or Evidence."""
     for option in reversed(

@@ -14,7 +14,13 @@ import click
 from rats_tls.cli.file_appraiser import FileAppraiser
 from rats_tls.cli.groups import examples, help_without_command
 from rats_tls.cli.lookups import LookupOptions, lookup_options
-from rats_tls.cli.options import debug_option, endorsements_file_option, parse_time, trust_anchors_option
+from rats_tls.cli.options import (
+    debug_option,
+    endorsements_file_option,
+    event_log_option,
+    parse_time,
+    trust_anchors_option,
+)
 from rats_tls.cli.policy_diff import diff
 from rats_tls.cli.policy_lint import lint
 from rats_tls.cli.policy_test import test
@@ -27,8 +33,8 @@ from rats_tls.core.errors import ConfigurationError, NoEvidenceError, RatsTlsErr
 from rats_tls.core.evidence import NAMES_BY_TEE
 from rats_tls.core.results import AttestationResult
 from rats_tls.core.text import printable
-from rats_tls.files import evidence_claims, load_evidence, load_policy, read_file
-from rats_tls.policy import ANY, Entry, Policy, PolicyFileError, pinning_entry, policy_schema
+from rats_tls.files import Presented, evidence_claims, load_evidence, load_policy, read_file
+from rats_tls.policy import ANY, Entry, Policy, PolicyFileError, pinned_events, pinning_entry, policy_schema
 
 _BINDINGS = (Binding.CERTIFICATE, Binding.SESSION, Binding.NONE)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -91,6 +97,14 @@ class _Pinned:
     show_default=True,
     help="What may tie a peer's Evidence to it.",
 )
+@event_log_option
+@click.option(
+    "--require-events",
+    "event_types",
+    multiple=True,
+    metavar="TYPE",
+    help="Also require the log's events of this type, such as EV_IPL; with --verify.",
+)
 @click.option("--verify", is_flag=True, help="Verify the Evidence first; write nothing if it is refused.")
 @click.option("--at", "at_time", metavar="TIME", help="Verify as of this time (RFC 3339) instead of now.")
 @debug_option
@@ -100,6 +114,8 @@ def from_evidence(
     trust_anchors: tuple[Path, ...],
     name: str | None,
     bindings: tuple[str, ...],
+    event_log: Path | None,
+    event_types: tuple[str, ...],
     verify: bool,
     at_time: str | None,
     **parameters: Any,  # noqa: ANN401  # click's
@@ -113,9 +129,11 @@ def from_evidence(
     Without --verify the Evidence is taken at its word.
     """
     options = LookupOptions.taken_from(parameters)
-    if (endorsements_files or trust_anchors or at_time or options.is_given) and not verify:
+    given = endorsements_files or trust_anchors or at_time or event_log or event_types or options.is_given
+    if given and not verify:
         raise click.UsageError(
-            "--endorsements-file, --trust-anchors, --at and what looks up Endorsements go with --verify"
+            "--endorsements-file, --trust-anchors, --event-log, --require-events, --at and what looks up Endorsements "
+            "go with --verify"
         )
     now = parse_time(at_time)
     names = _entry_names(evidence_files, name)
@@ -131,7 +149,14 @@ def from_evidence(
         )
 
     made = [
-        _pin(path, entry_name, [*map(Binding, bindings)], judging if verify else None)
+        _pin(
+            load_evidence(path, event_log=event_log),
+            path,
+            entry_name,
+            [*map(Binding, bindings)],
+            event_types,
+            judging if verify else None,
+        )
         for path, entry_name in zip(evidence_files, names, strict=True)
     ]
     text = Policy.of(*(pinned.entry for pinned in made)).to_toml()
@@ -146,8 +171,14 @@ def _entry_names(paths: tuple[Path, ...], name: str | None) -> list[str]:
     ]
 
 
-def _pin(path: Path, name: str, bindings: list[Binding], judging: Callable[[Policy], FileAppraiser] | None) -> _Pinned:
-    presented = load_evidence(path)
+def _pin(
+    presented: Presented,
+    path: Path,
+    name: str,
+    bindings: list[Binding],
+    event_types: tuple[str, ...],
+    judging: Callable[[Policy], FileAppraiser] | None,
+) -> _Pinned:
     claims = evidence_claims(presented)
     if claims is None:
         raise NoEvidenceError(f"{path}: the certificate carries no Evidence: there is nothing to pin")
@@ -164,7 +195,11 @@ def _pin(path: Path, name: str, bindings: list[Binding], judging: Callable[[Poli
             show_refusal(screen, error, title=path.name)
             screen.traceback(error)
             raise click.exceptions.Exit(int(error.refusal.exit_code)) from error
-    return _Pinned(path=path, claims=claims, entry=pinning_entry(claims, name=name, bindings=bindings), result=result)
+    written: dict[str, Any] = {}
+    if event_types and result is not None:
+        written["required_events"] = pinned_events(result.claims, event_types)
+    entry = pinning_entry(claims, name=name, bindings=bindings, **written)
+    return _Pinned(path=path, claims=claims, entry=entry, result=result)
 
 
 def _header(made: list[_Pinned]) -> list[str]:

@@ -12,7 +12,13 @@ import click
 from rats_tls.cli.file_appraiser import FileAppraiser
 from rats_tls.cli.groups import examples
 from rats_tls.cli.lookups import LookupOptions, lookup_options
-from rats_tls.cli.options import debug_option, endorsements_file_option, parse_time, trust_anchors_option
+from rats_tls.cli.options import (
+    debug_option,
+    endorsements_file_option,
+    event_log_option,
+    parse_time,
+    trust_anchors_option,
+)
 from rats_tls.cli.render import refused_word
 from rats_tls.cli.screen import Cell, Screen, Styled
 from rats_tls.core.documents import Json, refusal_document, result_document
@@ -58,6 +64,7 @@ class _Judged:
 @endorsements_file_option
 @trust_anchors_option
 @lookup_options
+@event_log_option
 @click.option("--at", "at_time", metavar="TIME", help="Judge as of this time (RFC 3339) instead of now.")
 @click.option(
     "--expect",
@@ -80,6 +87,7 @@ def test(
     evidence_files: tuple[Path, ...],
     endorsements_files: tuple[Path, ...],
     trust_anchors: tuple[Path, ...],
+    event_log: Path | None,
     at_time: str | None,
     expect: str,
     reason: str | None,
@@ -108,7 +116,7 @@ def test(
         now=now,
         explicit_time=at_time is not None,
     )
-    judged = [_judge(file_appraiser, path, unbound=unbound) for path in evidence_files]
+    judged = [_judge(file_appraiser, path, event_log, unbound=unbound) for path in evidence_files]
     failed = [each for each in judged if not each.is_as_expected(expect, reason)]
     screen = Screen()
     if as_json:
@@ -138,9 +146,9 @@ def test(
         raise click.exceptions.Exit(int(ExitCode.POLICY))
 
 
-def _judge(file_appraiser: FileAppraiser, path: Path, *, unbound: bool) -> _Judged:
+def _judge(file_appraiser: FileAppraiser, path: Path, event_log: Path | None, *, unbound: bool) -> _Judged:
     try:
-        presented = load_evidence(path)
+        presented = load_evidence(path, event_log=event_log)
         expected = None
         if presented.evidence is not None and not unbound:
             expected = evidence_report_data(presented.evidence)

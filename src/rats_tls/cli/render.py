@@ -10,7 +10,16 @@ from enum import Enum
 from rats_tls.cli.screen import Cell, Part, Screen, Styled
 from rats_tls.core.anchors import AnchorKind
 from rats_tls.core.checks import Check, Verdict
-from rats_tls.core.claims import IntelTcb, NullClaims, SgxClaims, SnpClaims, SnpTcb, TdxClaims, TeeClaims
+from rats_tls.core.claims import (
+    IntelTcb,
+    MeasuredEvent,
+    NullClaims,
+    SgxClaims,
+    SnpClaims,
+    SnpTcb,
+    TdxClaims,
+    TeeClaims,
+)
 from rats_tls.core.errors import AppraisalError, EndorsementMissingError, RatsTlsError
 from rats_tls.core.evidence import NAMES_BY_TEE
 from rats_tls.core.results import ACCEPTED, AttestationResult
@@ -29,6 +38,8 @@ _WORDS = frozenset(
 """Claims that are words of bits: shown in hexadecimal, as policies write masks."""
 _FROM_ENDORSEMENTS = frozenset({"platform", "tcb"})
 """Parts that Evidence of Intel's lacks until its Endorsements were verified."""
+_MOST_EVENTS = 128
+_MOST_EVENT_BYTES = 256
 _VERSIONS = frozenset({"current_version", "committed_version"})
 
 
@@ -111,13 +122,31 @@ def claim_rows(claims: object, prefix: str = "") -> list[tuple[str, str]]:
         name = prefix + field.name
         if value is None and field.name in _FROM_ENDORSEMENTS:
             continue
-        if is_dataclass(value) and not isinstance(value, SnpTcb):
+        if field.name == "events" and value is not None:
+            rows += _event_rows(name, value)
+        elif is_dataclass(value) and not isinstance(value, SnpTcb):
             rows += claim_rows(value, f"{name}.")
         else:
             rows.append((name, _claim_text(field.name, value)))
     if hasattr(claims, "debug"):
         rows.append((f"{prefix}debug", _claim_text("debug", claims.debug)))
     return rows
+
+
+def _event_rows(name: str, events: Sequence[MeasuredEvent]) -> list[tuple[str, str]]:
+    rows = [(name, f"{len(events)}, replayed to the registers")]
+    for event in events[:_MOST_EVENTS]:
+        about = f" {event.name}" if event.name else ""
+        data = f", data {_event_data(event.data)}" if event.data else ""
+        rows.append((f"{name} {event.register} {event.type}", f"{event.digest.hex()}{about}{data}"))
+    if len(events) > _MOST_EVENTS:
+        rows.append((name, f"{len(events) - _MOST_EVENTS} more; --json lists them"))
+    return rows
+
+
+def _event_data(data: bytes) -> str:
+    shown = data[:_MOST_EVENT_BYTES]
+    return (_readable(shown) or shown.hex()) + ("…" if len(data) > len(shown) else "")
 
 
 def show_tree(screen: Screen, nodes: Sequence[Node], *, indent: int = 2) -> None:
@@ -225,6 +254,7 @@ def _claims_that_matter(claims: TeeClaims) -> Rows:
         return [
             ("MRTD", claims.mr_td.hex()),
             *((f"RTMR{i}", rtmr.hex()) for i, rtmr in enumerate(rtmrs)),
+            *([("event log", f"{len(claims.events)} events, replayed")] if claims.events is not None else []),
             *_intel_tcb_rows(claims.tcb),
         ]
     if isinstance(claims, SnpClaims):

@@ -13,7 +13,7 @@ from rats_tls.cli.explanation import show_explanation
 from rats_tls.cli.file_appraiser import FileAppraiser
 from rats_tls.cli.groups import examples
 from rats_tls.cli.lookups import LookupOptions, lookup_options
-from rats_tls.cli.options import explaining_options, judging_options, parse_time
+from rats_tls.cli.options import event_log_option, explaining_options, judging_options, parse_time
 from rats_tls.cli.render import show_claims, show_refusal, show_result
 from rats_tls.cli.screen import Screen
 from rats_tls.core.binding import REPORT_DATA_SIZE
@@ -53,6 +53,7 @@ from rats_tls.policy import Policy
 @click.argument("evidence_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
 @judging_options
 @lookup_options
+@event_log_option
 @click.option("--report-data", metavar="HEX", help="The 64 bytes that bare Evidence must carry.")
 @click.option("--at", "at_time", metavar="TIME", help="Judge as of this time (RFC 3339) instead of now.")
 @explaining_options
@@ -62,6 +63,7 @@ def verify(
     trust_anchors: tuple[Path, ...],
     endorsements_files: tuple[Path, ...],
     as_json: bool,
+    event_log: Path | None,
     report_data: str | None,
     at_time: str | None,
     checks: bool,
@@ -72,6 +74,8 @@ def verify(
     **parameters: Any,  # noqa: ANN401  # click's
 ) -> None:
     """Judge the Evidence in FILE: a quote, a report, or a certificate that carries one.
+
+    Of dstack's JSON answer quote and event log are taken.
 
     Give Endorsements by --endorsements-file, --store or --fetch. With --at, what was seen before of Endorsements does
     not count, and nothing is kept in the store. A certificate from a file proves no possession of
@@ -105,7 +109,7 @@ def verify(
     )
     presented: Presented | None = None
     try:
-        presented = load_evidence(evidence_file)
+        presented = load_evidence(evidence_file, event_log=event_log)
         if expected is not None and presented.evidence is None:
             raise click.UsageError("--report-data is for bare Evidence; a certificate says itself what it is bound to")
         result = file_appraiser.judge(presented, expected_report_data=expected)

@@ -166,6 +166,12 @@ class SignatureError(AuthenticityError):
     default_refusal = Refusal.EVIDENCE_SIGNATURE
 
 
+class EventLogError(AuthenticityError):
+    """An event log does not replay to the registers of the Evidence that it comes with."""
+
+    default_refusal = Refusal.EVENT_LOG
+
+
 class CertificateChainError(AuthenticityError):
     """A chain does not lead to a trust anchor in the form that the vendor demands."""
 

@@ -88,6 +88,9 @@ EVIDENCE_NAMES: tuple[EvidenceNames, ...] = (
 NAMES_BY_TEE: dict[TeeType, EvidenceNames] = {names.tee_type: names for names in EVIDENCE_NAMES}
 NAMES_BY_MEDIA_TYPE: dict[str, EvidenceNames] = {names.media_type: names for names in EVIDENCE_NAMES}
 
+EVENT_LOG_TEE_TYPES = frozenset({TeeType.TDX_ECDSA, TeeType.CSV})
+"""TEE types with registers that event logs replay to."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:

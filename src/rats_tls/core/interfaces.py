@@ -167,7 +167,11 @@ class CryptoWrapper(Protocol):
 # --- attesters -------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """Evidence from an Attester, with the Endorsements that came with it."""
+    """Evidence from an Attester, with the Endorsements that came with it.
+
+    An event log in `evidence` must have been read after the last event that its registers hold: one that does not
+    replay is refused. It may have the padding of the area that firmware left it in.
+    """
 
     evidence: Evidence
     endorsements: tuple[Endorsement, ...] = ()

@@ -13,6 +13,8 @@ class Limits:
         certificate_made: largest certificate this side makes (60 KiB: every TLS library here carries it).
         certificate_read: largest certificate that is read from a peer (64 KiB).
         evidence: largest Evidence that is decoded.
+        event_log: largest event log that is decoded, with the padding behind it (1 MiB: firmware has no larger area).
+        event_log_events: most events in one.
         cbor_depth: nesting of CBOR containers.
         custom_claims: most custom claims in a claims-buffer.
         preamble_message: largest payload of one preamble message (16 MiB would fit u24; nothing real is near).
@@ -32,6 +34,8 @@ class Limits:
     certificate_made: int = 61_440
     certificate_read: int = 65_536
     evidence: int = 65_536
+    event_log: int = 1_048_576
+    event_log_events: int = 4096
     cbor_depth: int = 8
     custom_claims: int = 64
     preamble_message: int = 262_144

@@ -117,6 +117,7 @@ class Refusal(Enum):
         33, "endorsements_rolled_back", "RolledBackError", WireCode.APPRAISAL, ExitCode.ENDORSEMENTS
     )
     CLOCK_BEHIND = RefusalRow(34, "clock_behind", "ClockError", WireCode.APPRAISAL, ExitCode.ENDORSEMENTS)
+    EVENT_LOG = RefusalRow(35, "event_log", "EventLogError", WireCode.APPRAISAL, ExitCode.NOT_AUTHENTIC)
 
     @property
     def label(self) -> str:

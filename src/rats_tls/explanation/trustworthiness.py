@@ -64,7 +64,7 @@ CLAIM_OF_FIELD: dict[str, str | None] = {
     **dict.fromkeys(
         (
             *("mr_enclave", "mr_signer", "isv_prod_id", "min_isv_svn", "isv_ext_prod_id", "isv_family_id"),
-            *("mr_td", "rtmr1", "rtmr2", "rtmr3"),
+            *("mr_td", "rtmr1", "rtmr2", "rtmr3", "required_events"),
             *("measurement", "id_key_digest", "author_key_digest", "family_id", "image_id", "min_guest_svn"),
         ),
         EXECUTABLES,
@@ -100,6 +100,7 @@ _OF_REFUSAL: dict[Refusal, tuple[Tier, Vector]] = {
     Refusal.KEY_BINDING: (Tier.CONTRAINDICATED, {INSTANCE: _CONTRAINDICATED}),
     Refusal.CERTIFICATE_CHAIN: (Tier.CONTRAINDICATED, {HARDWARE: _UNRECOGNIZED}),
     Refusal.REVOKED: (Tier.CONTRAINDICATED, {HARDWARE: _CONTRAINDICATED}),
+    Refusal.EVENT_LOG: (Tier.CONTRAINDICATED, {EXECUTABLES: _CRYPTOGRAPHY_FAILED}),
     Refusal.TCB_NO_LEVEL: (Tier.CONTRAINDICATED, {HARDWARE: _CONTRAINDICATED}),
     Refusal.FRESHNESS: (Tier.CONTRAINDICATED, {INSTANCE: _NO_CLAIM}),
     Refusal.NOT_CONFIRMED: (Tier.CONTRAINDICATED, {INSTANCE: _NO_CLAIM}),

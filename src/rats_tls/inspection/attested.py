@@ -7,6 +7,7 @@ from rats_tls.certificates.registry import read_attested_certificate
 from rats_tls.core.errors import RatsTlsError
 from rats_tls.inspection.certificates import certificate_nodes, nodes_of_certificate
 from rats_tls.inspection.endorsements import endorsement_node
+from rats_tls.inspection.event_log import event_log_group
 from rats_tls.inspection.evidence import evidence_nodes, evidence_title
 from rats_tls.inspection.tree import Node, group, octets
 
@@ -37,6 +38,8 @@ def _carried(found: AttestedCertificate) -> list[Node]:
             nodes.append(group(title, read, size=len(found.evidence.data)))
         except RatsTlsError as error:
             nodes.append(octets(title, found.evidence.data, meaning=error.message))
+        if found.evidence.event_log:
+            nodes.append(event_log_group(found.evidence.event_log))
     nodes.append(octets("claims_buffer", found.claims_buffer))
     if found.pubkey_hash is not None:
         algorithm, digest = found.pubkey_hash

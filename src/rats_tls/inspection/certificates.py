@@ -29,6 +29,7 @@ _EXTENSIONS = {
     "2.5.29.37": "extKeyUsage",
     "2.23.133.5.4.9": "Evidence (Interoperable RA-TLS)",
     "2.23.133.5.4.2": "Endorsements (Interoperable RA-TLS)",
+    "2.25.270967098088067792840985670263767220255": "event log (rats-tls)",
     SGX_EXTENSION_OID: "SGX (PCK certificate)",
     "1.3.6.1.4.1.3704.1.1": "AMD structVersion",
     "1.3.6.1.4.1.3704.1.2": "AMD productName",

@@ -14,11 +14,14 @@ from rats_tls.endorsements.files import endorsements_from_file
 from rats_tls.files import read_file, require_binary
 from rats_tls.formats.amd.pem import CERTIFICATE, PemBlock, is_pem, split_pem
 from rats_tls.formats.detect import detect_evidence
+from rats_tls.formats.event_log.dstack_quote import read_dstack_quote
+from rats_tls.formats.event_log.reading import is_event_log
 from rats_tls.formats.intel.json_document import JsonObject, split_response
 from rats_tls.formats.x509 import RevocationList
 from rats_tls.inspection.attested import attested_nodes
 from rats_tls.inspection.certificates import revocation_list_nodes
 from rats_tls.inspection.endorsements import endorsement_node
+from rats_tls.inspection.event_log import event_log_group, event_log_nodes, event_log_title
 from rats_tls.inspection.evidence import evidence_nodes, evidence_title
 from rats_tls.inspection.tree import Inspection, Node, group, octets
 from rats_tls.policy import Policy
@@ -35,8 +38,8 @@ _RESPONSES = {
 def inspect_file(path: Path) -> Inspection:
     """Give the fields of what a file holds.
 
-    Evidence, a certificate, PEM with certificates and revocation lists, a revocation list, Endorsements (a bundle, a
-    JSON bundle, a response of Intel's service, AMD's certificate table), a policy.
+    Evidence, an event log, a certificate, PEM with certificates and revocation lists, a revocation list, Endorsements
+    (a bundle, a JSON bundle, a response of Intel's service, AMD's certificate table), a policy.
 
     Raises:
         DecodeError: malformed, or empty.
@@ -61,6 +64,12 @@ def inspect_file(path: Path) -> Inspection:
 
 
 def _read(data: bytes) -> tuple[str, tuple[Node, ...]]:
+    if is_event_log(data):
+        return event_log_title(data), event_log_nodes(data)
+    answer = read_dstack_quote(data)
+    if answer is not None:
+        nodes = (*evidence_nodes(answer), event_log_group(answer.event_log))
+        return f"{evidence_title(answer)} with its event log (dstack)", nodes
     if data.lstrip()[:1] == b"{":
         return "Endorsements (JSON)", tuple(endorsement_node(item) for item in _from_json(data))
     require_binary(data)

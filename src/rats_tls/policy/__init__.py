@@ -8,9 +8,10 @@ from rats_tls.policy.entry import MEASUREMENT_ONLY, Entry, Identity, NullEntry
 from rats_tls.policy.file_form import Mode
 from rats_tls.policy.intel_entry import IntelMinimumTcb, SgxEntry, TdxEntry
 from rats_tls.policy.lint import lint
-from rats_tls.policy.pinning import pinning_entry
+from rats_tls.policy.pinning import pinned_events, pinning_entry
 from rats_tls.policy.policy import JUDGED_TEE_TYPES, Evaluation, Policy
 from rats_tls.policy.problems import EntryError, FileProblem, PolicyFileError
+from rats_tls.policy.required_events import RequiredEvent
 from rats_tls.policy.rules import Facts
 from rats_tls.policy.schema import policy_schema
 from rats_tls.policy.snp_entry import SnpEntry, SnpMinimumTcb
@@ -37,12 +38,14 @@ __all__ = [
     "Policy",
     "PolicyDifference",
     "PolicyFileError",
+    "RequiredEvent",
     "SgxEntry",
     "SnpEntry",
     "SnpMinimumTcb",
     "TdxEntry",
     "compare",
     "lint",
+    "pinned_events",
     "pinning_entry",
     "policy_schema",
 ]

@@ -9,6 +9,7 @@ from typing import ClassVar
 from rats_tls.core.claims import TcbStatus, TeeClaims
 from rats_tls.core.evidence import TeeType
 from rats_tls.policy.entry import Entry
+from rats_tls.policy.required_events import TDX_EVENT_REGISTERS, RequiredEvent, required_events_rule
 from rats_tls.policy.rules import (
     ClaimAbsentError,
     Facts,
@@ -359,3 +360,4 @@ class TdxEntry(IntelEntry):
         ),
         (bytes(48),),
     )
+    required_events: tuple[RequiredEvent, ...] = optional(required_events_rule(TDX_EVENT_REGISTERS, 48), ())

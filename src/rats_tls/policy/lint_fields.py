@@ -12,6 +12,7 @@ from rats_tls.core.evidence import TeeType
 from rats_tls.policy.advice import Advice, Level
 from rats_tls.policy.entry import DEFAULT_MAX_EVIDENCE_AGE, MEASUREMENT_ONLY, Entry, Identity, NullEntry
 from rats_tls.policy.intel_entry import IntelEntry, SgxEntry, TdxEntry
+from rats_tls.policy.required_events import RequiredEvent
 from rats_tls.policy.rules import default_of, is_required, rule_of
 from rats_tls.policy.snp_entry import SnpEntry
 from rats_tls.policy.values import ANY
@@ -27,6 +28,11 @@ _D, _W, _N = Level.DANGER, Level.WARNING, Level.NOTE
 _PIN_TD = "the value of the trust domains that you deploy"
 _PIN_SNP = "the value of the guests that you deploy; zeros where the guest has no ID block"
 
+_BESIDES_EVENTS: _Said = (
+    _N,
+    "whatever is extended besides the required events is accepted",
+    "the value, where everything in the register is known",
+)
 # Of each TEE the fields where "any" leaves something open that the vendor's own verdict does not close.
 _ANY: Mapping[TeeType, Mapping[str, _Said]] = {
     TeeType.TDX_ECDSA: {
@@ -107,6 +113,7 @@ def entry_advice(entry: Entry, simulated: Collection[bytes | str]) -> Iterator[A
     yield from _wider(entry)
     if isinstance(entry, IntelEntry):
         yield from _statuses(entry)
+    yield from _events(entry)
     yield from _never(entry)
     yield from _simulated(entry, simulated)
 
@@ -133,9 +140,14 @@ def _code(entry: Entry) -> Iterator[Advice]:
         said = (_D, "any trust domain is accepted: firmware, kernel and programs are anybody's", _PIN_TD)
         yield _advice(entry, "mr_td", said)
         table = {name: said for name, said in table.items() if name not in {"mr_td", "rtmr0", "rtmr1", "rtmr2"}}
+    proved = {event.register for event in _required_events(entry) if event.is_proved}
     for name, said in table.items():
         if _leaves_open(getattr(entry, name)):
-            yield _advice(entry, name, said)
+            yield _advice(entry, name, _BESIDES_EVENTS if name in proved else said)
+
+
+def _required_events(entry: Entry) -> tuple[RequiredEvent, ...]:
+    return getattr(entry, "required_events", ())
 
 
 def _leaves_open(value: Anything) -> bool:
@@ -218,6 +230,16 @@ def _statuses(entry: IntelEntry) -> Iterator[Advice]:
     if entry.advisories and not others:
         why = "no status is accepted that needs them: they have no effect"
         yield _advice(entry, "advisories", (_N, why, _LEAVE_OUT))
+
+
+def _events(entry: Entry) -> Iterator[Advice]:
+    """Requirements of events that a log can meet with words alone: no digest covers type and name of most events."""
+    for required in _required_events(entry):
+        if required.is_proved:
+            continue
+        about = f"{required.register} {required.type}" + (f" {required.name!r}" if required.name is not None else "")
+        why = f"{about}: any digest meets it, and what a log calls an event is not measured"
+        yield _advice(entry, "required_events", (_W, why, "digest, or data, of the event that you expect"))
 
 
 def _never(entry: Entry) -> Iterator[Advice]:

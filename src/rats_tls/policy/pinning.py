@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any as Anything
 
 from rats_tls.core.binding import Binding
-from rats_tls.core.claims import SgxClaims, SnpClaims, TdxClaims, TeeClaims
+from rats_tls.core.claims import MeasuredEvent, SgxClaims, SnpClaims, TdxClaims, TeeClaims
 from rats_tls.core.errors import ConfigurationError
 from rats_tls.policy.entry import MEASUREMENT_ONLY, Entry, Identity
 from rats_tls.policy.intel_entry import SgxEntry, TdxEntry
+from rats_tls.policy.required_events import RequiredEvent
 from rats_tls.policy.snp_entry import SnpEntry, SnpMinimumTcb
 from rats_tls.policy.values import ANY
 
@@ -72,6 +73,34 @@ def pinning_entry(
     common = {"name": name, "min_tcb": _minimum_tcb(claims), "bindings": bindings, "identity": identity}
     made: Entry = entry(**{**values, **common, **written})
     return made
+
+
+def pinned_events(claims: TeeClaims, types: Collection[str]) -> tuple[RequiredEvent, ...]:
+    """Give requirements of all events of these types that an event log has: by data where it is proved, else by digest.
+
+    Raises:
+        ConfigurationError: no event log, or one without events of a type.
+    """
+    events: tuple[MeasuredEvent, ...] | None = getattr(claims, "events", None)
+    if events is None:
+        raise ConfigurationError("required events: the Evidence has no event log")
+    absent = [kind for kind in types if all(event.type != kind for event in events)]
+    if absent:
+        there = ", ".join(dict.fromkeys(event.type for event in events)) or "none"
+        raise ConfigurationError(f"required events: the event log has none of type {absent[0]}; there are {there}")
+    return tuple(
+        dict.fromkeys(
+            RequiredEvent(
+                register=event.register,
+                type=event.type,
+                name=event.name if event.name.isprintable() and event.name else None,
+                digest=None if event.data else (event.digest,),
+                data=event.data or None,
+            )
+            for event in events
+            if event.type in types
+        )
+    )
 
 
 def _minimum_tcb(claims: TeeClaims) -> Anything:

@@ -283,11 +283,41 @@ def _parse_key(form: Form, name: str, value: object) -> Anything:
         raise ValueProblem(f"{name}: {problem}") from problem
 
 
+def octets_or_text() -> Form:
+    """Bytes, written as hex or as `{ text = "..." }`. Held as bytes."""
+    hex_form, text_form = octets(None), text()
+    expected = 'bytes as hex digits or { text = "..." }'
+
+    def parse(value: object) -> bytes:
+        if isinstance(value, Mapping) and set(value) == {"text"}:
+            return bytes(text_form.parse(value["text"]).encode())
+        try:
+            return bytes(hex_form.parse(value))
+        except ValueProblem as problem:
+            raise ValueProblem(f'{problem}, or {{ text = "..." }}') from problem
+
+    return Form(
+        parse=parse,
+        dump=bytes.hex,
+        schema={
+            "anyOf": [
+                dict(hex_form.schema),
+                {
+                    "type": "object",
+                    "properties": {"text": dict(text_form.schema)},
+                    "required": ["text"],
+                    "additionalProperties": False,
+                },
+            ]
+        },
+        text=expected,
+    )
+
+
 def claims_table() -> Form:
     """A table of names and exact values, each hex or `{ text = "..." }`. Held as sorted pairs."""
-    hex_form = octets(None)
     name_form = text(expected="the name of a claim")
-    text_form = text()
+    value_form = octets_or_text()
 
     def parse(value: object) -> tuple[tuple[str, bytes], ...]:
         pairs = list(value.items()) if isinstance(value, Mapping) else value
@@ -302,27 +332,11 @@ def claims_table() -> Form:
 
     def parse_claim(name: object, item: object) -> tuple[str, bytes]:
         claim_name = name_form.parse(name)
-        if isinstance(item, Mapping) and set(item) == {"text"}:
-            return claim_name, _parse_key(text_form, claim_name, item["text"]).encode()
-        try:
-            return claim_name, hex_form.parse(item)
-        except ValueProblem as problem:
-            raise ValueProblem(f'{claim_name}: {problem}, or {{ text = "..." }}') from problem
+        return claim_name, _parse_key(value_form, claim_name, item)
 
-    value_schema: Json = {
-        "anyOf": [
-            dict(hex_form.schema),
-            {
-                "type": "object",
-                "properties": {"text": dict(text_form.schema)},
-                "required": ["text"],
-                "additionalProperties": False,
-            },
-        ]
-    }
     return Form(
         parse=parse,
         dump=lambda value: {name: item.hex() for name, item in value},
-        schema={"type": "object", "additionalProperties": value_schema},
+        schema={"type": "object", "additionalProperties": dict(value_form.schema)},
         text='a table of claim names, each with hex digits or { text = "..." }',
     )

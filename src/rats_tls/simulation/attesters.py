@@ -14,6 +14,7 @@ from rats_tls.core.errors import CollectionError, ConfigurationError
 from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.core.interfaces import Collected
 from rats_tls.simulation.amd_chip import SimulatedAmdChip
+from rats_tls.simulation.event_log import measured_state
 from rats_tls.simulation.intel_platform import SimulatedIntelPlatform
 from rats_tls.simulation.states import SgxState, SnpState, TdxState
 from rats_tls.simulation.vendor_state import AMD_HEALTHY, INTEL_HEALTHY, AmdVendorState, IntelVendorState
@@ -34,6 +35,8 @@ class SimulatedAttester(ABC):
     Raises:
         ConfigurationError: a state that cannot be written down in the vendor's format.
     """
+
+    _event_log = b""
 
     def __init__(self, name: str, tee_type: TeeType, clock: Clock) -> None:
         self._name = name
@@ -77,7 +80,7 @@ class SimulatedAttester(ABC):
             )
         with self._lock:
             self._renew_if_due()
-            evidence = Evidence.of(self.tee_type, self._evidence(report_data))
+            evidence = Evidence.of(self.tee_type, self._evidence(report_data), self._event_log)
             return Collected(evidence=evidence, endorsements=self._endorsements.items)
 
     def _renew_if_due(self) -> None:
@@ -152,7 +155,7 @@ class SimulatedTdxEcdsaAttester(SimulatedAttester):
         clock: Clock = utc_now,
     ) -> None:
         self._platform = platform
-        self._state = state or TdxState()
+        self._state, self._event_log = measured_state(state or TdxState())
         self._vendor_state = vendor_state
         super().__init__("simulated_tdx_ecdsa", TeeType.TDX_ECDSA, clock)
 

@@ -37,6 +37,7 @@ NAMED_STATES: dict[str, dict[str, dict[str, object]]] = {
         **_INTEL_STATES,
         "wrong_module": {"mr_signer_seam": b"\xff" * 48},
         "module_out_of_date": {"module_status": TcbStatus.OUT_OF_DATE},
+        "wrong_event_log": {"event_log": True, "rtmr2": b"\xff" * 48},
     },
     "simulated_sev_snp": {
         "revoked": {"revoked": frozenset({SignedItem.AMD_SIGNER})},

@@ -110,6 +110,9 @@ class TdxState(IntelPlatformState):
         tee_tcb_svn2: 16 SVNs of the module now loaded (body 1.5), in place of `tee_tcb_svn`.
         relaunch_advised: the TD started under an out-of-date module that was since replaced by one up to date
             (sets `quote_version` 5, body "1.5").
+        event_log: whether an event log goes with the quote. The registers are then those to which it replays; one that
+            is set here all the same keeps its value, and the log does not replay to it.
+        command_line: kernel command line in that log.
     """
 
     quote_version: Literal[4, 5] = 4
@@ -134,6 +137,8 @@ class TdxState(IntelPlatformState):
     tee_tcb_svn: bytes | None = None
     tee_tcb_svn2: bytes | None = None
     relaunch_advised: bool = False
+    event_log: bool = False
+    command_line: str = "root=LABEL=root ro console=ttyS0"
 
 
 Product = Literal["Milan", "Genoa", "Turin"]

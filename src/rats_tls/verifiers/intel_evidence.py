@@ -19,6 +19,7 @@ from rats_tls.core.interfaces import PublicKey
 from rats_tls.formats.intel.pck import PckChain
 from rats_tls.verifiers.chain import require_in_date
 from rats_tls.verifiers.check_log import VERIFIES, Step
+from rats_tls.verifiers.event_log import TDX_REGISTERS, replay_event_log
 from rats_tls.verifiers.intel_chain import load_p256, verify_pck_chain
 from rats_tls.verifiers.intel_run import ChosenPck, Run
 from rats_tls.verifiers.uses import certificates_use
@@ -63,6 +64,10 @@ def verify_evidence(run: Run) -> None:
     except SignatureError as error:
         raise log.failed(step, error) from error
     log.passed(step, VERIFIES)
+
+    # (2a) The event log replays to the registers that the quote has just been found to sign. UEFI 2.10, 38.4.1.
+    if run.evidence.event_log is not None and run.tee.registers is not None:
+        run.events = replay_event_log(log, run.evidence.event_log, run.tee.registers(quote), TDX_REGISTERS, run.crypto)
 
     # (3) The QE report binds the attestation key: SHA-256(key ‖ authentication data), 32 zero bytes behind it.
     # QVL 4.1.2.4.13 compares the digest only; a report of Intel's quoting enclave has nothing else there.

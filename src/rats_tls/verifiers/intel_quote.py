@@ -16,6 +16,7 @@ from rats_tls.core.evidence import NAMES_BY_TEE, Evidence, TeeType
 from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.core.verification import DecodedEvidence, Verification
+from rats_tls.formats.event_log.reading import read_event_log
 from rats_tls.formats.intel.pck import PckChain
 from rats_tls.formats.intel.quote import TEE_SGX, Quote
 from rats_tls.formats.intel.report import SgxReportBody
@@ -76,6 +77,7 @@ class IntelQuoteVerifier:
                 qe_report=SgxReportBody.from_bytes(quote.signature_data.qe_report, "QeReport"),
                 chain=chain,
                 platform=certification.platform(),
+                event_log=read_event_log(evidence.event_log, limits=self._limits) if evidence.event_log else None,
             ),
             not_covered=quote.trailing,
         )
@@ -130,6 +132,8 @@ class IntelQuoteVerifier:
 
 def _verification(run: Run, claims: SgxClaims | TdxClaims) -> Verification:
     chosen = run.chosen
+    if run.events is not None and isinstance(claims, TdxClaims):
+        claims = replace(claims, events=run.events)
     if chosen is not None and run.in_date:
         claims = replace(claims, platform=chosen.pck.chain.platform, tcb=run.tcb)
     uses = ((chosen.use,) if chosen is not None else ()) + tuple(copy.use for copy in run.copies)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.checks import Stage
-from rats_tls.core.claims import IntelTcb, SgxClaims, TdxClaims
+from rats_tls.core.claims import IntelTcb, MeasuredEvent, SgxClaims, TdxClaims
 from rats_tls.core.endorsements import Endorsements
 from rats_tls.core.evidence import TeeType
 from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.limits import Limits
 from rats_tls.core.verification import EndorsementUse
+from rats_tls.formats.event_log.reading import EventLog
 from rats_tls.formats.intel.pck import PckChain
 from rats_tls.formats.intel.qe_identity import QeIdentity
 from rats_tls.formats.intel.quote import PlatformReference, Quote
@@ -52,6 +53,7 @@ class TeeProfile:
         claims: gives the claims of a quote.
         tcb_inputs: gives everything in a quote's body that `evaluate` depends on, as a part of a cache key.
         evaluate: evaluates the TCB; notes its checks in the log and raises Stop once a problem is noted there.
+        registers: gives the registers that an event log beside a quote replays to; None where there are none.
     """
 
     tee_type: TeeType
@@ -61,6 +63,7 @@ class TeeProfile:
     claims: Callable[[Quote], SgxClaims | TdxClaims]
     tcb_inputs: Callable[[Quote], tuple[object, ...]]
     evaluate: Callable[[CheckLog, VerifiedPck, Quote, TcbInfo, EnclaveTcbLevel], TcbOutcome]
+    registers: Callable[[Quote], Mapping[str, bytes]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +75,14 @@ class QuoteEvidence:
         qe_report: its quoting enclave's report.
         chain: PCK chain (certification data type 5) or PCK certificate alone (type 4); else None.
         platform: how types 1 to 3 name the platform; else None.
+        event_log: the event log beside the quote, or None.
     """
 
     quote: Quote
     qe_report: SgxReportBody
     chain: PckChain | None
     platform: PlatformReference | None
+    event_log: EventLog | None = None
 
 
 class Memory:
@@ -132,6 +137,7 @@ class Run:
         log: checks and problems so far.
         chosen: the PCK chain, once verified.
         in_date: whether its certificates are in date.
+        events: events of a log that replays to the registers.
         tcb: outcome of the TCB evaluation, once made.
         copies: documents and lists on which the verdict rests, in date.
         expired: documents that have expired, on which it rests where the policy grants them a grace.
@@ -150,6 +156,7 @@ class Run:
     log: CheckLog = field(default_factory=CheckLog)
     chosen: ChosenPck | None = None
     in_date: bool = False
+    events: tuple[MeasuredEvent, ...] | None = None
     tcb: IntelTcb | None = None
     copies: list[Copy[TcbInfo] | Copy[QeIdentity] | Copy[RevocationList]] = field(default_factory=list)
     expired: list[Copy[TcbInfo] | Copy[QeIdentity]] = field(default_factory=list)

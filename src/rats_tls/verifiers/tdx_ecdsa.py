@@ -50,6 +50,11 @@ def _claims(quote: Quote) -> TdxClaims:
     )
 
 
+def _registers(quote: Quote) -> dict[str, bytes]:
+    body = _td_report(quote)
+    return {"rtmr0": body.rtmr0, "rtmr1": body.rtmr1, "rtmr2": body.rtmr2, "rtmr3": body.rtmr3}
+
+
 def _tcb_inputs(quote: Quote) -> tuple[object, ...]:
     body = _td_report(quote)
     return body.tee_tcb_svn, body.tee_tcb_svn2, body.mr_signer_seam, body.seam_attributes
@@ -87,4 +92,5 @@ class TdxEcdsaVerifier(IntelQuoteVerifier):
         claims=_claims,
         tcb_inputs=_tcb_inputs,
         evaluate=_evaluate,
+        registers=_registers,
     )

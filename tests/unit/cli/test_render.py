@@ -11,11 +11,11 @@ from rats_tls import registry
 from rats_tls.cli.render import claim_rows, show_result
 from rats_tls.cli.screen import Screen
 from rats_tls.core.checks import Check, Stage, Verdict
-from rats_tls.core.claims import TeeClaims
+from rats_tls.core.claims import MeasuredEvent, TeeClaims
 from rats_tls.core.endorsements import Endorsements
 from rats_tls.core.verification import Verification
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
-from support.claims import SGX
+from support.claims import SGX, TDX
 from support.policies import default_policy
 from support.scripted_verifier import ScriptedVerifier, appraiser, evidence
 from support.simulated import NOW, REPORT_DATA, world
@@ -89,3 +89,20 @@ def test_an_accepted_result_shows_what_failed_and_was_waived(capsys: pytest.Capt
     show_result(Screen(), result, title="a peer")
     (line,) = (line for line in capsys.readouterr().out.splitlines() if "waived by policy" in line)
     assert "sgx.crl: got expired 2020" in line
+
+
+def test_events_of_a_log_are_listed_up_to_a_number() -> None:
+    event = MeasuredEvent(register="rtmr2", type="EV_IPL", digest=b"\1" * 48, name="kernel_cmdline", data=b"ro\x1b")
+    long = replace(event, data=b"x" * 300, name="")
+    rows = claim_rows(replace(TDX, events=(event, replace(event, data=bytes(4)), long, *[event] * 200)))
+    listed = [text for name, text in rows if name.startswith("events")]
+    digest = "01" * 48
+    assert listed[:4] == [
+        "203, replayed to the registers",
+        f"{digest} kernel_cmdline, data 726f1b",
+        f"{digest} kernel_cmdline, data 00000000",
+        f"{digest}, data {'x' * 256}…",
+    ]
+    assert len(listed) == 1 + 128 + 1
+    assert listed[-1] == "75 more; --json lists them"
+    assert ("events", "none") in claim_rows(TDX)

@@ -48,6 +48,7 @@ GOLDEN = """
 32 not_confirmed            NotConfirmedError        1  5
 33 endorsements_rolled_back RolledBackError          1  4
 34 clock_behind             ClockError               1  4
+35 event_log                EventLogError            1  3
 """
 ROWS = [tuple(line.split()) for line in GOLDEN.strip().splitlines()]
 
@@ -101,7 +102,7 @@ def test_a_peer_cannot_tell_why_its_evidence_was_refused() -> None:
         *(Refusal.KEY_BINDING, Refusal.CERTIFICATE_CHAIN, Refusal.REVOKED, Refusal.FRESHNESS),
         *(Refusal.ENDORSEMENTS_MISSING, Refusal.ENDORSEMENTS_EXPIRED, Refusal.CERTIFICATE_NOT_IN_DATE),
         *(Refusal.TCB_NO_LEVEL, Refusal.POLICY, Refusal.VERIFIER_FAILED, Refusal.NOT_CONFIRMED),
-        *(Refusal.ENDORSEMENTS_ROLLED_BACK, Refusal.CLOCK_BEHIND),
+        *(Refusal.ENDORSEMENTS_ROLLED_BACK, Refusal.CLOCK_BEHIND, Refusal.EVENT_LOG),
     }
     assert {refusal for refusal in Refusal if refusal.wire_code is WireCode.APPRAISAL} == judgements
 
@@ -164,6 +165,7 @@ def test_exit_codes_by_error_class() -> None:
         "ConnectionFailedError": 7,
         "DecodeError": 2,
         "EndorsementMissingError": 4,
+        "EventLogError": 3,
         "ExpiredError": 4,
         "FreshnessError": 3,
         "HandshakeTimeoutError": 7,

@@ -9,7 +9,7 @@ import pytest
 
 from rats_tls.core.binding import Binding
 from rats_tls.core.checks import Mismatch
-from rats_tls.core.claims import NullClaims, SnpTcb, TcbStatus, TeeClaims
+from rats_tls.core.claims import MeasuredEvent, NullClaims, SnpTcb, TcbStatus, TeeClaims
 from rats_tls.policy import ANY, Entry, Facts, NullEntry, Policy, SgxEntry, SnpEntry, TdxEntry
 from support.claims import SGX, SNP, SNP_TCB, TDX, facts
 from support.policies import null_policy, pinning_entry
@@ -202,6 +202,14 @@ NARROWING: list[tuple[TeeClaims, str, object, str, str, Change]] = [
         "role = 736572766572, no shard",
         "role = 636c69656e74, shard = 0001",
         {"facts.custom_claims": {"role": b"client", "shard": b"\x00\x01", "more": b""}},
+    ),
+    (
+        TDX,
+        "required_events",
+        {"register": "rtmr2", "type": "EV_IPL", "digest": OTHER_48},
+        "no event log",
+        "1 required event",
+        {"events": (MeasuredEvent(register="rtmr2", type="EV_IPL", digest=OTHER_48),)},
     ),
     (SGX, "max_evidence_age", 59, "60 s", "at most 59 s", {"facts.evidence_age": 59.0}),
     (

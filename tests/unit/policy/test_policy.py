@@ -300,6 +300,7 @@ OTHER_VALUES: dict[str, object] = {
     "min_firmware_version": [0, 0, 1],
     "signing_keys": "VCEK",
     "csp_ids": "cloud",
+    "required_events": {"register": "rtmr3", "type": "EV_EVENT_TAG", "name": "AAEL"},
 }
 
 

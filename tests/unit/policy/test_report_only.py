@@ -26,7 +26,7 @@ SOFTENED: dict[type[Entry], set[str]] = {
     },
     TdxEntry: {
         *("mr_td", "rtmr0", "rtmr1", "rtmr2", "rtmr3", "mr_seam", "mr_config_id", "mr_owner", "mr_owner_config"),
-        *("mr_service_td", "min_tcb", "tcb_statuses", "advisories"),
+        *("mr_service_td", "min_tcb", "tcb_statuses", "advisories", "required_events"),
     },
     SnpEntry: {
         *("measurement", "host_data", "id_key_digest", "author_key_digest", "family_id", "image_id", "min_guest_svn"),

@@ -110,6 +110,13 @@ class JsonObject:
             raise self.error(name, f"got {len(value)} characters, expected {2 * size} hexadecimal digits")
         return bytes.fromhex(value)
 
+    def octets(self, name: str) -> bytes:
+        """Read bytes, perhaps none, in hexadecimal digits of either case."""
+        value = self.text(name)
+        if not _HEX.fullmatch(value):
+            raise self.error(name, f"got {value[:32]!r}, expected pairs of hexadecimal digits")
+        return bytes.fromhex(value)
+
     def time(self, name: str) -> datetime:
         """Read a time in UTC, `YYYY-MM-DDThh:mm:ssZ`."""
         value = self.text(name)
@@ -174,6 +181,20 @@ class JsonObject:
         if len(value) > most:
             raise self.error(name, f"{len(value)} members, at most {most} are read")
         return value
+
+
+def objects_from_bytes(data: bytes, structure: str, *, most: int) -> tuple[JsonObject, ...]:
+    """Decode UTF-8 JSON whose whole is one list of at most `most` objects, as strict as `JsonObject.from_bytes`.
+
+    Raises:
+        DecodeError: it is not.
+    """
+    text = _text(data, structure)
+    try:
+        value = _DECODER.decode(text)
+    except (ValueError, RecursionError) as error:
+        raise DecodeError(structure, "", None, f"not strict JSON: {error}") from error
+    return JsonObject({"list": value}, structure).objects("list", least=0, most=most)
 
 
 def split_response(body: bytes, member: str, structure: str) -> tuple[bytes, bytes]:

@@ -1,0 +1,1 @@
+"""Event logs: what was measured into the registers of a TEE."""
