@@ -21,6 +21,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "verifiers": {
         "sgx_ecdsa": "rats_tls.verifiers.sgx_ecdsa:SgxEcdsaVerifier",
         "tdx_ecdsa": "rats_tls.verifiers.tdx_ecdsa:TdxEcdsaVerifier",
+        "sgx_la": "rats_tls.verifiers.sgx_la:SgxLocalVerifier",
         "sev_snp": "rats_tls.verifiers.sev_snp:SevSnpVerifier",
         "null": "rats_tls.verifiers.null:NullVerifier",
     },
@@ -43,7 +44,7 @@ ALIASES: dict[str, dict[str, str]] = {
 }
 """Kind, and names that C rats-tls has for an instance, with its name here."""
 
-SIMULATED_ATTESTERS = ("simulated_sgx_ecdsa", "simulated_tdx_ecdsa", "simulated_sev_snp")
+SIMULATED_ATTESTERS = ("simulated_sgx_ecdsa", "simulated_tdx_ecdsa", "simulated_sgx_la", "simulated_sev_snp")
 
 
 def offered(kind: str) -> tuple[EntryPoint, ...]:

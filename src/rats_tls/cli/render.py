@@ -10,7 +10,16 @@ from enum import Enum
 from rats_tls.cli.screen import Cell, Part, Screen, Styled
 from rats_tls.core.anchors import AnchorKind
 from rats_tls.core.checks import Check, Verdict
-from rats_tls.core.claims import IntelTcb, NullClaims, SgxClaims, SnpClaims, SnpTcb, TdxClaims, TeeClaims
+from rats_tls.core.claims import (
+    IntelTcb,
+    NullClaims,
+    SgxClaims,
+    SgxReportClaims,
+    SnpClaims,
+    SnpTcb,
+    TdxClaims,
+    TeeClaims,
+)
 from rats_tls.core.errors import AppraisalError, EndorsementMissingError, RatsTlsError
 from rats_tls.core.evidence import NAMES_BY_TEE
 from rats_tls.core.results import ACCEPTED, AttestationResult
@@ -206,12 +215,13 @@ def _tee_title(claims: TeeClaims) -> Cell:
 
 
 def _claims_that_matter(claims: TeeClaims) -> Rows:
-    if isinstance(claims, SgxClaims):
+    if isinstance(claims, SgxReportClaims):
+        tcb = _intel_tcb_rows(claims.tcb) if isinstance(claims, SgxClaims) else [("CPUSVN", claims.cpu_svn.hex())]
         return [
             ("MRENCLAVE", claims.mr_enclave.hex()),
             ("MRSIGNER", claims.mr_signer.hex()),
             ("product, SVN", f"{claims.isv_prod_id}, {claims.isv_svn}"),
-            *_intel_tcb_rows(claims.tcb),
+            *tcb,
         ]
     if isinstance(claims, TdxClaims):
         rtmrs = (claims.rtmr0, claims.rtmr1, claims.rtmr2, claims.rtmr3)

@@ -57,7 +57,7 @@ CLAIM_OF_FIELD: dict[str, str | None] = {
             *("tcb_statuses", "advisories", "min_tcb", "min_tcb_evaluation_data_number", "fmspcs", "dynamic_platform"),
             *("cached_keys", "smt_enabled", "mr_seam", "min_report_version", "products", "allowed_platform_info"),
             *("required_platform_info", "allowed_key_info", "allow_provisional_firmware", "min_firmware_version"),
-            *("required_mitigations", "signing_keys", "csp_ids"),
+            *("required_mitigations", "signing_keys", "csp_ids", "cpu_svn"),
         ),
         HARDWARE,
     ),
