@@ -1,4 +1,4 @@
-"""Omissions of verifiers of SGX and TDX. Numbers are those of docs/attacks.md; 3.16, local reports, are not judged.
+"""Omissions of verifiers of SGX and TDX. Numbers are those of docs/attacks.md.
 
 Every case is one healthy simulated platform with one thing changed, judged whole.
 """

@@ -15,9 +15,10 @@ from rats_tls.appraisers import make_appraiser
 from rats_tls.cli.explanation import show_explanation
 from rats_tls.cli.groups import examples
 from rats_tls.cli.lookups import LookupOptions, lookup_options
-from rats_tls.cli.options import explaining_options, judging_options, parse_time
+from rats_tls.cli.options import explaining_options, judging_options, parse_time, verifier_option
 from rats_tls.cli.render import show_claims, show_refusal, show_result
 from rats_tls.cli.screen import Screen
+from rats_tls.cli.verifiers import chosen_verifiers
 from rats_tls.core.binding import REPORT_DATA_SIZE
 from rats_tls.core.documents import refusal_document, result_document, to_json
 from rats_tls.core.endorsements import Endorsement
@@ -61,6 +62,7 @@ from rats_tls.registry import crypto_wrapper
 )
 @click.argument("evidence_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
 @judging_options
+@verifier_option
 @lookup_options
 @click.option("--report-data", metavar="HEX", help="The 64 bytes that bare Evidence must carry.")
 @click.option("--at", "at_time", metavar="TIME", help="Judge as of this time (RFC 3339) instead of now.")
@@ -70,6 +72,8 @@ def verify(
     policy_file: Path | None,
     trust_anchors: tuple[Path, ...],
     endorsements_files: tuple[Path, ...],
+    simulated_target_enclave: Path | None,
+    verifier: str | None,
     as_json: bool,
     report_data: str | None,
     at_time: str | None,
@@ -92,7 +96,7 @@ def verify(
         raise click.UsageError("--ear prints the EAR alone: leave out --json, --checks, --explain, --claims")
     now = parse_time(at_time)
     expected = _report_data(report_data)
-    policy = load_policy(policy_file)
+    policy, verifiers = chosen_verifiers(load_policy(policy_file), verifier, simulated_target_enclave)
     report = _Report(
         title=evidence_file.name,
         policy=policy,
@@ -110,6 +114,7 @@ def verify(
     service = endorsements if isinstance(endorsements, EndorsementService) else None
     appraiser = make_appraiser(
         policy,
+        verifiers=verifiers,
         trust_anchors=load_trust_anchors(*trust_anchors, now=now),
         crypto=crypto,
         endorsements=endorsements.local if isinstance(endorsements, EndorsementService) else endorsements,
