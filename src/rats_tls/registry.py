@@ -116,8 +116,8 @@ def simulated_local_verifier(directory: Path) -> Verifier:
         ConfigurationError: no such world.
     """
     world = importlib.import_module("rats_tls.simulation.world").SimulatedWorld.load(directory)
-    made: Verifier = importlib.import_module("rats_tls.verifiers.sgx_la").SgxLocalVerifier(world.target_enclave())
-    return made
+    factory: Callable[..., Verifier] = _load("verifiers", "sgx_la")  # type: ignore[assignment]  # takes a target enclave
+    return factory(world.target_enclave())
 
 
 def verifiers(names: Iterable[TeeType] | None = None) -> dict[TeeType, Verifier]:

@@ -76,6 +76,16 @@ def endorsements_file_option(command: _F) -> _F:
     )(command)
 
 
+def simulated_target_enclave_option(command: _F) -> _F:
+    """Add --simulated-target-enclave."""
+    return click.option(
+        "--simulated-target-enclave",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="DIRECTORY",
+        help="Simulated world whose machine checks SGX local reports (sgx_la). It proves nothing.",
+    )(command)
+
+
 def judging_options(command: _F) -> _F:
     """Add the options of a command that judges a peer or Evidence."""
     for option in reversed(
@@ -83,12 +93,7 @@ def judging_options(command: _F) -> _F:
             click.option("--policy", "policy_file", type=_FILE, metavar="FILE", help="Appraisal Policy (TOML)."),
             trust_anchors_option,
             endorsements_file_option,
-            click.option(
-                "--simulated-target-enclave",
-                type=click.Path(exists=True, file_okay=False, path_type=Path),
-                metavar="DIRECTORY",
-                help="Simulated world whose machine checks SGX local reports (sgx_la). It proves nothing.",
-            ),
+            simulated_target_enclave_option,
             click.option("--json", "as_json", is_flag=True, help="Print JSON documents, one a line."),
             debug_option,
         )

@@ -12,8 +12,15 @@ import click
 from rats_tls.appraisal import Appraiser
 from rats_tls.appraisers import make_appraiser
 from rats_tls.cli.groups import examples
-from rats_tls.cli.options import debug_option, endorsements_file_option, parse_time, trust_anchors_option
+from rats_tls.cli.options import (
+    debug_option,
+    endorsements_file_option,
+    parse_time,
+    simulated_target_enclave_option,
+    trust_anchors_option,
+)
 from rats_tls.cli.screen import Cell, Screen, Styled
+from rats_tls.cli.verifiers import chosen_verifiers
 from rats_tls.core.documents import Json, refusal_document, result_document
 from rats_tls.core.errors import AppraisalError, ConfigurationError, RatsTlsError
 from rats_tls.core.refusals import ExitCode, Refusal
@@ -55,6 +62,7 @@ class _Judged:
 @click.argument("evidence_files", nargs=-1, required=True, type=_FILE, metavar="EVIDENCE...")
 @endorsements_file_option
 @trust_anchors_option
+@simulated_target_enclave_option
 @click.option("--at", "at_time", metavar="TIME", help="Judge as of this time (RFC 3339) instead of now.")
 @click.option(
     "--expect",
@@ -77,6 +85,7 @@ def test(
     evidence_files: tuple[Path, ...],
     endorsements_files: tuple[Path, ...],
     trust_anchors: tuple[Path, ...],
+    simulated_target_enclave: Path | None,
     at_time: str | None,
     expect: str,
     reason: str | None,
@@ -95,8 +104,10 @@ def test(
     if reason is not None and expect != "refuse":
         raise click.UsageError("--reason goes with --expect refuse")
     now = parse_time(at_time)
+    policy, verifiers = chosen_verifiers(load_policy(policy_file), None, simulated_target_enclave)
     appraiser = make_appraiser(
-        load_policy(policy_file),
+        policy,
+        verifiers=verifiers,
         trust_anchors=load_trust_anchors(*trust_anchors, now=now),
         endorsements=load_endorsements(*endorsements_files),
     )

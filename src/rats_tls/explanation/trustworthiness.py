@@ -185,7 +185,8 @@ def _hardware(claims: TeeClaims, anchor: TrustAnchor | None, checks: Sequence[Ch
     if tcb is not None and tcb.status is TcbStatus.REVOKED:
         return _CONTRAINDICATED
     unchecked = any(
-        (check.stage is Stage.REVOCATION or check.id == GRACE_CHECK) and check.verdict is not Verdict.PASSED
+        (check.stage in {Stage.REVOCATION, Stage.TCB} or check.id == GRACE_CHECK)
+        and check.verdict is not Verdict.PASSED
         for check in checks
     )
     return _UNSAFE if unchecked or (tcb is not None and tcb.status is not TcbStatus.UP_TO_DATE) else _AFFIRMED

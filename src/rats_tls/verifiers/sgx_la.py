@@ -25,6 +25,7 @@ _MAC = Step(
     MAC_SOURCE,
     "MAC over the report body by this machine's processor, for the target enclave",
 )
+_NO_TARGET = f"local report: {NO_TARGET_ENCLAVE}"
 _TCB = Step("sgx_la.tcb", Stage.TCB, "rats-tls: docs/tees.md", "a processor that its vendor calls up to date")
 
 
@@ -40,6 +41,11 @@ class SgxLocalVerifier:
 
     def __init__(self, target_enclave: TargetEnclave | None = None) -> None:
         self._target = target_enclave or own_target_enclave()
+
+    @property
+    def why_unusable(self) -> str | None:
+        """Why nothing can be verified here, though it can be decoded; None where it can."""
+        return None if self._target is not None else _NO_TARGET
 
     def decode(self, evidence: Evidence) -> DecodedEvidence:
         """Decode a local report.
@@ -94,7 +100,7 @@ class SgxLocalVerifier:
         # (2) The MAC over the body as received, under the key of the target enclave.
         try:
             if self._target is None:
-                raise UnsupportedError(f"local report: {NO_TARGET_ENCLAVE}")
+                raise UnsupportedError(_NO_TARGET)
             self._target.check(report)
         except RatsTlsError as error:
             log.failed(_MAC, error)

@@ -1,8 +1,8 @@
 """Verifiers of SGX quotes that ask Intel's library too. They are used by their names alone.
 
-A quote is verified here first, in whole; the library is asked last, so that nothing unauthenticated reaches it. Both must
-accept. Of the two TCB statuses the graver counts, with the advisories of both: a library that is wrong or lies can make
-a platform look worse than it was found here, never better.
+A quote is verified here first, in whole; the library is asked last, so that nothing unauthenticated reaches it. Both
+must accept. Of the two TCB statuses the graver counts, with the advisories of both: a library that is wrong or lies can
+make a platform look worse than it was found here, never better.
 """
 
 from __future__ import annotations
