@@ -8,19 +8,18 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from rats_tls.core.anchors import AnchorKind
-from rats_tls.core.errors import SignatureError, UnsupportedError
+from rats_tls.core.errors import DecodeError, SignatureError, UnsupportedError
 from rats_tls.core.interfaces import TargetEnclave
-from rats_tls.formats.intel.local_report import TARGET_INFO_SIZE
+from rats_tls.formats.intel.local_report import TARGET_INFO_SIZE, TargetInfo
 
 DEVICE = "/dev/sgx"
 SGXIOC_SELF_TARGET = 0x82007303
 SGXIOC_VERIFY_REPORT = 0x41B07305
 
-_MARKER = "OCCLUM"
 _NOT_THIS_DEVICE = frozenset({errno.ENOTTY, errno.ENODEV})
 Ioctl = Callable[[int, int, bytearray], int]
 """File descriptor, number, argument that may be written to."""
@@ -78,11 +77,19 @@ class OcclumTargetEnclave:
             os.close(descriptor)
 
 
-def own_target_enclave(environment: Mapping[str, str] = os.environ, device: str = DEVICE) -> TargetEnclave | None:
-    """Give the enclave that this process runs in, or None: Occlum has a marker in the environment, and its device."""
-    if environment.get(_MARKER) and Path(device).exists():
-        return OcclumTargetEnclave(device)
-    return None
+def own_target_enclave(device: str = DEVICE, *, ioctl: Ioctl = fcntl.ioctl) -> TargetEnclave | None:
+    """Give the enclave that this process runs in, or None: under Occlum, its device tells that enclave's TARGETINFO.
+
+    Asking has no effect. No environment variable has a say in it.
+    """
+    if not Path(device).exists():
+        return None
+    enclave = OcclumTargetEnclave(device, ioctl=ioctl)
+    try:
+        target = TargetInfo.from_bytes(enclave.target_info())
+    except (UnsupportedError, DecodeError):
+        return None
+    return enclave if any(target.mr_enclave) else None
 
 
 def _text(error: OSError) -> str:

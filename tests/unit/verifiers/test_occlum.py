@@ -16,6 +16,7 @@ from rats_tls.verifiers.occlum import OcclumTargetEnclave, own_target_enclave
 
 REPORT = bytes(range(256)) + bytes(176)
 TARGET = bytes([7] * 512)
+OWN = bytes([7] * 32) + bytes(480)
 
 
 class FakeDevice:
@@ -33,7 +34,7 @@ class FakeDevice:
         if self.fails:
             raise OSError(self.fails, os.strerror(self.fails))
         if number == 0x82007303:
-            argument[:] = TARGET
+            argument[:] = OWN
         return 0
 
     @property
@@ -49,7 +50,7 @@ def test_the_enclave_is_asked_for_the_report_as_it_is(tmp_path: Path) -> None:
 
 def test_the_enclave_gives_its_target_info(tmp_path: Path) -> None:
     device = FakeDevice(tmp_path)
-    assert device.enclave.target_info() == TARGET
+    assert device.enclave.target_info() == OWN
     assert device.calls == [(0x82007303, bytes(512))]
 
 
@@ -95,12 +96,31 @@ def test_a_file_that_is_no_device_checks_nothing(tmp_path: Path) -> None:
 
 
 def test_only_a_process_under_occlum_has_an_own_target_enclave(tmp_path: Path) -> None:
-    device = tmp_path / "sgx"
-    assert own_target_enclave({"OCCLUM": "yes"}, str(device)) is None
-    device.touch()
-    assert own_target_enclave({}, str(device)) is None
-    assert own_target_enclave({"OCCLUM": ""}, str(device)) is None
-    assert isinstance(own_target_enclave({"OCCLUM": "yes"}, str(device)), OcclumTargetEnclave)
+    assert own_target_enclave(str(tmp_path / "sgx")) is None
+    device = FakeDevice(tmp_path)
+    assert isinstance(own_target_enclave(str(device.path), ioctl=device), OcclumTargetEnclave)
+    assert device.calls == [(0x82007303, bytes(512))]
+
+
+@pytest.mark.parametrize("answer", [bytes(512), TARGET, TARGET[:128]], ids=["no enclave", "reserved bytes", "short"])
+def test_a_device_that_tells_no_target_info_is_not_occlums(answer: bytes, tmp_path: Path) -> None:
+    def answers(_descriptor: int, _number: int, argument: bytearray) -> int:
+        argument[:] = answer
+        return 0
+
+    (tmp_path / "sgx").touch()
+    assert own_target_enclave(str(tmp_path / "sgx"), ioctl=answers) is None
+
+
+@pytest.mark.parametrize("number", [errno.ENOTTY, errno.EINVAL, errno.EPERM])
+def test_a_device_that_fails_is_not_occlums(number: int, tmp_path: Path) -> None:
+    device = FakeDevice(tmp_path, number)
+    assert own_target_enclave(str(device.path), ioctl=device) is None
+
+
+def test_a_file_is_not_occlums_device(tmp_path: Path) -> None:
+    (tmp_path / "sgx").touch()
+    assert own_target_enclave(str(tmp_path / "sgx")) is None
 
 
 def test_descriptors_are_closed(tmp_path: Path) -> None:
