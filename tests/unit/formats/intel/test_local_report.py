@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rats_tls.core.errors import DecodeError
 from rats_tls.formats.intel.local_report import LocalReport, TargetInfo
@@ -66,3 +68,13 @@ def test_reserved_bytes_must_be_zero_and_no_others(
         except DecodeError as error:
             refused.append((error.field, offset))
     assert refused == [("reserved", offset) for offset in reserved]
+
+
+@given(st.binary(min_size=432, max_size=432) | st.binary(min_size=512, max_size=512) | st.binary(max_size=600))
+def test_any_bytes_give_a_structure_that_writes_them_or_an_error(data: bytes) -> None:
+    for structure in (LocalReport, TargetInfo):
+        try:
+            read = structure.from_bytes(data)
+        except DecodeError:
+            continue
+        assert read.to_bytes() == data

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rats_tls import registry
 from rats_tls.core.errors import InternalError, NoInstanceError, RatsTlsError, UnsupportedError
@@ -170,3 +172,12 @@ def test_advisories_that_are_none_are_refused(advisories: bytes) -> None:
 def test_supplemental_data_of_another_tee_is_refused() -> None:
     with pytest.raises(InternalError, match="tee_type: got 0x81"):
         Supplement.from_bytes(supplemental(bytes(16), bytes(16), tee=0x81))
+
+
+@given(st.binary(max_size=600) | st.binary(max_size=600).map(lambda data: b"\3\0\3\0" + data))
+def test_any_bytes_are_supplemental_data_or_an_error(data: bytes) -> None:
+    try:
+        read = Supplement.from_bytes(data)
+    except RatsTlsError:
+        return
+    assert (len(read.ppid), len(read.cpu_svn)) == (16, 16)

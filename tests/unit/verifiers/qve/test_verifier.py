@@ -24,8 +24,10 @@ from rats_tls.core.errors import (
 )
 from rats_tls.core.evidence import TeeType
 from rats_tls.core.results import AttestationResult
+from rats_tls.formats.intel.pck import PckChain
 from rats_tls.simulation.vendor_state import SignedItem
 from rats_tls.verifiers.qve.verifier import QvlHostVerifier, SgxEcdsaQveVerifier
+from support.intel import CRYPTO
 from support.judged import REPORT_DATA, appraise, collected
 from support.quoteverify import OUT_OF_DATE, REVOKED, Stub, supplemental
 from support.sides import SGX, policy_for
@@ -252,6 +254,24 @@ def test_no_policy_passes_over_what_the_library_would_not_judge_without(stub: St
 def test_a_quote_without_its_chain_is_refused(stub: Stub) -> None:
     with pytest.raises(UnsupportedError, match="carries its PCK certificate chain"):
         judged(host(stub), certification_data_type=1)
+    assert stub.got("calls") == 0
+
+
+def test_a_quote_with_its_pck_certificate_alone_is_refused(stub: Stub) -> None:
+    evidence, _ = collected(SGX)
+    _, endorsements = collected(SGX, certification_data_type=1)
+    verifier = host(stub)
+    decoded = verifier.decode(evidence)
+    question: Any = decoded.structure
+    quote = question.decoded.structure
+    alone = replace(quote, chain=PckChain.from_ders(quote.chain.ders[:1]))
+    question = replace(question, decoded=replace(question.decoded, structure=alone))
+    verification = verifier.verify(
+        replace(decoded, structure=question), endorsements, anchors=world().trust_anchors, crypto=CRYPTO, now=NOW
+    )
+    assert [problem.error.message for problem in verification.problems] == [
+        "Intel's library wants a quote that carries its PCK certificate chain"
+    ]
     assert stub.got("calls") == 0
 
 
