@@ -76,6 +76,7 @@ def test_files_are_inspected_pinned_verified_and_tried(files: CommandFiles) -> N
     pinned = run("policy", "from-evidence", evidence)
     assert 'tee = "sgx_la"' in pinned.stdout
     assert "cpu_svn = " in pinned.stdout
+    assert "those at this CPUSVN" in pinned.stdout
     policy = files.write("pinned.toml", pinned.stdout)
     linted = run("policy", "lint", policy)
     assert linted.returncode == 0, linted.stdout
