@@ -20,7 +20,10 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "attesters": {"null": "rats_tls.attesters.null:NullAttester"},
     "verifiers": {
         "sgx_ecdsa": "rats_tls.verifiers.sgx_ecdsa:SgxEcdsaVerifier",
+        "sgx_ecdsa_qve": "rats_tls.verifiers.qve.verifier:SgxEcdsaQveVerifier",
+        "qvl-host": "rats_tls.verifiers.qve.verifier:QvlHostVerifier",
         "tdx_ecdsa": "rats_tls.verifiers.tdx_ecdsa:TdxEcdsaVerifier",
+        "sgx_la": "rats_tls.verifiers.sgx_la:SgxLocalVerifier",
         "sev_snp": "rats_tls.verifiers.sev_snp:SevSnpVerifier",
         "null": "rats_tls.verifiers.null:NullVerifier",
     },
@@ -43,7 +46,7 @@ ALIASES: dict[str, dict[str, str]] = {
 }
 """Kind, and names that C rats-tls has for an instance, with its name here."""
 
-SIMULATED_ATTESTERS = ("simulated_sgx_ecdsa", "simulated_tdx_ecdsa", "simulated_sev_snp")
+SIMULATED_ATTESTERS = ("simulated_sgx_ecdsa", "simulated_tdx_ecdsa", "simulated_sgx_la", "simulated_sev_snp")
 
 
 def offered(kind: str) -> tuple[EntryPoint, ...]:
@@ -103,9 +106,26 @@ def simulated_attester(name: str, directory: Path, state: Mapping[str, object]) 
     return made
 
 
+def simulated_local_verifier(directory: Path) -> Verifier:
+    """Make the Verifier of SGX local reports that asks the target enclave of a simulated world's first machine.
+
+    Args:
+        directory: where the world was created.
+
+    Raises:
+        ConfigurationError: no such world.
+    """
+    world = importlib.import_module("rats_tls.simulation.world").SimulatedWorld.load(directory)
+    factory: Callable[..., Verifier] = _load("verifiers", "sgx_la")  # type: ignore[assignment]  # takes a target enclave
+    return factory(world.target_enclave())
+
+
 def verifiers(names: Iterable[TeeType] | None = None) -> dict[TeeType, Verifier]:
-    """Make the built-in Verifiers of `names`, or all of them, by TEE type. Each has caches of its own."""
-    wanted = [TeeType(name) for name in BUILT_IN["verifiers"]] if names is None else list(names)
+    """Make the built-in Verifiers of `names`, or all of them, by TEE type. Each has caches of its own.
+
+    They are those that have the TEE type's name; others are used where they are named.
+    """
+    wanted = [tee for tee in TeeType if tee.value in BUILT_IN["verifiers"]] if names is None else list(names)
     return {tee: verifier(tee.value) for tee in wanted}
 
 

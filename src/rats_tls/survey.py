@@ -156,6 +156,9 @@ def _attester_facts(made: Attester) -> _Facts:
 
 def _verifier(name: str) -> _Facts:
     made: Verifier = registry.verifier(name)
+    why: str | None = getattr(made, "why_unusable", None)
+    if why is not None:
+        raise NoInstanceError(why)
     if made.tee_type is TeeType.NULL:
         return "for peers without Evidence; verifies nothing", __version__, {"evidence": None}
     return f"Evidence of {NAMES_BY_TEE[made.tee_type].title}", __version__, {"evidence": made.tee_type.value}

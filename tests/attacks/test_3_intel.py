@@ -1,4 +1,4 @@
-"""Omissions of verifiers of SGX and TDX. Numbers are those of docs/attacks.md; 3.16, local reports, are not judged.
+"""Omissions of verifiers of SGX and TDX. Numbers are those of docs/attacks.md.
 
 Every case is one healthy simulated platform with one thing changed, judged whole.
 """
@@ -24,7 +24,8 @@ from rats_tls.core.errors import (
 )
 from rats_tls.core.refusals import Refusal
 from rats_tls.policy import ANY, Policy
-from rats_tls.policy.intel_entry import SGX_ATTRIBUTES, TDX_ATTRIBUTES
+from rats_tls.policy.intel_entry import TDX_ATTRIBUTES
+from rats_tls.policy.sgx_entry import SGX_ATTRIBUTES
 from rats_tls.simulation.intel_levels import OLD_ADVISORIES
 from rats_tls.simulation.vendor_state import SignedItem
 from support.judged import appraise, collected

@@ -15,10 +15,21 @@ from hypothesis import strategies as st
 from rats_tls.core.binding import Binding
 from rats_tls.core.claims import TcbStatus
 from rats_tls.core.errors import ConfigurationError
-from rats_tls.policy import Accepts, Entry, NullEntry, Policy, SgxEntry, SnpEntry, TdxEntry, compare, lint
+from rats_tls.policy import (
+    Accepts,
+    Entry,
+    NullEntry,
+    Policy,
+    SgxEntry,
+    SgxLocalEntry,
+    SnpEntry,
+    TdxEntry,
+    compare,
+    lint,
+)
 from rats_tls.policy.file_form import entry_document
 from rats_tls.policy.snp_entry import PRODUCTS
-from support.claims import SGX, SNP, TDX
+from support.claims import SGX, SGX_LA, SNP, TDX
 from support.mutations import mutated
 from support.policies import null_policy, pinning_entry
 
@@ -96,6 +107,11 @@ sgx = {
 }
 measured = st.binary(min_size=1, max_size=40).map(bytes.hex) | printable.map(lambda text: {"text": text})
 event = {"register": st.sampled_from(("rtmr0", "rtmr1", "rtmr2", "rtmr3")), "type": printable}
+sgx_la = {
+    **{name: values for name, values in sgx.items() if name in common or name not in {"min_tcb", *intel}},
+    "identity": st.just("measurement-only") | st.fixed_dictionaries({"spki_sha256": one_or_several(hexed[32])}),
+    "cpu_svn": pinned[16],
+}
 tdx = {
     **intel,
     **dict.fromkeys(("mr_td", "rtmr0", "rtmr1", "rtmr2", "rtmr3", "mr_seam", "mr_config_id"), pinned[48]),
@@ -133,12 +149,9 @@ snp = {
 }
 null = {**common, "identity": st.just("measurement-only")}
 FIELDS: dict[type[Entry], dict[str, st.SearchStrategy[Any]]] = {
-    SgxEntry: sgx, TdxEntry: tdx, SnpEntry: snp, NullEntry: null,
+    SgxEntry: sgx, SgxLocalEntry: sgx_la, TdxEntry: tdx, SnpEntry: snp, NullEntry: null,
 }  # fmt: skip
-BASES = {
-    type(entry): entry
-    for entry in (pinning_entry(SGX), pinning_entry(TDX), pinning_entry(SNP), null_policy().entries[0])
-}
+BASES = {type(entry): entry for entry in (*map(pinning_entry, (SGX, SGX_LA, TDX, SNP)), null_policy().entries[0])}
 
 
 @st.composite

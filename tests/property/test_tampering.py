@@ -15,7 +15,9 @@ import pytest
 from rats_tls import registry
 from rats_tls.core.endorsements import Endorsements
 from rats_tls.core.evidence import Evidence
+from rats_tls.core.interfaces import Verifier
 from rats_tls.core.verification import Problem
+from rats_tls.verifiers.sgx_la import SgxLocalVerifier
 from support.intel import CRYPTO
 from support.simulated import NOW, REPORT_DATA, world
 from support.tampering import EVERY_BIT, Part, frame, outcome, surviving_cuts, survivors
@@ -27,6 +29,7 @@ SETTINGS: dict[str, tuple[str, dict[str, object]]] = {
     "sgx": ("simulated_sgx_ecdsa", {}),
     "tdx": ("simulated_tdx_ecdsa", {}),
     "snp-vcek": (SNP, {"product": "Turin", "report_version": 5}),
+    "local": ("simulated_sgx_la", {}),
     "snp-vlek": (SNP, {"product": "Genoa", "report_version": 5, "key_type": "VLEK"}),
 }
 EACH = pytest.mark.parametrize("name", SETTINGS)
@@ -35,11 +38,15 @@ STEP = 31
 """Every how many bytes and lengths a kind is changed and cut; STEP where it is not named."""
 
 
+def _verifier(name: str) -> Verifier:
+    return SgxLocalVerifier(world().target_enclave()) if name == "sgx_la" else registry.verifier(name)
+
+
 @functools.cache
 def parts(name: str) -> dict[str, Part]:
     attester, settings = SETTINGS[name]
     collected = world().attester(attester, **settings).collect(REPORT_DATA)
-    verifier = registry.verifier(attester.removeprefix("simulated_"))
+    verifier = _verifier(attester.removeprefix("simulated_"))
     endorsements = Endorsements(collected.endorsements)
 
     def verify(data: bytes, items: Endorsements) -> tuple[Problem, ...]:
@@ -75,6 +82,12 @@ def test_every_truncation_is_refused(name: str) -> None:
     for kind, part in parts(name).items():
         whole = len(part.data.rstrip(b"\n\0")) if name in {"sgx", "tdx"} and kind == "evidence" else len(part.data)
         assert [end for end in surviving_cuts(part, step=STEPS.get(kind, STEP)) if end < whole] == [], kind
+
+
+def test_every_bit_of_a_local_report() -> None:
+    part = parts("local")["evidence"]
+    assert survivors(part, masks=EVERY_BIT) == []
+    assert surviving_cuts(part) == []
 
 
 @pytest.mark.parametrize("name", ["snp-vcek", "snp-vlek"])

@@ -7,7 +7,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rats_tls.core.binding import Binding
-from rats_tls.core.claims import IntelPlatform, IntelTcb, SgxClaims, SnpClaims, SnpTcb, TcbStatus, TdxClaims
+from rats_tls.core.claims import (
+    IntelPlatform,
+    IntelTcb,
+    SgxClaims,
+    SgxLocalClaims,
+    SnpClaims,
+    SnpTcb,
+    TcbStatus,
+    TdxClaims,
+)
 from rats_tls.policy import Facts
 
 PLATFORM = IntelPlatform(
@@ -53,6 +62,22 @@ SGX = SgxClaims(
     report_data=bytes(64),
     platform=PLATFORM,
     tcb=TCB,
+)
+
+SGX_LA = SgxLocalClaims(
+    cpu_svn=bytes([5] * 16),
+    miscselect=0,
+    isv_ext_prod_id=bytes(16),
+    attributes=0x5,
+    xfrm=0xE7,
+    mr_enclave=bytes([0xA1] * 32),
+    mr_signer=bytes([0xA2] * 32),
+    config_id=bytes(64),
+    isv_prod_id=7,
+    isv_svn=3,
+    config_svn=0,
+    isv_family_id=bytes(16),
+    report_data=bytes(64),
 )
 
 TDX = TdxClaims(

@@ -19,10 +19,10 @@ from rats_tls.explanation import Explanation, explain_refusal, explain_result
 from rats_tls.policy import Mode, Policy
 from support.judged import REPORT_DATA, appraise, appraiser, collected, judge, presented
 from support.policies import null_policy
-from support.sides import SGX, SNP, TDX, policy_for
+from support.sides import LOCAL, SGX, SNP, TDX, policy_for
 from support.simulated import NOW, world
 
-TEES = {SGX: "sgx_ecdsa", TDX: "tdx_ecdsa", SNP: "sev_snp"}
+TEES = {SGX: "sgx_ecdsa", TDX: "tdx_ecdsa", SNP: "sev_snp", LOCAL: "sgx_la"}
 
 
 @dataclass(frozen=True)

@@ -7,23 +7,31 @@ from dataclasses import fields
 from typing import Any
 
 from rats_tls.core.refusals import Refusal
-from rats_tls.policy import ANY, Entry, NullEntry, SgxEntry, SnpEntry, TdxEntry
+from rats_tls.policy import ANY, Entry, NullEntry, SgxEntry, SgxLocalEntry, SnpEntry, TdxEntry
 from rats_tls.policy.intel_entry import IntelEntry
 from rats_tls.policy.rules import is_required, rule_of
+from rats_tls.policy.sgx_entry import SgxReportEntry
 
 POLICY_MARK = "<!-- Below here: made from the fields of the entries by `make docs`. -->"
 REFUSALS_MARK = "<!-- Below here: made from `rats_tls.core.refusals` by `make docs`. -->"
-TABLES: tuple[tuple[str, str, type[Entry], type[Entry] | None], ...] = (
-    ("Fields of every entry", 'Besides `tee`: `"sgx_ecdsa"`, `"tdx_ecdsa"`, `"sev_snp"` or `"null"`.', Entry, None),
-    ("Fields of `sgx_ecdsa` and `tdx_ecdsa`", "", IntelEntry, Entry),
-    ("Fields of `sgx_ecdsa`", "", SgxEntry, IntelEntry),
-    ("Fields of `tdx_ecdsa`", "", TdxEntry, IntelEntry),
-    ("Fields of `sev_snp`", "", SnpEntry, Entry),
+TABLES: tuple[tuple[str, str, type[Entry], tuple[type[Entry], ...]], ...] = (
+    (
+        "Fields of every entry",
+        'Besides `tee`: `"sgx_ecdsa"`, `"tdx_ecdsa"`, `"sgx_la"`, `"sev_snp"` or `"null"`.',
+        Entry,
+        (),
+    ),
+    ("Fields of `sgx_ecdsa` and `tdx_ecdsa`", "", IntelEntry, (Entry,)),
+    ("Fields of `sgx_ecdsa` and `sgx_la`", "", SgxReportEntry, (Entry,)),
+    ("Fields of `sgx_ecdsa`", "", SgxEntry, (IntelEntry, SgxReportEntry)),
+    ("Fields of `tdx_ecdsa`", "", TdxEntry, (IntelEntry,)),
+    ("Fields of `sgx_la`", "", SgxLocalEntry, (SgxReportEntry,)),
+    ("Fields of `sev_snp`", "", SnpEntry, (Entry,)),
     (
         "Fields of `null`",
         "Accepts a peer without Evidence: nothing about it is proved. It has the fields of every entry and no others.",
         NullEntry,
-        Entry,
+        (Entry,),
     ),
 )
 
@@ -39,8 +47,8 @@ def _default(declared: Any) -> str:
     return f"`{str(written).lower() if isinstance(written, bool) else written}`".replace("'", '"')
 
 
-def _rows(entry: type[Entry], base: type[Entry] | None) -> Iterator[str]:
-    inherited = {declared.name for declared in fields(base)} if base is not None else set()
+def _rows(entry: type[Entry], bases: tuple[type[Entry], ...]) -> Iterator[str]:
+    inherited = {declared.name for base in bases for declared in fields(base)}
     for declared in fields(entry):
         if declared.name not in inherited:
             rule = rule_of(declared)
@@ -51,8 +59,8 @@ def _rows(entry: type[Entry], base: type[Entry] | None) -> Iterator[str]:
 def render_policy() -> str:
     """Give everything from the mark to the end of `docs/policy.md`."""
     parts = [POLICY_MARK]
-    for title, note, entry, base in TABLES:
-        rows = list(_rows(entry, base))
+    for title, note, entry, bases in TABLES:
+        rows = list(_rows(entry, bases))
         table = ["| field | value | default | meaning |", "|---|---|---|---|", *rows] if rows else []
         parts += ["", f"## {title}", *(["", note] if note else []), *(["", *table] if table else [])]
     return "\n".join(parts) + "\n"

@@ -15,14 +15,16 @@ from rats_tls.context import Context
 from rats_tls.core.errors import RatsTlsError
 from rats_tls.core.interfaces import Attester
 from rats_tls.policy import Policy
-from support.appraisals import claims_of
+from support.appraisals import claims_of, verifiers_for
 from support.policies import default_policy
 from support.simulated import NOW, world
 
 SGX = "simulated_sgx_ecdsa"
 TDX = "simulated_tdx_ecdsa"
 SNP = "simulated_sev_snp"
+LOCAL = "simulated_sgx_la"
 ALL_SIMULATED = (SGX, TDX, SNP)
+"""Those that a vendor's chain and Endorsements stand behind."""
 
 
 class Clock:
@@ -49,9 +51,10 @@ def policy_for(name: str, **changes: Any) -> Policy:
 
 def context(attests: str | Attester | None = None, judges: str | Policy | None = None, **settings: Any) -> Context:
     """Make a context: what it attests with, and what it judges (a simulated TEE's healthy policy, or a policy)."""
-    own = attester(attests) if isinstance(attests, str) and attests in ALL_SIMULATED else attests
+    own = attester(attests) if isinstance(attests, str) and attests in (*ALL_SIMULATED, LOCAL) else attests
     policy = policy_for(judges) if isinstance(judges, str) else judges
     common: dict[str, Any] = {
+        "verifiers": verifiers_for(policy) if policy is not None else None,
         "trust_anchors": world().trust_anchors,
         "provide_endorsements": True,
         "clock": Clock(),

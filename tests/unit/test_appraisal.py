@@ -331,7 +331,7 @@ def test_the_verifier_is_that_of_the_evidences_type() -> None:
     ("subject", "error", "said"),
     [
         (Evidence("application/octet-stream", b""), UnsupportedError, "media type"),
-        (Evidence.of(TeeType.SGX_LA, b""), UnsupportedError, "no Verifier for Evidence of type sgx_la"),
+        (Evidence.of(TeeType.SGX_LA, b""), AppraisalError, "tee: got sgx_la, expected sgx_ecdsa"),
         (Evidence.of(TeeType.CSV, b""), UnsupportedError, "no Verifier for Evidence of type csv"),
         (Evidence.of(TeeType.TDX_ECDSA, b""), AppraisalError, "tee: got tdx_ecdsa, expected sgx_ecdsa"),
     ],

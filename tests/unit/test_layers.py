@@ -70,6 +70,11 @@ LAYERS = (
     Layer(name="endorsements", modules=("endorsements",), imports=("formats",), libraries=("cbor2", "urllib3")),
     Layer(name="attesters", modules=("attesters",), imports=("formats",)),
     Layer(name="verifiers", modules=("verifiers",), imports=("formats",), pure=True),
+    Layer(
+        name="verifiers on this machine",
+        modules=("verifiers.occlum", "verifiers.sgx_la", "verifiers.qve"),
+        imports=("formats", "verifiers"),
+    ),
     Layer(name="crypto_wrappers", modules=("crypto_wrappers",), libraries=("cffi", "cryptography", "gmalg")),
     Layer(name="tls_wrappers", modules=("tls_wrappers",), libraries=("OpenSSL", "cryptography")),
     Layer(name="appraisal", modules=APPRAISAL, imports=("certificates", "policy"), pure=True),
@@ -152,7 +157,13 @@ def within(module: str, package: str) -> bool:
 
 
 def layers_of(module: str) -> list[Layer]:
-    return [layer for layer in LAYERS if any(within(module, package) for package in layer.modules)]
+    """Give the layers whose rows name it, or a package around it; the closest one counts."""
+    near = {
+        layer.name: max(len(p) for p in layer.modules if within(module, p))
+        for layer in LAYERS
+        if any(within(module, p) for p in layer.modules)
+    }
+    return [layer for layer in LAYERS if layer.name in near and near[layer.name] == max(near.values())]
 
 
 def imported_names(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -185,6 +196,10 @@ def complaints(module: str, source: str) -> list[str]:
             allowed = ("core", "_version", *layer.modules, *layer.imports)
             if not any(within(rest, package) for package in allowed):
                 found.append(f"{line}: layer {layer.name} imports {name}")
+            elif layer not in layers_of(rest) and not any(
+                within(rest, p) for p in ("core", "_version", *layer.imports)
+            ):
+                found.append(f"{line}: layer {layer.name} imports {name}, of another layer")
         elif top in sys.stdlib_module_names or top == STUBS:
             if layer.pure and (top in IMPURE_MODULES or name in IMPURE_MODULES):
                 found.append(f"{line}: layer {layer.name} is pure and imports {name}")
@@ -266,6 +281,7 @@ def test_simulation_is_imported_by_the_registry_and_the_command_line_alone() -> 
         ("verifiers.chain", "from rats_tls.endorsements import files", "imports rats_tls.endorsements"),
         ("verifiers.chain", "from rats_tls.certificates import registry", "imports rats_tls.certificates"),
         ("verifiers.chain", "from rats_tls.crypto_wrappers import openssl", "imports rats_tls.crypto_wrappers"),
+        ("verifiers.chain", "from rats_tls.verifiers.occlum import x", "imports rats_tls.verifiers.occlum, of another"),
         ("channel", "from rats_tls.verifiers.chain import x", "imports rats_tls.verifiers"),
         ("channel", "import socket", "pure and imports socket"),
         ("context", "from rats_tls.simulation import world", "imports rats_tls.simulation"),

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from rats_tls.certificates.endorsement_documents import DocumentKind, endorsements_to_documents
 from rats_tls.certificates.registry import read_attested_certificate
 from rats_tls.channel import AppraisalNeeded
-from rats_tls.core.claims import SgxClaims, TdxClaims, TeeClaims
+from rats_tls.core.claims import SgxReportClaims, TdxClaims, TeeClaims
 from rats_tls.core.endorsements import Endorsement
 from rats_tls.core.evidence import TeeType
 from rats_tls.core.limits import Limits
@@ -172,7 +172,7 @@ def peer_evidence(
 
 
 def _sgx(claims: TeeClaims, collateral: bytes) -> SgxEvidence | None:
-    if not isinstance(claims, SgxClaims):
+    if not isinstance(claims, SgxReportClaims):
         return None
     return SgxEvidence(
         mr_enclave=claims.mr_enclave,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,9 @@ from rats_tls.appraisers import make_appraiser
 from rats_tls.cli.lookups import LookupOptions
 from rats_tls.cli.screen import Screen
 from rats_tls.core.endorsements import Endorsement
+from rats_tls.core.evidence import TeeType
 from rats_tls.core.floors import NO_FLOORS
+from rats_tls.core.interfaces import Verifier
 from rats_tls.core.results import AttestationResult
 from rats_tls.endorsements.service import EndorsementService
 from rats_tls.files import Presented, load_endorsements, load_trust_anchors
@@ -40,6 +43,7 @@ class FileAppraiser:
         policy: Policy,
         options: LookupOptions,
         *,
+        verifiers: Mapping[TeeType, Verifier] | None = None,
         trust_anchors: tuple[Path, ...],
         endorsements_files: tuple[Path, ...],
         now: datetime,
@@ -50,6 +54,7 @@ class FileAppraiser:
         Args:
             policy: what is accepted.
             options: where missing Endorsements are looked up.
+            verifiers: by TEE type; the built-in ones by default.
             trust_anchors: files of `--trust-anchors`.
             endorsements_files: files of `--endorsements-file`.
             now: time of judgement.
@@ -64,6 +69,7 @@ class FileAppraiser:
         service = endorsements if isinstance(endorsements, EndorsementService) else None
         appraiser = make_appraiser(
             policy,
+            verifiers=verifiers,
             trust_anchors=load_trust_anchors(*trust_anchors, now=now),
             crypto=crypto,
             endorsements=endorsements.local if isinstance(endorsements, EndorsementService) else endorsements,

@@ -86,6 +86,16 @@ def event_log_option(command: _F) -> _F:
     )(command)
 
 
+def simulated_target_enclave_option(command: _F) -> _F:
+    """Add --simulated-target-enclave."""
+    return click.option(
+        "--simulated-target-enclave",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="DIRECTORY",
+        help="Simulated world whose machine checks SGX local reports (sgx_la). It proves nothing.",
+    )(command)
+
+
 def judging_options(command: _F) -> _F:
     """Add the options of a command that judges a peer or Evidence."""
     for option in reversed(
@@ -93,6 +103,7 @@ def judging_options(command: _F) -> _F:
             click.option("--policy", "policy_file", type=_FILE, metavar="FILE", help="Appraisal Policy (TOML)."),
             trust_anchors_option,
             endorsements_file_option,
+            simulated_target_enclave_option,
             click.option("--json", "as_json", is_flag=True, help="Print JSON documents, one a line."),
             debug_option,
         )
@@ -172,6 +183,13 @@ def _instance_option(
     )
 
 
+def verifier_option(command: _F) -> _F:
+    """Add --verifier."""
+    return _instance_option("verifier", "-v", "Accept Evidence of this type alone; the policy needs an entry for it.")(
+        command
+    )
+
+
 def connection_options(command: _F) -> _F:
     """Add the options of a command that makes connections."""
     for option in reversed(
@@ -179,7 +197,7 @@ def connection_options(command: _F) -> _F:
             click.option("--ip", "-i", default="127.0.0.1", show_default=True, help="Address."),
             click.option("--port", "-p", type=click.IntRange(0, 65535), default=1234, show_default=True, help="Port."),
             _instance_option("attester", "-a", "What collects this side's Evidence."),
-            _instance_option("verifier", "-v", "Accept Evidence of this type alone; the policy needs an entry for it."),
+            verifier_option,
             _instance_option("tls", "-t", "TLS wrapper.", kind="tls_wrappers", default="openssl"),
             _instance_option("crypto", "-c", "Crypto wrapper.", kind="crypto_wrappers", default="openssl"),
             click.option("--mutual", "-m", is_flag=True, help="Both sides attest; it is an error if one cannot."),

@@ -30,7 +30,7 @@ from rats_tls.core.binding import Binding
 from rats_tls.core.claims import TeeClaims
 from rats_tls.core.documents import to_json
 from rats_tls.core.errors import ConfigurationError, NoEvidenceError, RatsTlsError
-from rats_tls.core.evidence import NAMES_BY_TEE
+from rats_tls.core.evidence import NAMES_BY_TEE, TeeType
 from rats_tls.core.results import AttestationResult
 from rats_tls.core.text import printable
 from rats_tls.files import Presented, evidence_claims, load_evidence, load_policy, read_file
@@ -208,6 +208,8 @@ def _header(made: list[_Pinned]) -> list[str]:
         "Pins the code that the Evidence below shows. Platforms: those that Intel calls up",
         "to date; of AMD, which publishes no such list, those at least at this TCB.",
     ]
+    if any(pinned.claims.tee_type is TeeType.SGX_LA for pinned in made):
+        lines.append("Of local reports, which come with no vendor's word, those at this CPUSVN.")
     if all(pinned.result is None for pinned in made):
         lines += [
             "The Evidence was NOT VERIFIED: whoever made it may have written anything.",

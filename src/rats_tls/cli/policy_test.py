@@ -17,10 +17,12 @@ from rats_tls.cli.options import (
     endorsements_file_option,
     event_log_option,
     parse_time,
+    simulated_target_enclave_option,
     trust_anchors_option,
 )
 from rats_tls.cli.render import refused_word
 from rats_tls.cli.screen import Cell, Screen, Styled
+from rats_tls.cli.verifiers import chosen_verifiers
 from rats_tls.core.documents import Json, refusal_document, result_document
 from rats_tls.core.errors import AppraisalError, ConfigurationError, RatsTlsError
 from rats_tls.core.refusals import ExitCode, Refusal
@@ -65,6 +67,7 @@ class _Judged:
 @trust_anchors_option
 @lookup_options
 @event_log_option
+@simulated_target_enclave_option
 @click.option("--at", "at_time", metavar="TIME", help="Judge as of this time (RFC 3339) instead of now.")
 @click.option(
     "--expect",
@@ -88,6 +91,7 @@ def test(
     endorsements_files: tuple[Path, ...],
     trust_anchors: tuple[Path, ...],
     event_log: Path | None,
+    simulated_target_enclave: Path | None,
     at_time: str | None,
     expect: str,
     reason: str | None,
@@ -107,10 +111,11 @@ def test(
     if reason is not None and expect != "refuse":
         raise click.UsageError("--reason goes with --expect refuse")
     now = parse_time(at_time)
-    policy = load_policy(policy_file)
+    policy, verifiers = chosen_verifiers(load_policy(policy_file), None, simulated_target_enclave)
     file_appraiser = FileAppraiser.of(
         policy,
         LookupOptions.taken_from(parameters),
+        verifiers=verifiers,
         trust_anchors=trust_anchors,
         endorsements_files=endorsements_files,
         now=now,

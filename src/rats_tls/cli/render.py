@@ -15,6 +15,7 @@ from rats_tls.core.claims import (
     MeasuredEvent,
     NullClaims,
     SgxClaims,
+    SgxReportClaims,
     SnpClaims,
     SnpTcb,
     TdxClaims,
@@ -242,12 +243,13 @@ def _tee_title(claims: TeeClaims) -> Cell:
 
 
 def _claims_that_matter(claims: TeeClaims) -> Rows:
-    if isinstance(claims, SgxClaims):
+    if isinstance(claims, SgxReportClaims):
+        tcb = _intel_tcb_rows(claims.tcb) if isinstance(claims, SgxClaims) else [("CPUSVN", claims.cpu_svn.hex())]
         return [
             ("MRENCLAVE", claims.mr_enclave.hex()),
             ("MRSIGNER", claims.mr_signer.hex()),
             ("product, SVN", f"{claims.isv_prod_id}, {claims.isv_svn}"),
-            *_intel_tcb_rows(claims.tcb),
+            *tcb,
         ]
     if isinstance(claims, TdxClaims):
         rtmrs = (claims.rtmr0, claims.rtmr1, claims.rtmr2, claims.rtmr3)

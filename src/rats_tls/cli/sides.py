@@ -16,6 +16,7 @@ from rats_tls.cli.options import parse_claims
 from rats_tls.cli.render import show_failure, show_refusal, show_result
 from rats_tls.cli.screen import Screen, Styled, print_error
 from rats_tls.cli.streams import OutputError
+from rats_tls.cli.verifiers import chosen_verifiers
 from rats_tls.context import Context
 from rats_tls.core.documents import Json, refusal_document, result_document
 from rats_tls.core.errors import RatsTlsError
@@ -24,7 +25,7 @@ from rats_tls.core.interfaces import Attester, Verifier
 from rats_tls.core.refusals import Refusal
 from rats_tls.core.results import AttestationResult
 from rats_tls.files import load_endorsements, load_policy, load_trust_anchors
-from rats_tls.registry import SIMULATED_ATTESTERS, attester, simulated_attester, verifier
+from rats_tls.registry import SIMULATED_ATTESTERS, attester, simulated_attester
 
 _FAILURES = frozenset(
     {
@@ -45,6 +46,7 @@ class SideOptions:
     lookup: LookupOptions
     attester: str | None
     verifier: str | None
+    simulated_target_enclave: Path | None
     tls: str
     crypto: str
     mutual: bool
@@ -67,12 +69,11 @@ def make_context(options: SideOptions, *, default_attester: str | None) -> Conte
     """
     policy = load_policy(options.policy_file) if options.policy_file is not None else None
     verifiers: dict[TeeType, Verifier] | None = None
-    if options.verifier is not None:
-        if policy is None:
-            raise click.UsageError("--verifier needs --policy FILE: it narrows a policy and replaces none")
-        chosen = verifier(options.verifier)
-        policy = policy.restricted_to(chosen.tee_type)
-        verifiers = {chosen.tee_type: chosen}
+    if policy is not None:
+        policy, verifiers = chosen_verifiers(policy, options.verifier, options.simulated_target_enclave)
+    elif options.verifier is not None or options.simulated_target_enclave is not None:
+        named = "--verifier" if options.verifier is not None else "--simulated-target-enclave"
+        raise click.UsageError(f"{named} needs --policy FILE: it narrows a policy and replaces none")
     for entry in policy.entries if policy is not None else ():
         if entry.tee is TeeType.NULL:
             Screen(stderr=True).line(

@@ -13,9 +13,10 @@ from rats_tls.cli.explanation import show_explanation
 from rats_tls.cli.file_appraiser import FileAppraiser
 from rats_tls.cli.groups import examples
 from rats_tls.cli.lookups import LookupOptions, lookup_options
-from rats_tls.cli.options import event_log_option, explaining_options, judging_options, parse_time
+from rats_tls.cli.options import event_log_option, explaining_options, judging_options, parse_time, verifier_option
 from rats_tls.cli.render import show_claims, show_refusal, show_result
 from rats_tls.cli.screen import Screen
+from rats_tls.cli.verifiers import chosen_verifiers
 from rats_tls.core.binding import REPORT_DATA_SIZE
 from rats_tls.core.documents import refusal_document, result_document, to_json
 from rats_tls.core.errors import AppraisalError, ConfigurationError, RatsTlsError
@@ -52,6 +53,7 @@ from rats_tls.policy import Policy
 )
 @click.argument("evidence_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
 @judging_options
+@verifier_option
 @lookup_options
 @event_log_option
 @click.option("--report-data", metavar="HEX", help="The 64 bytes that bare Evidence must carry.")
@@ -62,6 +64,8 @@ def verify(
     policy_file: Path | None,
     trust_anchors: tuple[Path, ...],
     endorsements_files: tuple[Path, ...],
+    simulated_target_enclave: Path | None,
+    verifier: str | None,
     as_json: bool,
     event_log: Path | None,
     report_data: str | None,
@@ -87,7 +91,7 @@ def verify(
         raise click.UsageError("--ear prints the EAR alone: leave out --json, --checks, --explain, --claims")
     now = parse_time(at_time)
     expected = _report_data(report_data)
-    policy = load_policy(policy_file)
+    policy, verifiers = chosen_verifiers(load_policy(policy_file), verifier, simulated_target_enclave)
     report = _Report(
         title=evidence_file.name,
         policy=policy,
@@ -102,6 +106,7 @@ def verify(
     file_appraiser = FileAppraiser.of(
         policy,
         LookupOptions.taken_from(parameters),
+        verifiers=verifiers,
         trust_anchors=trust_anchors,
         endorsements_files=endorsements_files,
         now=now,

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from rats_tls.core.algorithms import HashAlgorithm, KeyAlgorithm, SignatureAlgorithm
-from rats_tls.core.anchors import TrustAnchor
+from rats_tls.core.anchors import AnchorKind, TrustAnchor
 from rats_tls.core.endorsements import Endorsement, Endorsements
 from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.core.verification import DecodedEvidence, Verification
@@ -196,6 +196,38 @@ class Attester(Protocol):
 
         Raises:
             CollectionError: the device failed, or gave Evidence with other report_data.
+        """
+        ...
+
+
+@runtime_checkable
+class TargetEnclave(Protocol):
+    """The enclave that local reports are made for, and that alone can check them (Intel SDM 3D, EREPORT, EGETKEY)."""
+
+    @property
+    def name(self) -> str:
+        """Whose word a checked report rests on, for results: `this machine's processor`, ..."""
+        ...
+
+    @property
+    def kind(self) -> AnchorKind:
+        """Vendor where it is hardware, simulated where it is not."""
+        ...
+
+    def target_info(self) -> bytes:
+        """Give the TARGETINFO (512 bytes) by which reports are made for it.
+
+        Raises:
+            UnsupportedError: it cannot be asked; the message says why.
+        """
+        ...
+
+    def check(self, report: bytes) -> None:
+        """Check the MAC of a local report (432 bytes) by the key that the processor derives for this enclave.
+
+        Raises:
+            SignatureError: made for another enclave, on another machine, or changed.
+            UnsupportedError: it cannot be asked; the message says why.
         """
         ...
 

@@ -57,7 +57,7 @@ CLAIM_OF_FIELD: dict[str, str | None] = {
             *("tcb_statuses", "advisories", "min_tcb", "min_tcb_evaluation_data_number", "fmspcs", "dynamic_platform"),
             *("cached_keys", "smt_enabled", "mr_seam", "min_report_version", "products", "allowed_platform_info"),
             *("required_platform_info", "allowed_key_info", "allow_provisional_firmware", "min_firmware_version"),
-            *("required_mitigations", "signing_keys", "csp_ids"),
+            *("required_mitigations", "signing_keys", "csp_ids", "cpu_svn"),
         ),
         HARDWARE,
     ),
@@ -186,7 +186,8 @@ def _hardware(claims: TeeClaims, anchor: TrustAnchor | None, checks: Sequence[Ch
     if tcb is not None and tcb.status is TcbStatus.REVOKED:
         return _CONTRAINDICATED
     unchecked = any(
-        (check.stage is Stage.REVOCATION or check.id == GRACE_CHECK) and check.verdict is not Verdict.PASSED
+        (check.stage in {Stage.REVOCATION, Stage.TCB} or check.id == GRACE_CHECK)
+        and check.verdict is not Verdict.PASSED
         for check in checks
     )
     return _UNSAFE if unchecked or (tcb is not None and tcb.status is not TcbStatus.UP_TO_DATE) else _AFFIRMED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rats_tls.core.errors import UnsupportedError
 from rats_tls.core.evidence import Evidence, TeeType
+from rats_tls.formats.intel.local_report import LOCAL_REPORT_SIZE
 
 INTEL_QE_VENDOR_ID = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
 _TEE_SGX = 0x00
@@ -38,9 +39,10 @@ def detect_evidence(data: bytes) -> Evidence:
         raise UnsupportedError(
             "this looks like a TDREPORT: a MAC for its own platform, not verifiable remotely; a quote made of it is"
         )
-    if len(data) == 432:
-        raise UnsupportedError("this looks like an SGX local report: it can be verified only inside its target enclave")
+    if len(data) == LOCAL_REPORT_SIZE:
+        return Evidence.of(TeeType.SGX_LA, data)
     raise UnsupportedError(
         f"Evidence: got {len(data)} bytes that begin with {data[:16].hex() or 'nothing'}, "
-        "expected an SGX or TDX quote, a SEV-SNP report, or a certificate (PEM, DER) that carries one"
+        "expected an SGX or TDX quote, an SGX local report, a SEV-SNP report, or a certificate (PEM, DER) that carries "
+        "one"
     )

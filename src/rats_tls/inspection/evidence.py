@@ -9,6 +9,7 @@ from rats_tls.core.errors import DecodeError, RatsTlsError, UnsupportedError
 from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE, Evidence, TeeType
 from rats_tls.formats.amd.report import AttestationReport
 from rats_tls.formats.amd.tcb import decode_tcb_version, tcb_text
+from rats_tls.formats.intel.local_report import LocalReport
 from rats_tls.formats.intel.quote import (
     ECDSA_P256,
     PCK_CHAIN,
@@ -55,6 +56,8 @@ def evidence_nodes(evidence: Evidence) -> tuple[Node, ...]:
     tee_type = names.tee_type if names is not None else None
     if tee_type in {TeeType.SGX_ECDSA, TeeType.TDX_ECDSA}:
         return _quote(Quote.from_bytes(evidence.data))
+    if tee_type is TeeType.SGX_LA:
+        return _local_report(LocalReport.from_bytes(evidence.data))
     if tee_type is TeeType.SEV_SNP:
         return _report(AttestationReport.from_bytes(evidence.data))
     raise UnsupportedError(f"Evidence of type {evidence.media_type}: its fields are not read")
@@ -74,6 +77,14 @@ def _quote(quote: Quote) -> tuple[Node, ...]:
         group("body", _dataclass_nodes(body), meaning=title, size=len(body.to_bytes())),
         group("signature_data", _signature_data(quote.signature_data)),
         Node(name="trailing", value=quote.trailing, meaning="bytes behind the quote, which nothing covers"),
+    )
+
+
+def _local_report(report: LocalReport) -> tuple[Node, ...]:
+    return (
+        group("body", _dataclass_nodes(report.body), meaning="enclave report", size=len(report.body.to_bytes())),
+        octets("key_id", report.key_id),
+        octets("mac", report.mac, meaning="over the body; only the enclave that the report was made for can check it"),
     )
 
 

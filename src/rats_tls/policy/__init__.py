@@ -6,7 +6,7 @@ from rats_tls.policy.advice import Advice, Level
 from rats_tls.policy.difference import Accepts, EntryDifference, FieldDifference, PolicyDifference, compare
 from rats_tls.policy.entry import MEASUREMENT_ONLY, Entry, Identity, NullEntry
 from rats_tls.policy.file_form import Mode
-from rats_tls.policy.intel_entry import IntelMinimumTcb, SgxEntry, TdxEntry
+from rats_tls.policy.intel_entry import IntelMinimumTcb, TdxEntry
 from rats_tls.policy.lint import lint
 from rats_tls.policy.pinning import pinned_events, pinning_entry
 from rats_tls.policy.policy import JUDGED_TEE_TYPES, Evaluation, Policy
@@ -14,6 +14,7 @@ from rats_tls.policy.problems import EntryError, FileProblem, PolicyFileError
 from rats_tls.policy.required_events import RequiredEvent
 from rats_tls.policy.rules import Facts
 from rats_tls.policy.schema import policy_schema
+from rats_tls.policy.sgx_entry import SgxEntry, SgxLocalEntry
 from rats_tls.policy.snp_entry import SnpEntry, SnpMinimumTcb
 from rats_tls.policy.values import ANY
 
@@ -40,6 +41,7 @@ __all__ = [
     "PolicyFileError",
     "RequiredEvent",
     "SgxEntry",
+    "SgxLocalEntry",
     "SnpEntry",
     "SnpMinimumTcb",
     "TdxEntry",

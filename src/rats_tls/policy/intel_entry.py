@@ -1,4 +1,4 @@
-"""Policy entries for Intel SGX and TDX: every field that the vendor's formats and documents have."""
+"""Policy entries for Intel platforms: what quotes of SGX and TDX share, and the entry for TDX."""
 
 from __future__ import annotations
 
@@ -28,15 +28,6 @@ from rats_tls.policy.rules import (
 from rats_tls.policy.values import ANY, Any, choice, flag, integer, numbers, octets, or_any, several, table, text
 from rats_tls.policy.width import demand_covers, floors_cover, list_covers, permission_covers
 
-# SGX attribute flags (Intel SDM 3D, ENCLAVE ATTRIBUTES): INIT 0, DEBUG 1, MODE64 2, PROVISION_KEY 4,
-# EINITTOKEN_KEY 5, CET 6, KSS 7, AEX_NOTIFY 10. Keys for provisioning and launch are no application's business.
-_SGX_DEBUG = 0x2
-SGX_ATTRIBUTES = 1 << 0 | 1 << 2 | 1 << 6 | 1 << 7 | 1 << 10
-SGX_REQUIRED_ATTRIBUTES = 1 << 0 | 1 << 2
-# XFRM: x87, SSE, AVX, MPX, AVX-512, PKRU, AMX.
-SGX_XFRM = 0x602FF
-SGX_MISCSELECT = 1 << 0  # EXINFO
-
 # TD attributes (Intel TDX module ABI): TUD 0-7, LASS 27, SEPT_VE_DISABLE 28, MIGRATABLE 29, PKS 30.
 _TDX_TUD = 0xFF
 _SEPT_VE_DISABLE = 28
@@ -61,7 +52,8 @@ class IntelMinimumTcb:
     tdx_components: tuple[int, ...] | None = None
 
 
-def _min_tcb_rule(*, tdx: bool) -> Rule:
+def minimum_tcb(*, tdx: bool) -> Rule:
+    """Give the rule of a lowest accepted TCB."""
     forms = {"sgx_components": numbers(16, 8), "pce_svn": integer(16)}
     if tdx:
         forms["tdx_components"] = numbers(16, 8)
@@ -172,82 +164,6 @@ class IntelEntry(Entry):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SgxEntry(IntelEntry):
-    """Accepts SGX enclaves."""
-
-    tee: ClassVar[TeeType] = TeeType.SGX_ECDSA
-
-    mr_enclave: tuple[bytes, ...] | Any = required(
-        one_of(
-            octets(32), "mr_enclave", "Accepted MRENCLAVE: the enclave's code and initial data.", reference_value=True
-        )
-    )
-    mr_signer: tuple[bytes, ...] | Any = required(
-        one_of(octets(32), "mr_signer", "Accepted MRSIGNER: the key that signed the enclave.", reference_value=True)
-    )
-    isv_prod_id: tuple[int, ...] | Any = required(
-        one_of(integer(16), "isv_prod_id", "Accepted ISVPRODID: which of the signer's products.", reference_value=True)
-    )
-    min_isv_svn: int | Any = required(
-        at_least(
-            16,
-            "isv_svn",
-            "Lowest accepted ISVSVN: the enclave's security version.",
-            any_allowed=True,
-            reference_value=True,
-        )
-    )
-    min_tcb: IntelMinimumTcb | Any = required(_min_tcb_rule(tdx=False))
-    allow_debug: bool = optional(
-        allowed_bit("attributes", 1, "DEBUG", "Accept enclaves whose memory a debugger can read."), False
-    )
-    allowed_attributes: int = optional(
-        within_mask(
-            64,
-            "attributes",
-            "Attribute flags that may be set; by default INIT, MODE64, CET, KSS, AEX_NOTIFY.",
-            judged_elsewhere=_SGX_DEBUG,
-        ),
-        SGX_ATTRIBUTES,
-    )
-    required_attributes: int = optional(
-        has_bits(64, "attributes", "Attribute flags that must be set; by default INIT, MODE64."),
-        SGX_REQUIRED_ATTRIBUTES,
-    )
-    allowed_xfrm: int = optional(
-        within_mask(64, "xfrm", "Processor state components that may be enabled (XFRM)."), SGX_XFRM
-    )
-    allowed_miscselect: int = optional(
-        within_mask(32, "miscselect", "Bits of MISCSELECT that may be set; by default EXINFO."), SGX_MISCSELECT
-    )
-    config_id: tuple[bytes, ...] | Any = optional(
-        one_of(
-            octets(64), "config_id", "Accepted CONFIGID (KSS): what was loaded into the enclave.", reference_value=True
-        ),
-        (bytes(64),),
-    )
-    min_config_svn: int = optional(
-        at_least(16, "config_svn", "Lowest accepted CONFIGSVN (KSS).", reference_value=True), 0
-    )
-    isv_ext_prod_id: tuple[bytes, ...] | Any = optional(
-        one_of(octets(16), "isv_ext_prod_id", "Accepted ISVEXTPRODID (KSS).", reference_value=True), (bytes(16),)
-    )
-    isv_family_id: tuple[bytes, ...] | Any = optional(
-        one_of(octets(16), "isv_family_id", "Accepted ISVFAMILYID (KSS).", reference_value=True), (bytes(16),)
-    )
-
-    def contradictions(self) -> list[str]:
-        """A signer has many enclaves: pinning it alone says neither which nor how old."""
-        if self.mr_enclave is not ANY or self.mr_signer is ANY:
-            return []
-        return [
-            f'{name}: got "any", expected a value: mr_signer without mr_enclave accepts every enclave of that signer'
-            for name in ("isv_prod_id", "min_isv_svn")
-            if getattr(self, name) is ANY
-        ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TdxEntry(IntelEntry):
     """Accepts TDX trust domains."""
 
@@ -287,7 +203,7 @@ class TdxEntry(IntelEntry):
             reference_value=True,
         )
     )
-    min_tcb: IntelMinimumTcb | Any = required(_min_tcb_rule(tdx=True))
+    min_tcb: IntelMinimumTcb | Any = required(minimum_tcb(tdx=True))
     allow_debug: bool = optional(
         custom(
             flag(),

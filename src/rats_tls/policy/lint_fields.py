@@ -11,9 +11,10 @@ from rats_tls.core.claims import TcbStatus
 from rats_tls.core.evidence import TeeType
 from rats_tls.policy.advice import Advice, Level
 from rats_tls.policy.entry import DEFAULT_MAX_EVIDENCE_AGE, MEASUREMENT_ONLY, Entry, Identity, NullEntry
-from rats_tls.policy.intel_entry import IntelEntry, SgxEntry, TdxEntry
+from rats_tls.policy.intel_entry import IntelEntry, TdxEntry
 from rats_tls.policy.required_events import RequiredEvent
 from rats_tls.policy.rules import default_of, is_required, rule_of
+from rats_tls.policy.sgx_entry import SgxReportEntry
 from rats_tls.policy.snp_entry import SnpEntry
 from rats_tls.policy.values import ANY
 
@@ -46,6 +47,13 @@ _ANY: Mapping[TeeType, Mapping[str, _Said]] = {
     },
     TeeType.SGX_ECDSA: {
         "min_tcb": (_N, "how old a platform may be is left to Intel's TCB status", "the versions of your platforms"),
+    },
+    TeeType.SGX_LA: {
+        "cpu_svn": (
+            _W,
+            "no vendor's TCB status comes with a local report: microcode with published holes is as good as the newest",
+            "the CPUSVN of the machine at its newest microcode",
+        ),
     },
     TeeType.SEV_SNP: {
         "measurement": (_D, "any guest is accepted: its firmware, kernel and programs are anybody's", _PIN_SNP),
@@ -125,7 +133,7 @@ def _advice(entry: Entry, field: str, said: _Said) -> Advice:
 
 def _code(entry: Entry) -> Iterator[Advice]:
     """Which code is accepted, and on which platforms."""
-    if isinstance(entry, SgxEntry) and entry.mr_enclave is ANY:
+    if isinstance(entry, SgxReportEntry) and entry.mr_enclave is ANY:
         if entry.mr_signer is ANY:
             said = (_D, "any enclave of anybody is accepted", "mr_enclave, or mr_signer with isv_prod_id")
         else:

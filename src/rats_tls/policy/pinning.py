@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import fields
 from typing import Any as Anything
 
 from rats_tls.core.binding import Binding
-from rats_tls.core.claims import MeasuredEvent, SgxClaims, SnpClaims, TdxClaims, TeeClaims
+from rats_tls.core.claims import MeasuredEvent, SgxClaims, SgxLocalClaims, SnpClaims, TdxClaims, TeeClaims
 from rats_tls.core.errors import ConfigurationError
 from rats_tls.policy.entry import MEASUREMENT_ONLY, Entry, Identity
-from rats_tls.policy.intel_entry import SgxEntry, TdxEntry
+from rats_tls.policy.intel_entry import TdxEntry
 from rats_tls.policy.required_events import RequiredEvent
+from rats_tls.policy.sgx_entry import SgxEntry, SgxLocalEntry
 from rats_tls.policy.snp_entry import SnpEntry, SnpMinimumTcb
 from rats_tls.policy.values import ANY
 
 # Of each TEE the fields that must be written, with the claim that each pins.
+_SGX_REPORT = {
+    "mr_enclave": "mr_enclave",
+    "mr_signer": "mr_signer",
+    "isv_prod_id": "isv_prod_id",
+    "min_isv_svn": "isv_svn",
+}
 _PINNED: dict[type[Anything], tuple[type[Anything], dict[str, str]]] = {
-    SgxClaims: (
-        SgxEntry,
-        {
-            "mr_enclave": "mr_enclave",
-            "mr_signer": "mr_signer",
-            "isv_prod_id": "isv_prod_id",
-            "min_isv_svn": "isv_svn",
-        },
-    ),
+    SgxClaims: (SgxEntry, _SGX_REPORT),
+    SgxLocalClaims: (SgxLocalEntry, {**_SGX_REPORT, "cpu_svn": "cpu_svn"}),
     TdxClaims: (TdxEntry, {name: name for name in ("mr_td", "rtmr0", "rtmr1", "rtmr2", "rtmr3", "mr_seam")}),
     SnpClaims: (
         SnpEntry,
@@ -53,8 +54,8 @@ def pinning_entry(
 
     Every field that must be written is pinned to its claim. The minimum TCB is "any" where the vendor says what is up
     to date (Intel), and where the product of an SNP report is not known; else, since AMD says no such thing, it is
-    the reported TCB. Fields with a default keep it, so that the entry need not accept the very Evidence that the
-    claims are of.
+    the reported TCB, and of a local report its CPUSVN. Fields with a default keep it, so that the entry need not accept
+    the very Evidence that the claims are of.
 
     Args:
         claims: what to pin.
@@ -70,7 +71,9 @@ def pinning_entry(
         raise ConfigurationError(f"no entry pins claims of {claims.tee_type}")
     entry, pinned = _PINNED[type(claims)]
     values = {field: getattr(claims, claim) for field, claim in pinned.items()}
-    common = {"name": name, "min_tcb": _minimum_tcb(claims), "bindings": bindings, "identity": identity}
+    common: dict[str, object] = {"name": name, "bindings": bindings, "identity": identity}
+    if any(declared.name == "min_tcb" for declared in fields(entry)):
+        common["min_tcb"] = _minimum_tcb(claims)
     made: Entry = entry(**{**values, **common, **written})
     return made
 

@@ -16,7 +16,8 @@ from rats_tls.core.interfaces import Collected
 from rats_tls.simulation.amd_chip import SimulatedAmdChip
 from rats_tls.simulation.event_log import measured_state
 from rats_tls.simulation.intel_platform import SimulatedIntelPlatform
-from rats_tls.simulation.states import SgxState, SnpState, TdxState
+from rats_tls.simulation.local_attestation import SimulatedProcessor
+from rats_tls.simulation.states import SgxLocalState, SgxState, SnpState, TdxState
 from rats_tls.simulation.vendor_state import AMD_HEALTHY, INTEL_HEALTHY, AmdVendorState, IntelVendorState
 
 _log = logging.getLogger("rats_tls.simulation")
@@ -165,6 +166,32 @@ class SimulatedTdxEcdsaAttester(SimulatedAttester):
 
     def _evidence(self, report_data: bytes) -> bytes:
         return self._enclave.tdx_quote(self._state, report_data)
+
+
+class SimulatedSgxLocalAttester(SimulatedAttester):
+    """`simulated_sgx_la`: an SGX enclave that makes local reports for another one on its simulated machine.
+
+    Args:
+        processor: of that machine.
+        state: the enclave, and which one it makes reports for.
+        clock: gives the time.
+
+    Raises:
+        ConfigurationError: a state that cannot be written down in the vendor's format.
+    """
+
+    def __init__(
+        self, processor: SimulatedProcessor, state: SgxLocalState | None = None, *, clock: Clock = utc_now
+    ) -> None:
+        self._processor = processor
+        self._state = state or SgxLocalState()
+        super().__init__("simulated_sgx_la", TeeType.SGX_LA, clock)
+
+    def _issue(self, _now: datetime) -> Endorsements:
+        return Endorsements()
+
+    def _evidence(self, report_data: bytes) -> bytes:
+        return self._processor.report(self._state, report_data)
 
 
 class SimulatedSevSnpAttester(SimulatedAttester):

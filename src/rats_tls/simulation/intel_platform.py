@@ -36,6 +36,7 @@ class SimulatedIntelPlatform:
         self._secret = os.urandom(32) if secret is None else secret
         self.ppid = self._derive(b"ppid")
         self.platform_instance_id = self._derive(b"platform instance id")
+        self.report_root_key = self._derive(b"report root key")
         # Stands for RSA-3072-OAEP to a key of the vendor's; the vendor knows its platforms by it.
         self.encrypted_ppid = hashlib.shake_256(self._secret + b"encrypted ppid").digest(384)
 

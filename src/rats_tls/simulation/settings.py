@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import fields
 from datetime import datetime
 from enum import Enum
+from pathlib import Path
 from typing import Any, Literal
 
 from rats_tls.core.claims import SnpTcb, TcbStatus
@@ -70,9 +71,10 @@ def split_settings(
 def settings_from_texts(name: str, classes: _Classes, texts: Mapping[str, object]) -> dict[str, object]:
     """Turn texts into settings; values that are no texts stay.
 
-    Forms: integers decimal or 0x...; bytes hexadecimal; flags true or false; enumerations by their value, sets of
-    them separated by commas; several numbers separated by dots (`sgx_components`, versions); TCBs of SEV-SNP as
-    `[fmc.]bootloader.tee.snp.microcode`; times in ISO 8601; `none` where a setting may be None.
+    Forms: integers decimal or 0x...; bytes hexadecimal, or `@FILE` for what a file holds; flags true or false;
+    enumerations by their value, sets of them separated by commas; several numbers separated by dots
+    (`sgx_components`, versions); TCBs of SEV-SNP as `[fmc.]bootloader.tee.snp.microcode`; times in ISO 8601; `none`
+    where a setting may be None.
 
     Raises:
         ConfigurationError: a text that is no value of its setting, or a setting that needs one and has none.
@@ -113,7 +115,7 @@ def _parse(kind: Any, text: str) -> object:  # noqa: ANN401  # one line for each
     if kind is int:
         return int(text, 0)
     if kind is bytes:
-        return bytes.fromhex(text)
+        return _contents(text[1:]) if text.startswith("@") else bytes.fromhex(text)
     if kind is str:
         return text
     if kind is datetime:
@@ -130,6 +132,13 @@ def _parse(kind: Any, text: str) -> object:  # noqa: ANN401  # one line for each
     if origin is Collection and arguments[0] in {SignedItem, EndorsementKind}:
         return frozenset(_member(arguments[0], part) for part in text.split(","))
     raise ValueError("this setting cannot be given as text")
+
+
+def _contents(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ValueError(error.strerror or str(error)) from error
 
 
 def _member(kind: type[Enum], text: str) -> object:

@@ -68,18 +68,16 @@ class IntelPlatformState:
     trailing: bytes = b""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SgxState(IntelPlatformState):
-    """An SGX enclave and its platform; fields are those of the report body.
+# Without slots of its own: a class may have one base with slots, and `SgxState` has another.
+@dataclass(frozen=True, kw_only=True)
+class EnclaveState:
+    """An SGX enclave; fields are those of the report body.
 
     Attributes:
-        quote_version: 3, 4 or 5.
         debug: sets the DEBUG attribute.
         attributes: attribute flags besides DEBUG (INIT, MODE64).
-        cpu_svn: CPUSVN of the report (16 bytes), in place of the platform's.
     """
 
-    quote_version: Literal[3, 4, 5] = 3
     debug: bool = False
     mr_enclave: bytes = simulated_measurement("mr_enclave", 32)
     mr_signer: bytes = simulated_measurement("mr_signer", 32)
@@ -92,7 +90,48 @@ class SgxState(IntelPlatformState):
     isv_family_id: bytes = bytes(16)
     config_id: bytes = bytes(64)
     config_svn: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SgxState(EnclaveState, IntelPlatformState):
+    """An SGX enclave and its platform.
+
+    Attributes:
+        quote_version: 3, 4 or 5.
+        cpu_svn: CPUSVN of the report (16 bytes), in place of the platform's.
+    """
+
+    quote_version: Literal[3, 4, 5] = 3
     cpu_svn: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SgxLocalState(EnclaveState):
+    """An SGX enclave that makes local reports.
+
+    Attributes:
+        target_info: TARGETINFO of the enclave that reports are made for (512 bytes); when left out that of a healthy
+            simulated target enclave.
+        key_id: KEYID of the report (32 bytes).
+        cpu_svn: CPUSVN of the machine (16 bytes).
+    """
+
+    target_info: bytes | None = None
+    key_id: bytes = simulated_measurement("key_id", 32)
+    cpu_svn: bytes = simulated_measurement("cpu_svn", 16)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetEnclaveState:
+    """The enclave that local reports are made for; fields are those of TARGETINFO."""
+
+    mr_enclave: bytes = simulated_measurement("target mr_enclave", 32)
+    attributes: int = 0x05
+    xfrm: int = 0xE7
+    cet_attributes: int = 0
+    config_svn: int = 0
+    miscselect: int = 0
+    config_id: bytes = bytes(64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +250,7 @@ class SnpState:
 def simulated_values() -> frozenset[bytes | str]:
     """Give values that the healthy simulated TEEs show and that no genuine TEE has."""
     found: set[bytes | str] = {FMSPC, SnpState().csp_id}
-    for state in (SgxState(), TdxState(), SnpState()):
+    for state in (SgxState(), SgxLocalState(), TdxState(), SnpState()):
         for declared in fields(state):
             value = getattr(state, declared.name)
             if isinstance(value, bytes) and value == simulated_measurement(declared.name, len(value)):

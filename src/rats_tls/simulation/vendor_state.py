@@ -101,6 +101,11 @@ class VendorState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoVendorState:
+    """Of TEEs that no vendor publishes anything for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IntelVendorState(VendorState):
     """What the simulated Intel publishes.
 

@@ -23,15 +23,25 @@ from rats_tls.simulation.attesters import (
     SimulatedAttester,
     SimulatedSevSnpAttester,
     SimulatedSgxEcdsaAttester,
+    SimulatedSgxLocalAttester,
     SimulatedTdxEcdsaAttester,
     utc_now,
 )
 from rats_tls.simulation.intel_platform import SimulatedIntelPlatform
 from rats_tls.simulation.intel_vendor import IntelKeys, SimulatedIntelVendor
 from rats_tls.simulation.key_store import KeyStore
+from rats_tls.simulation.local_attestation import SimulatedProcessor, SimulatedTargetEnclave
 from rats_tls.simulation.settings import settings_from_texts, split_settings
-from rats_tls.simulation.states import PRODUCTS, Product, SgxState, SnpState, TdxState
-from rats_tls.simulation.vendor_state import AmdVendorState, IntelVendorState
+from rats_tls.simulation.states import (
+    PRODUCTS,
+    Product,
+    SgxLocalState,
+    SgxState,
+    SnpState,
+    TargetEnclaveState,
+    TdxState,
+)
+from rats_tls.simulation.vendor_state import AmdVendorState, IntelVendorState, NoVendorState
 
 ANCHORS_FILE = "trust-anchors.pem"
 _KEY_FILE = "simulated-{name}.key.pem"
@@ -45,6 +55,7 @@ _WARNING = (
 ATTESTERS: dict[str, tuple[type[Any], type[Any]]] = {
     "simulated_sgx_ecdsa": (SgxState, IntelVendorState),
     "simulated_tdx_ecdsa": (TdxState, IntelVendorState),
+    "simulated_sgx_la": (SgxLocalState, NoVendorState),
     "simulated_sev_snp": (SnpState, AmdVendorState),
 }
 """The attesters by name, each with the two dataclasses whose fields are its settings."""
@@ -151,6 +162,23 @@ class SimulatedWorld:
         """
         return SimulatedIntelPlatform(self.intel, self._derive(_of_machine("intel platform", machine)))
 
+    def target_enclave(self, *, machine: int = 0, **settings: object) -> SimulatedTargetEnclave:
+        """Give an enclave that checks local reports which were made for it, on the same simulated machine.
+
+        It is for `rats_tls.verifiers.sgx_la.SgxLocalVerifier`. What that accepts proves nothing, and its results say
+        that their anchor is simulated.
+
+        Args:
+            machine: number of the platform that it runs on.
+            settings: fields of its state (`TargetEnclaveState`).
+
+        Raises:
+            ConfigurationError: no such machine or setting, or a value that does not fit its format.
+        """
+        own, _ = split_settings("simulated target enclave", settings, TargetEnclaveState, NoVendorState)
+        state: TargetEnclaveState = TargetEnclaveState(**own)  # type: ignore[arg-type]  # names were checked
+        return SimulatedTargetEnclave(SimulatedProcessor(self.intel_machine(machine)), machine, state)
+
     def now(self) -> datetime:
         """Give the time by the world's clock."""
         return self._clock()
@@ -179,6 +207,8 @@ class SimulatedWorld:
             return SimulatedSgxEcdsaAttester(self.intel_machine(machine), state, vendor_state, clock=self._clock)
         if isinstance(state, TdxState):
             return SimulatedTdxEcdsaAttester(self.intel_machine(machine), state, vendor_state, clock=self._clock)
+        if isinstance(state, SgxLocalState):
+            return SimulatedSgxLocalAttester(SimulatedProcessor(self.intel_machine(machine)), state, clock=self._clock)
         return SimulatedSevSnpAttester(self.amd_chip(state.product, machine), state, vendor_state, clock=self._clock)
 
     def attester_from_texts(self, name: str, settings: Mapping[str, object]) -> SimulatedAttester:

@@ -140,12 +140,18 @@ def test_no_crypto(name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["attester_type", "verifier_type", "tls_type", "crypto_type"])
-@pytest.mark.parametrize("name", ["nobody_has_this", "nullattesters", "sgx_ecdsa_qve"])
+@pytest.mark.parametrize("name", ["nobody_has_this", "nullattesters"])
 def test_an_instance_that_is_not_there(kind: str, name: str) -> None:
     with pytest.raises(CoreError, match=f"{name}.*not known") as caught:
         handle(MUTUAL_SERVER, None, SGX, **{"attester_type": "null", kind: name})
     assert caught.value.code is CoreCode.NOT_REGISTERED
     assert caught.value.refusal is Refusal.NO_INSTANCE
+
+
+def test_a_verifier_that_lacks_what_it_needs_is_not_replaced() -> None:
+    with pytest.raises(CoreError, match="sgx_ecdsa_qve: QvE answers with a local report") as caught:
+        handle(MUTUAL_SERVER, None, SGX, attester_type="null", verifier_type="sgx_ecdsa_qve")
+    assert caught.value.code is CoreCode.NOT_REGISTERED
 
 
 def test_no_attester_named_is_never_the_null_attester() -> None:

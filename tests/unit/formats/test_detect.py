@@ -34,6 +34,7 @@ def report(version: int = 3, algorithm: int = 1, *, size: int = 0x4A0) -> bytes:
         (quote(4, 0x81, size=48), TeeType.TDX_ECDSA),
         *((report(version), TeeType.SEV_SNP) for version in (2, 3, 4, 5)),
         (report(size=4000), TeeType.SEV_SNP),
+        (bytes(432), TeeType.SGX_LA),
     ],
 )
 def test_types(data: bytes, tee: TeeType) -> None:
@@ -46,7 +47,7 @@ def test_types(data: bytes, tee: TeeType) -> None:
         (quote(4, 0x82), "tee_type: got 0x82"),
         (quote(5, 0x81000000), "tee_type: got 0x81000000"),
         (bytes(1024), "TDREPORT"),
-        (bytes(432), "SGX local report"),
+        (bytes(431), "expected an SGX or TDX quote, an SGX local report"),
         (b"", "0 bytes that begin with nothing"),
         (b"evidence", "8 bytes that begin with 65766964656e6365"),
         (quote(4, 0x81, size=47), "expected an SGX or TDX quote"),

@@ -10,8 +10,9 @@ import pytest
 from rats_tls.core.binding import Binding
 from rats_tls.core.checks import Mismatch
 from rats_tls.core.claims import MeasuredEvent, NullClaims, SnpTcb, TcbStatus, TeeClaims
-from rats_tls.policy import ANY, Entry, Facts, NullEntry, Policy, SgxEntry, SnpEntry, TdxEntry
-from support.claims import SGX, SNP, SNP_TCB, TDX, facts
+from rats_tls.policy import ANY, Entry, Facts, NullEntry, Policy, SgxEntry, SgxLocalEntry, SnpEntry, TdxEntry
+from rats_tls.policy.sgx_entry import SgxReportEntry
+from support.claims import SGX, SGX_LA, SNP, SNP_TCB, TDX, facts
 from support.policies import null_policy, pinning_entry
 
 NULL = NullClaims()
@@ -54,6 +55,11 @@ STRICT: list[tuple[TeeClaims, str, Change, str, str, object]] = [
     (SGX, "config_id", {"config_id": OTHER_64}, OTHER_64.hex(), bytes(64).hex(), OTHER_64),
     (SGX, "isv_ext_prod_id", {"isv_ext_prod_id": OTHER_16}, OTHER_16.hex(), bytes(16).hex(), OTHER_16),
     (SGX, "isv_family_id", {"isv_family_id": OTHER_16}, OTHER_16.hex(), bytes(16).hex(), OTHER_16),
+    # SGX by a local report
+    (SGX_LA, "cpu_svn", {"cpu_svn": OTHER_16}, OTHER_16.hex(), SGX_LA.cpu_svn.hex(), [SGX_LA.cpu_svn, OTHER_16]),
+    (SGX_LA, "cpu_svn", {"cpu_svn": OTHER_16}, OTHER_16.hex(), SGX_LA.cpu_svn.hex(), "any"),
+    (SGX_LA, "mr_enclave", {"mr_enclave": OTHER_32}, OTHER_32.hex(), SGX_LA.mr_enclave.hex(), ANY),
+    (SGX_LA, "allow_debug", {"attributes": 0x7}, "DEBUG set", "DEBUG clear", True),
     # SGX and TDX: the platform
     (
         TDX,
@@ -377,11 +383,13 @@ def test_narrowing(claims: TeeClaims, field: str, written: object, got: str, exp
         assert refusals(entry, *changed(claims, change)) == ()
 
 
-@pytest.mark.parametrize("entry", [SgxEntry, TdxEntry, SnpEntry, NullEntry])
+@pytest.mark.parametrize("entry", [SgxEntry, TdxEntry, SgxLocalEntry, SnpEntry, NullEntry])
 def test_every_field_is_tried(entry: type[Entry]) -> None:
     tried = {(type(pinning_entry(case[0])), case[1]) for case in (*STRICT, *NARROWING)}
     shared = {field.name for field in fields(NullEntry)} - {"name"}
     intel = {field.name for field in fields(SgxEntry)} & {field.name for field in fields(TdxEntry)} - shared
+    if issubclass(entry, SgxReportEntry):
+        shared |= {field.name for field in fields(SgxReportEntry)}
     own = {field for cls, field in tried if cls is entry}
     anywhere = {field for _, field in tried}
     alone = {"name", "advisories"}  # has no condition; has a test of its own

@@ -14,7 +14,7 @@ from rats_tls.core.claims import NullClaims, TcbStatus, TeeClaims
 from rats_tls.core.errors import ConfigurationError
 from rats_tls.core.evidence import TeeType
 from rats_tls.policy import ANY, JUDGED_TEE_TYPES, Entry, Identity, NullEntry, Policy, SgxEntry
-from support.claims import SGX, SNP, TDX, facts
+from support.claims import SGX, SGX_LA, SNP, TDX, facts
 from support.policies import default_policy, null_policy, pinning_entry
 
 
@@ -319,7 +319,7 @@ def other_value(entry: Entry, name: str) -> object:
     return value + 1 if isinstance(value, int) else ANY
 
 
-@pytest.mark.parametrize("claims", [SGX, TDX, SNP, NullClaims()], ids=["sgx", "tdx", "snp", "null"])
+@pytest.mark.parametrize("claims", [SGX, TDX, SGX_LA, SNP, NullClaims()], ids=["sgx", "tdx", "local", "snp", "null"])
 def test_every_field_changes_the_digest_and_survives_the_file(claims: TeeClaims) -> None:
     entry = null_policy().entries[0] if isinstance(claims, NullClaims) else pinning_entry(claims)
     digests = {Policy.of(entry).digest}

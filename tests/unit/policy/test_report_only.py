@@ -11,7 +11,20 @@ import pytest
 from rats_tls.core.claims import NullClaims, TcbStatus, TeeClaims
 from rats_tls.core.errors import ConfigurationError
 from rats_tls.core.evidence import TeeType
-from rats_tls.policy import ANY, Entry, Level, Mode, NullEntry, Policy, SgxEntry, SnpEntry, TdxEntry, compare, lint
+from rats_tls.policy import (
+    ANY,
+    Entry,
+    Level,
+    Mode,
+    NullEntry,
+    Policy,
+    SgxEntry,
+    SgxLocalEntry,
+    SnpEntry,
+    TdxEntry,
+    compare,
+    lint,
+)
 from rats_tls.policy import policy_schema as schema
 from rats_tls.policy.rules import rule_of
 from support.claims import SGX, SNP, TDX, facts
@@ -23,6 +36,10 @@ SOFTENED: dict[type[Entry], set[str]] = {
     SgxEntry: {
         *("mr_enclave", "mr_signer", "isv_prod_id", "min_isv_svn", "config_id", "min_config_svn", "isv_ext_prod_id"),
         *("isv_family_id", "min_tcb", "tcb_statuses", "advisories"),
+    },
+    SgxLocalEntry: {
+        *("mr_enclave", "mr_signer", "isv_prod_id", "min_isv_svn", "config_id", "min_config_svn", "isv_ext_prod_id"),
+        *("isv_family_id", "cpu_svn"),
     },
     TdxEntry: {
         *("mr_td", "rtmr0", "rtmr1", "rtmr2", "rtmr3", "mr_seam", "mr_config_id", "mr_owner", "mr_owner_config"),

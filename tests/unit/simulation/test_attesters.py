@@ -18,6 +18,7 @@ NAMES = list(ATTESTERS)
 TEE_TYPES = {
     "simulated_sgx_ecdsa": TeeType.SGX_ECDSA,
     "simulated_tdx_ecdsa": TeeType.TDX_ECDSA,
+    "simulated_sgx_la": TeeType.SGX_LA,
     "simulated_sev_snp": TeeType.SEV_SNP,
 }
 
@@ -53,7 +54,13 @@ def test_says_once_that_it_is_simulated(name: str, caplog: pytest.LogCaptureFixt
     assert "simulated" in record.getMessage()
 
 
-@pytest.mark.parametrize("name", NAMES)
+def test_local_reports_of_the_same_are_the_same_and_have_no_endorsements() -> None:
+    attester = world().attester("simulated_sgx_la")
+    assert attester.collect(REPORT_DATA) == attester.collect(REPORT_DATA)
+    assert attester.endorsements.items == ()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "simulated_sgx_la"])
 def test_evidence_is_new_each_time_and_endorsements_last_a_day(name: str) -> None:
     time = NOW
     attester = SimulatedWorld(clock=lambda: time).attester(name)
@@ -81,6 +88,8 @@ def test_evidence_is_new_each_time_and_endorsements_last_a_day(name: str) -> Non
         ("simulated_sgx_ecdsa", {"fmspc": b""}, "fmspc: got 0 bytes, expected 6"),
         ("simulated_tdx_ecdsa", {"body_version": "1.5"}, "quote version 4 carries 1.0 only"),
         ("simulated_tdx_ecdsa", {"rtmr3": b""}, "rtmr3: got 0 bytes, expected 48"),
+        ("simulated_sgx_la", {"target_info": bytes(511)}, "target_info: got 511 bytes, expected 512"),
+        ("simulated_sgx_la", {"key_id": b""}, "key_id: got 0 bytes, expected 32"),
         ("simulated_sev_snp", {"measurement": b"short"}, "measurement: got 5 bytes, expected 48"),
         ("simulated_sev_snp", {"product": "Rome"}, "product: got 'Rome'"),
     ],

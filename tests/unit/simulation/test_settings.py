@@ -14,7 +14,7 @@ from rats_tls.simulation.vendor_state import SignedItem
 from rats_tls.simulation.world import ATTESTERS
 from support.simulated import REPORT_DATA, world
 
-SGX, TDX, SNP = ATTESTERS
+SGX, TDX, LOCAL, SNP = ATTESTERS
 
 
 def parse(name: str, **texts: object) -> dict[str, object]:
