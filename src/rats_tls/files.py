@@ -21,7 +21,7 @@ from rats_tls.endorsements.local_files import read_regular_file
 from rats_tls.formats.amd.pem import split_pem
 from rats_tls.formats.detect import detect_evidence
 from rats_tls.policy import Policy
-from rats_tls.verifiers.chain import anchors_from_pem
+from rats_tls.verifiers.explicit_anchors import anchors_from_pem
 
 MAX_FILE = 4 * 1024 * 1024
 _SHORTEST_HEX = 64

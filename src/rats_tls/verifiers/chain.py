@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from rats_tls.core.anchors import AnchorKind, TrustAnchor, Vendor
+from rats_tls.core.anchors import TrustAnchor, Vendor
 from rats_tls.core.checks import time_text
 from rats_tls.core.errors import (
     CertificateChainError,
-    ConfigurationError,
     DecodeError,
     ExpiredError,
-    RatsTlsError,
     SignatureError,
     UnsupportedError,
 )
-from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.refusals import Refusal
 from rats_tls.formats.x509 import (
     Certificate,
     RevocationList,
-    certificates_from_pem,
     require_signature_algorithm,
 )
 from rats_tls.verifiers.known_keys import KeyLoader
@@ -89,55 +85,6 @@ def match_anchor(root: Certificate, anchors: Iterable[TrustAnchor], vendor: Vend
     raise CertificateChainError(
         f"root {root.subject.common_name} (SHA-256 {root.sha256.hex()}): not a trust anchor for {vendor.value}"
     )
-
-
-def anchors_from_pem(pem: bytes, *, crypto: CryptoWrapper, now: datetime) -> tuple[TrustAnchor, ...]:
-    """Read explicit trust anchors: root certificates in PEM.
-
-    The vendor is told by the subject's common name (`...SGX Root CA`, `ARK-<Product>`); simulated roots are known by
-    their organization.
-
-    Args:
-        pem: the certificates.
-        crypto: verifies their own signatures.
-        now: time at which they must be in date.
-
-    Raises:
-        DecodeError: malformed, or none.
-        ConfigurationError: a certificate that is no root, whose signature does not verify, that is not in date, or
-            whose vendor is not known.
-    """
-    anchors = []
-    for der in certificates_from_pem(pem, "TrustAnchors", limit=64):
-        root = Certificate.from_der(der, "TrustAnchor")
-        name = root.subject.common_name
-        if not root.self_issued or not root.is_ca:
-            raise ConfigurationError(f"trust anchor {root.subject}: not a self-issued CA certificate")
-        try:
-            verify_issued_by(root, root, crypto, child_role=name)
-            require_in_date(root, now, role=name)
-        except RatsTlsError as error:
-            raise ConfigurationError(f"trust anchor {root.subject}: {error.message}") from error
-        if "SGX Root CA" in name:
-            vendor = Vendor.INTEL
-        elif name.startswith("ARK-"):
-            vendor = Vendor.AMD
-        else:
-            raise ConfigurationError(
-                f"trust anchor {root.subject}: common name is none of '...SGX Root CA' (Intel), 'ARK-<Product>' (AMD)"
-            )
-        simulated = root.subject.organization.startswith(SIMULATED_ORGANIZATION)
-        anchors.append(
-            TrustAnchor(
-                vendor=vendor,
-                subject=root.subject.der,
-                spki=root.spki,
-                kind=AnchorKind.SIMULATED if simulated else AnchorKind.USER,
-                name=name,
-                source=f"given explicitly; certificate SHA-256 {root.sha256.hex()}",
-            )
-        )
-    return tuple(anchors)
 
 
 def product_of(anchor: TrustAnchor) -> str:
