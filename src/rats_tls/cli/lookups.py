@@ -47,14 +47,17 @@ class LookupOptions:
                 raise click.UsageError("--pccs, --kds and --services-ca go with --fetch")
             return ()
         from rats_tls.endorsements.amd_kds import AmdKds  # noqa: PLC0415  # loaded only where asked for
+        from rats_tls.endorsements.amd_sev import AmdSevSigners  # noqa: PLC0415  # likewise
         from rats_tls.endorsements.intel_pcs import IntelPcs, Pccs  # noqa: PLC0415  # likewise
 
         channel = self.channel or "standard"
         intel: EndorsementSource = IntelPcs(channel=channel)
         if self.pccs is not None:
             intel = Pccs(self.pccs, ca=self.services_ca, channel=channel)
-        amd = AmdKds(base_url=self.kds, ca=self.services_ca) if self.kds is not None else AmdKds()
-        return intel, amd
+        if self.kds is None:
+            return intel, AmdKds(), AmdSevSigners()
+        mirror, ca = self.kds, self.services_ca
+        return intel, AmdKds(base_url=mirror, ca=ca), AmdSevSigners(base_url=mirror, ca=ca)
 
     def endorsements(self, local: Endorsements, *, refresh: bool = True) -> Endorsements | EndorsementService:
         """Give what appraisals are to use: `local` as it is, or a service that also looks up.

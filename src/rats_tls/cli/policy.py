@@ -22,7 +22,7 @@ from rats_tls.core.binding import Binding
 from rats_tls.core.claims import TeeClaims
 from rats_tls.core.documents import to_json
 from rats_tls.core.errors import ConfigurationError, NoEvidenceError, RatsTlsError
-from rats_tls.core.evidence import NAMES_BY_TEE
+from rats_tls.core.evidence import NAMES_BY_TEE, TeeType
 from rats_tls.core.results import AttestationResult
 from rats_tls.core.text import printable
 from rats_tls.files import (
@@ -90,9 +90,7 @@ class _Pinned:
     "bindings",
     multiple=True,
     type=click.Choice([binding.value for binding in _BINDINGS]),
-    default=(Binding.CERTIFICATE.value,),
-    show_default=True,
-    help="What may tie a peer's Evidence to it.",
+    help="What may tie a peer's Evidence to it.  [default: certificate; none where Evidence can bind no key]",
 )
 @click.option("--verify", is_flag=True, help="Verify the Evidence first; write nothing if it is refused.")
 @click.option("--at", "at_time", metavar="TIME", help="Verify as of this time (RFC 3339) instead of now.")
@@ -167,7 +165,12 @@ def _pin(
             show_refusal(screen, error, title=path.name)
             screen.traceback(error)
             raise click.exceptions.Exit(int(error.refusal.exit_code)) from error
-    return _Pinned(path=path, claims=claims, entry=pinning_entry(claims, name=name, bindings=bindings), result=result)
+    entry = pinning_entry(claims, name=name, bindings=bindings or [_usual_binding(claims)])
+    return _Pinned(path=path, claims=claims, entry=entry, result=result)
+
+
+def _usual_binding(claims: TeeClaims) -> Binding:
+    return Binding.NONE if claims.tee_type is TeeType.SEV else Binding.CERTIFICATE
 
 
 def _header(made: list[_Pinned]) -> list[str]:

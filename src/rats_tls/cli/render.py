@@ -10,7 +10,7 @@ from enum import Enum
 from rats_tls.cli.screen import Cell, Part, Screen, Styled
 from rats_tls.core.anchors import AnchorKind
 from rats_tls.core.checks import Check, Verdict
-from rats_tls.core.claims import IntelTcb, NullClaims, SgxClaims, SnpClaims, SnpTcb, TdxClaims, TeeClaims
+from rats_tls.core.claims import IntelTcb, NullClaims, SevClaims, SgxClaims, SnpClaims, SnpTcb, TdxClaims, TeeClaims
 from rats_tls.core.errors import AppraisalError, EndorsementMissingError, RatsTlsError
 from rats_tls.core.evidence import NAMES_BY_TEE
 from rats_tls.core.results import ACCEPTED, AttestationResult
@@ -200,7 +200,7 @@ def _note(check: Check) -> str | None:
 def _tee_title(claims: TeeClaims) -> Cell:
     if isinstance(claims, NullClaims):
         return Styled("none: nothing is proved", "bold yellow")
-    product = f" ({claims.product})" if isinstance(claims, SnpClaims) and claims.product else ""
+    product = f" ({claims.product})" if isinstance(claims, SnpClaims | SevClaims) and claims.product else ""
     title = f"{NAMES_BY_TEE[claims.tee_type].title}{product}"
     return (title, ", ", Styled("DEBUG", "bold red")) if claims.debug else title
 
@@ -226,6 +226,12 @@ def _claims_that_matter(claims: TeeClaims) -> Rows:
             ("host data", claims.host_data.hex()),
             ("VMPL", str(claims.vmpl)),
             ("TCB", _snp_tcb(claims.reported_tcb) if claims.reported_tcb is not None else "unknown"),
+        ]
+    if isinstance(claims, SevClaims):
+        return [
+            ("launch digest", claims.launch_digest.hex()),
+            ("guest policy", f"{claims.policy:#x}"),
+            ("CEK", claims.cek_sha256.hex() if claims.cek_sha256 is not None else "unknown"),
         ]
     return []
 

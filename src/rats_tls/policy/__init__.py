@@ -13,6 +13,7 @@ from rats_tls.policy.policy import JUDGED_TEE_TYPES, Evaluation, Policy
 from rats_tls.policy.problems import EntryError, FileProblem, PolicyFileError
 from rats_tls.policy.rules import Facts
 from rats_tls.policy.schema import policy_schema
+from rats_tls.policy.sev_entry import SevEntry
 from rats_tls.policy.snp_entry import SnpEntry, SnpMinimumTcb
 from rats_tls.policy.values import ANY
 
@@ -37,6 +38,7 @@ __all__ = [
     "Policy",
     "PolicyDifference",
     "PolicyFileError",
+    "SevEntry",
     "SgxEntry",
     "SnpEntry",
     "SnpMinimumTcb",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any as Anything
 
 from rats_tls.core.binding import Binding
-from rats_tls.core.claims import SgxClaims, SnpClaims, TdxClaims, TeeClaims
+from rats_tls.core.claims import SevClaims, SgxClaims, SnpClaims, TdxClaims, TeeClaims
 from rats_tls.core.errors import ConfigurationError
 from rats_tls.policy.entry import MEASUREMENT_ONLY, Entry, Identity
 from rats_tls.policy.intel_entry import SgxEntry, TdxEntry
+from rats_tls.policy.sev_entry import SevEntry
 from rats_tls.policy.snp_entry import SnpEntry, SnpMinimumTcb
 from rats_tls.policy.values import ANY
 
@@ -37,7 +39,12 @@ _PINNED: dict[type[Anything], tuple[type[Anything], dict[str, str]]] = {
             "min_guest_svn": "guest_svn",
         },
     ),
+    SevClaims: (SevEntry, {"launch_digest": "launch_digest"}),
 }
+_WRITTEN: Mapping[type[Anything], Mapping[str, object]] = {
+    SevClaims: {"revocation": "not-checked", "max_evidence_age": ANY},
+}
+"""Of each TEE the fields whose default no Evidence of it can meet, with the only value that it can."""
 
 
 def pinning_entry(
@@ -52,8 +59,8 @@ def pinning_entry(
 
     Every field that must be written is pinned to its claim. The minimum TCB is "any" where the vendor says what is up
     to date (Intel), and where the product of an SNP report is not known; else, since AMD says no such thing, it is
-    the reported TCB. Fields with a default keep it, so that the entry need not accept the very Evidence that the
-    claims are of.
+    the reported TCB; entries of TEEs without a TCB have none. Fields with a default keep it, so that the entry need
+    not accept the very Evidence that the claims are of, but for those that no Evidence of the TEE can meet.
 
     Args:
         claims: what to pin.
@@ -69,7 +76,9 @@ def pinning_entry(
         raise ConfigurationError(f"no entry pins claims of {claims.tee_type}")
     entry, pinned = _PINNED[type(claims)]
     values = {field: getattr(claims, claim) for field, claim in pinned.items()}
-    common = {"name": name, "min_tcb": _minimum_tcb(claims), "bindings": bindings, "identity": identity}
+    common = {"name": name, "bindings": bindings, "identity": identity, **_WRITTEN.get(type(claims), {})}
+    if any(declared.name == "min_tcb" for declared in fields(entry)):
+        common["min_tcb"] = _minimum_tcb(claims)
     made: Entry = entry(**{**values, **common, **written})
     return made
 

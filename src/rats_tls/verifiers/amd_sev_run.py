@@ -1,7 +1,7 @@
 """Verification of Evidence of one SEV or SEV-ES guest, step by step.
 
-Source of the steps: AMD, Secure Encrypted Virtualization API (55766, "SEV API"), ATTESTATION and appendix B and C. The bits
-of the guest policy are the policy's to judge. Nothing in a report is the guest's, so that none binds a key.
+Source of the steps: AMD, Secure Encrypted Virtualization API (55766, "SEV API"), ATTESTATION and appendix B and C. The
+bits of the guest policy are the policy's to judge. Nothing in a report is the guest's, so that none binds a key.
 """
 
 from __future__ import annotations

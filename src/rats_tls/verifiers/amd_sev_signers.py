@@ -12,7 +12,7 @@ from functools import partial
 from rats_tls.core import lookup_keys
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, MissingEndorsement
-from rats_tls.core.errors import CertificateChainError, DecodeError, RatsTlsError, UnsupportedError
+from rats_tls.core.errors import CertificateChainError, DecodeError, RatsTlsError
 from rats_tls.formats.amd.sev_certificate import SevCertificate
 from rats_tls.formats.amd.sev_keys import ASK
 from rats_tls.formats.amd.sev_signer import SevSignerCertificate
@@ -68,7 +68,7 @@ def choose_ask(judge: Judge, endorsements: Endorsements, cek: SevCertificate, hi
             signer = judge.memory.decoded.get(
                 (item.kind, item.data), partial(SevSignerCertificate.from_bytes, item.data)
             )
-        except (DecodeError, UnsupportedError) as error:
+        except DecodeError as error:
             reasons.append(f"{item.origin.value} copy: {error.message}")
             continue
         anchor, anchor_error = _anchor_of(judge, signer)

@@ -16,7 +16,6 @@ def endorsements_from_signers(
 
     Raises:
         DecodeError: malformed, no ASK in it, or more certificates than a peer may send.
-        UnsupportedError: a size of key that is not known.
     """
     signers = split_signers(data, limit=limits.peer_endorsements)
     found = tuple(

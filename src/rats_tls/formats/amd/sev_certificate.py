@@ -8,9 +8,13 @@ from rats_tls.core.errors import DecodeError, UnsupportedError
 from rats_tls.core.reader import Reader
 from rats_tls.formats.amd.sev_keys import (
     ALGORITHMS,
+    CEK,
     INVALID,
     KEY_SIZE,
     NO_ALGORITHM,
+    OCA,
+    PDH,
+    PEK,
     RSA_ALGORITHMS,
     SIGNATURE_SIZE,
     USAGES,
@@ -167,6 +171,18 @@ class SevCertificate:
     def signature_by(self, usage: int) -> SevSignature | None:
         """Give the signature by a key of that usage, wherever it stands; None when there is none."""
         return next((signature for signature in self.signatures if signature.usage == usage), None)
+
+
+def is_sev_certificate(data: bytes) -> bool:
+    """Tell whether data has the form of a CEK, PEK, OCA or PDH certificate of AMD's by its size and first fields."""
+    usage, algorithm = (int.from_bytes(data[at : at + 4], "little") for at in (8, 12))
+    keys = ALGORITHMS.keys() - {NO_ALGORITHM}
+    return (
+        len(data) == CERTIFICATE_SIZE
+        and data[:4] == b"\1\0\0\0"
+        and usage in {OCA, PEK, PDH, CEK}
+        and algorithm in keys
+    )
 
 
 def _usage(reader: Reader, field: str) -> int:

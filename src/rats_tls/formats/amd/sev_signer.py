@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rats_tls.core.errors import DecodeError, UnsupportedError
+from rats_tls.core.errors import DecodeError
 from rats_tls.core.reader import Reader
 from rats_tls.formats.amd.sev_keys import ARK, ASK, RSA_BITS, SevRsaKey
 
@@ -55,8 +55,8 @@ class SevSignerCertificate:
         """Decode one certificate.
 
         Raises:
-            DecodeError: cut short, bytes behind it, another version or usage, or a reserved byte that is not zero.
-            UnsupportedError: another size of key.
+            DecodeError: cut short, bytes behind it, another version, usage or size of key, or a reserved byte that is
+                not zero.
         """
         certificate, end = cls._read(data, 0)
         if end != len(data):
@@ -78,7 +78,7 @@ class SevSignerCertificate:
         exponent_bits, bits = reader.u32("pubexp_size"), reader.u32("modulus_size")
         for name, value in (("pubexp_size", exponent_bits), ("modulus_size", bits)):
             if value not in RSA_BITS:
-                raise UnsupportedError(f"{_STRUCTURE} {name}: got {value}, expected 2048 or 4096")
+                raise reader.error(name, f"got {value}, expected 2048 or 4096")
         exponent = int.from_bytes(reader.take("pubexp", exponent_bits // 8), "little")
         modulus = int.from_bytes(reader.take("modulus", bits // 8), "little")
         signature = reader.take("signature", bits // 8)[::-1]
@@ -130,7 +130,6 @@ def split_signers(data: bytes, *, limit: int = 16) -> tuple[SevSignerCertificate
 
     Raises:
         DecodeError: a certificate is malformed, or there are more than `limit`.
-        UnsupportedError: a size of key that is not known.
     """
     found: list[SevSignerCertificate] = []
     start = 0
