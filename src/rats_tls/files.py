@@ -23,7 +23,8 @@ from rats_tls.formats.detect import detect_evidence
 from rats_tls.formats.event_log.dstack_quote import read_dstack_quote
 from rats_tls.formats.x509 import Certificate
 from rats_tls.policy import Policy
-from rats_tls.verifiers.chain import anchor_of, anchors_from_pem, vendor_of
+from rats_tls.verifiers.chain import anchor_of, vendor_of
+from rats_tls.verifiers.explicit_anchors import anchors_from_pem
 
 MAX_FILE = 4 * 1024 * 1024
 _SHORTEST_HEX = 64

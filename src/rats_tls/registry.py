@@ -25,6 +25,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "tdx_ecdsa": "rats_tls.verifiers.tdx_ecdsa:TdxEcdsaVerifier",
         "sgx_la": "rats_tls.verifiers.sgx_la:SgxLocalVerifier",
         "sev_snp": "rats_tls.verifiers.sev_snp:SevSnpVerifier",
+        "sev": "rats_tls.verifiers.sev:SevVerifier",
         "null": "rats_tls.verifiers.null:NullVerifier",
     },
     "tls_wrappers": {
@@ -46,7 +47,13 @@ ALIASES: dict[str, dict[str, str]] = {
 }
 """Kind, and names that C rats-tls has for an instance, with its name here."""
 
-SIMULATED_ATTESTERS = ("simulated_sgx_ecdsa", "simulated_tdx_ecdsa", "simulated_sgx_la", "simulated_sev_snp")
+SIMULATED_ATTESTERS = (
+    "simulated_sgx_ecdsa",
+    "simulated_tdx_ecdsa",
+    "simulated_sgx_la",
+    "simulated_sev_snp",
+    "simulated_sev",
+)
 
 
 def offered(kind: str) -> tuple[EntryPoint, ...]:

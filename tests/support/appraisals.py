@@ -15,7 +15,7 @@ from rats_tls.core.interfaces import CryptoWrapper, Verifier
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.formats.detect import detect_evidence
 from rats_tls.policy import Policy
-from rats_tls.verifiers.chain import anchors_from_pem
+from rats_tls.verifiers.explicit_anchors import anchors_from_pem
 from rats_tls.verifiers.sgx_la import SgxLocalVerifier
 from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
 from support.simulated import NOW, world

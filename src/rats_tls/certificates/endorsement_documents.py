@@ -1,7 +1,7 @@
 """Endorsements in the forms in which one peer provides them to another, beside its certificate.
 
 Intel: the JSON bundle `QuoteCollateralV3`. AMD: the certificate table of the GHCB specification, with the revocation
-list under its GUID. Nothing here is verified.
+list under its GUID; ASKs before SEV-SNP in AMD's own form, one behind the other. Nothing here is verified.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from enum import Enum
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Origin
 from rats_tls.core.limits import Limits
 from rats_tls.formats.amd.certificate_table import endorsements_from_table, endorsements_to_table
+from rats_tls.formats.amd.sev_bundle import endorsements_from_signers
 from rats_tls.formats.intel.collateral import endorsements_from_json, endorsements_to_json
 
 
@@ -20,6 +21,7 @@ class DocumentKind(str, Enum):
 
     INTEL_JSON = "intel-json"
     AMD_TABLE = "amd-certificate-table"
+    AMD_SEV = "amd-sev-signers"
 
 
 _DOCUMENT_OF: dict[EndorsementKind, DocumentKind] = {
@@ -32,6 +34,7 @@ _DOCUMENT_OF: dict[EndorsementKind, DocumentKind] = {
     EndorsementKind.AMD_SIGNER: DocumentKind.AMD_TABLE,
     EndorsementKind.AMD_ROOT: DocumentKind.AMD_TABLE,
     EndorsementKind.AMD_CRL: DocumentKind.AMD_TABLE,
+    EndorsementKind.AMD_SEV_SIGNER: DocumentKind.AMD_SEV,
 }
 
 
@@ -49,6 +52,9 @@ def endorsements_to_documents(items: Iterable[Endorsement]) -> dict[DocumentKind
         documents[DocumentKind.INTEL_JSON] = endorsements_to_json(items)
     if DocumentKind.AMD_TABLE in wanted:
         documents[DocumentKind.AMD_TABLE] = endorsements_to_table(items)
+    if DocumentKind.AMD_SEV in wanted:
+        signers = (item.data for item in items if item.kind is EndorsementKind.AMD_SEV_SIGNER)
+        documents[DocumentKind.AMD_SEV] = b"".join(signers)
     return documents
 
 
@@ -60,4 +66,6 @@ def endorsements_from_document(kind: DocumentKind, data: bytes, limits: Limits) 
     """
     if kind is DocumentKind.INTEL_JSON:
         return endorsements_from_json(data, origin=Origin.PEER, limits=limits)
+    if kind is DocumentKind.AMD_SEV:
+        return endorsements_from_signers(data, origin=Origin.PEER, limits=limits)
     return endorsements_from_table(data, origin=Origin.PEER, limits=limits)

@@ -47,6 +47,7 @@ class SourceOptions:
             click.UsageError: options that do not go together.
         """
         from rats_tls.endorsements.amd_kds import AmdKds  # noqa: PLC0415  # loaded only where asked for
+        from rats_tls.endorsements.amd_sev import AmdSevSigners  # noqa: PLC0415  # likewise
         from rats_tls.endorsements.intel_pcs import IntelPcs, Pccs  # noqa: PLC0415  # likewise
 
         if self.pcs and self.pccs:
@@ -59,8 +60,10 @@ class SourceOptions:
             intel = IntelPcs(channel=channel, base_url=self.pcs, root_crl_url=root_crl, ca=self.services_ca)
         elif self.pccs is not None:
             intel = Pccs(self.pccs, ca=self.services_ca, channel=channel)
-        amd = AmdKds(base_url=self.kds, ca=self.services_ca) if self.kds is not None else AmdKds()
-        return intel, amd
+        if self.kds is None:
+            return intel, AmdKds(), AmdSevSigners()
+        mirror, ca = self.kds, self.services_ca
+        return intel, AmdKds(base_url=mirror, ca=ca), AmdSevSigners(base_url=mirror, ca=ca)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

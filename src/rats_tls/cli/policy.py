@@ -93,9 +93,7 @@ class _Pinned:
     "bindings",
     multiple=True,
     type=click.Choice([binding.value for binding in _BINDINGS]),
-    default=(Binding.CERTIFICATE.value,),
-    show_default=True,
-    help="What may tie a peer's Evidence to it.",
+    help="What may tie a peer's Evidence to it.  [default: certificate; none where Evidence can bind no key]",
 )
 @event_log_option
 @click.option(
@@ -198,8 +196,12 @@ def _pin(
     written: dict[str, Any] = {}
     if event_types and result is not None:
         written["required_events"] = pinned_events(result.claims, event_types)
-    entry = pinning_entry(claims, name=name, bindings=bindings, **written)
+    entry = pinning_entry(claims, name=name, bindings=bindings or [_usual_binding(claims)], **written)
     return _Pinned(path=path, claims=claims, entry=entry, result=result)
+
+
+def _usual_binding(claims: TeeClaims) -> Binding:
+    return Binding.NONE if claims.tee_type is TeeType.SEV else Binding.CERTIFICATE
 
 
 def _header(made: list[_Pinned]) -> list[str]:

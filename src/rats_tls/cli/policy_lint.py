@@ -15,7 +15,7 @@ from rats_tls.core.documents import Json
 from rats_tls.core.refusals import ExitCode
 from rats_tls.files import load_policy
 from rats_tls.policy import Advice, Level
-from rats_tls.simulation.states import simulated_values
+from rats_tls.simulation.values import simulated_values
 
 _STYLES = {Level.DANGER: "white on red", Level.WARNING: "black on yellow", Level.NOTE: "dim"}
 _COUNTED = {Level.DANGER: ("danger", "dangers"), Level.WARNING: ("warning", "warnings"), Level.NOTE: ("note", "notes")}

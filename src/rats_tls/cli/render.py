@@ -14,6 +14,7 @@ from rats_tls.core.claims import (
     IntelTcb,
     MeasuredEvent,
     NullClaims,
+    SevClaims,
     SgxClaims,
     SgxReportClaims,
     SnpClaims,
@@ -237,7 +238,7 @@ def _note(check: Check) -> str | None:
 def _tee_title(claims: TeeClaims) -> Cell:
     if isinstance(claims, NullClaims):
         return Styled("none: nothing is proved", "bold yellow")
-    product = f" ({claims.product})" if isinstance(claims, SnpClaims) and claims.product else ""
+    product = f" ({claims.product})" if isinstance(claims, SnpClaims | SevClaims) and claims.product else ""
     title = f"{NAMES_BY_TEE[claims.tee_type].title}{product}"
     return (title, ", ", Styled("DEBUG", "bold red")) if claims.debug else title
 
@@ -265,6 +266,12 @@ def _claims_that_matter(claims: TeeClaims) -> Rows:
             ("host data", claims.host_data.hex()),
             ("VMPL", str(claims.vmpl)),
             ("TCB", _snp_tcb(claims.reported_tcb) if claims.reported_tcb is not None else "unknown"),
+        ]
+    if isinstance(claims, SevClaims):
+        return [
+            ("launch digest", claims.launch_digest.hex()),
+            ("guest policy", f"{claims.policy:#x}"),
+            ("CEK", claims.cek_sha256.hex() if claims.cek_sha256 is not None else "unknown"),
         ]
     return []
 

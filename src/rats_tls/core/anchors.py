@@ -36,7 +36,8 @@ class TrustAnchor:
             format has for the key: 16 bytes of key id (AMD SEV), the user id of the signer (Hygon).
         spki: DER SubjectPublicKeyInfo of the root key.
         kind: vendor, user or simulated.
-        name: common name of the subject, for people; for AMD `ARK-<Product>` also tells the product.
+        name: common name of the subject, for people; for AMD `ARK-<Product>`, and `SEV ARK-<Product>` before SEV-SNP,
+            also tells the product.
         source: where the value was taken from.
         fingerprint: SHA-256 over kind, vendor, subject, key and name, which tells an AMD anchor's product (32 bytes).
     """

@@ -79,5 +79,11 @@ def vek_without_product(vek_type: str, hwid: bytes | None, reported_tcb: bytes) 
     return _item(EndorsementKind.AMD_VEK, *parts, ("reported_tcb", reported_tcb.hex()))
 
 
+@lru_cache(maxsize=_KNOWN)
+def amd_sev_signer(product: str) -> MissingEndorsement:
+    """ASK before SEV-SNP, by product: "Naples", "Rome" or "Milan"."""
+    return _item(EndorsementKind.AMD_SEV_SIGNER, ("product", product))
+
+
 def _item(kind: EndorsementKind, *parts: Part) -> MissingEndorsement:
     return MissingEndorsement(kind=kind, key=parts)

@@ -10,7 +10,7 @@ from enum import Enum
 
 from rats_tls.core.anchors import AnchorKind, TrustAnchor
 from rats_tls.core.checks import GRACE_CHECK, Check, Mismatch, Stage, Verdict
-from rats_tls.core.claims import NullClaims, TcbStatus, TeeClaims
+from rats_tls.core.claims import NullClaims, SevClaims, TcbStatus, TeeClaims
 from rats_tls.core.errors import AppraisalError, RatsTlsError
 from rats_tls.core.refusals import Refusal
 from rats_tls.core.results import AttestationResult
@@ -33,6 +33,7 @@ INSTANCE, CONFIGURATION, EXECUTABLES, HARDWARE, RUNTIME = (
 )
 _MALFUNCTION, _NO_CLAIM, _UNEXPECTED, _AFFIRMED = -1, 0, 1, 2
 _UNSAFE, _UNRECOGNIZED_CODE = 32, 33
+_SEV_ES = 1 << 2  # of the guest policy: registers are encrypted too
 _CONTRAINDICATED, _UNRECOGNIZED, _CRYPTOGRAPHY_FAILED = 96, 97, 99
 
 CLAIM_OF_FIELD: dict[str, str | None] = {
@@ -52,6 +53,7 @@ CLAIM_OF_FIELD: dict[str, str | None] = {
     ),
     "identity": INSTANCE,
     "allow_debug": RUNTIME,
+    "allow_plain_registers": RUNTIME,
     **dict.fromkeys(
         (
             *("tcb_statuses", "advisories", "min_tcb", "min_tcb_evaluation_data_number", "fmspcs", "dynamic_platform"),
@@ -66,6 +68,7 @@ CLAIM_OF_FIELD: dict[str, str | None] = {
             *("mr_enclave", "mr_signer", "isv_prod_id", "min_isv_svn", "isv_ext_prod_id", "isv_family_id"),
             *("mr_td", "rtmr1", "rtmr2", "rtmr3", "required_events"),
             *("measurement", "id_key_digest", "author_key_digest", "family_id", "image_id", "min_guest_svn"),
+            "launch_digest",
         ),
         EXECUTABLES,
     ),
@@ -75,14 +78,15 @@ CLAIM_OF_FIELD: dict[str, str | None] = {
             *("allowed_miscselect", "rtmr0", "mr_config_id", "mr_owner", "mr_owner_config", "mr_service_td"),
             *("require_sept_ve_disable", "allow_migratable", "allowed_td_attributes", "required_td_attributes"),
             *("allowed_xfam", "host_data", "vmpl", "allow_migration_agent", "allow_smt", "allow_cxl"),
-            *("allowed_policy_bits", "required_policy_bits", "min_policy_abi"),
+            *("allowed_policy_bits", "required_policy_bits", "min_policy_abi", "min_policy_api", "allow_key_sharing"),
+            *("allow_send", "allow_send_outside_domain", "allow_send_outside_sev"),
         ),
         CONFIGURATION,
     ),
 }
 """Which claim of the vector each field of a policy entry judges; None for none."""
 
-_CODE = (("mr_enclave",), ("mr_signer",), ("mr_td", "rtmr1", "rtmr2"), ("measurement",))
+_CODE = (("mr_enclave",), ("mr_signer",), ("mr_td", "rtmr1", "rtmr2"), ("measurement",), ("launch_digest",))
 """Fields that say which code it is; one of these sets, written out."""
 _CONFIGURATION = ("config_id", "rtmr0", "mr_config_id", "mr_owner", "mr_owner_config", "host_data")
 _VALUE_OF_MISMATCH = {
@@ -194,4 +198,6 @@ def _hardware(claims: TeeClaims, anchor: TrustAnchor | None, checks: Sequence[Ch
 
 
 def _runtime(claims: TeeClaims) -> int:
-    return _CONTRAINDICATED if getattr(claims, "debug", False) else _AFFIRMED
+    if getattr(claims, "debug", False):
+        return _CONTRAINDICATED
+    return _UNSAFE if isinstance(claims, SevClaims) and not claims.policy & _SEV_ES else _AFFIRMED

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from rats_tls.core.errors import UnsupportedError
 from rats_tls.core.evidence import Evidence, TeeType
+from rats_tls.formats.amd.sev_certificate import CERTIFICATE_SIZE, is_sev_certificate
+from rats_tls.formats.amd.sev_report import EVIDENCE_SIZES, REPORT_SIZE
 from rats_tls.formats.intel.local_report import LOCAL_REPORT_SIZE
 
 INTEL_QE_VENDOR_ID = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
@@ -35,6 +37,8 @@ def detect_evidence(data: bytes) -> Evidence:
         and data[0x34:0x38] == b"\1\0\0\0"
     ):
         return Evidence.of(TeeType.SEV_SNP, data)
+    if len(data) in EVIDENCE_SIZES and is_sev_certificate(data[REPORT_SIZE : REPORT_SIZE + CERTIFICATE_SIZE]):
+        return Evidence.of(TeeType.SEV, data)
     if len(data) == _TDREPORT_SIZE:
         raise UnsupportedError(
             "this looks like a TDREPORT: a MAC for its own platform, not verifiable remotely; a quote made of it is"
@@ -43,6 +47,6 @@ def detect_evidence(data: bytes) -> Evidence:
         return Evidence.of(TeeType.SGX_LA, data)
     raise UnsupportedError(
         f"Evidence: got {len(data)} bytes that begin with {data[:16].hex() or 'nothing'}, "
-        "expected an SGX or TDX quote, an SGX local report, a SEV-SNP report, or a certificate (PEM, DER) that carries "
-        "one"
+        "expected an SGX or TDX quote, an SGX local report, a SEV-SNP report, a SEV report with its certificates, or a "
+        "certificate (PEM, DER) that carries one"
     )

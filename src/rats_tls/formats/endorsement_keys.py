@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from rats_tls.core import lookup_keys
-from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
+from rats_tls.core.endorsements import NO_EXPIRY, NO_ISSUE_DATE, Endorsement, EndorsementKind, MissingEndorsement
+from rats_tls.formats.amd.sev_signer import SevSignerCertificate, products_of_root
 from rats_tls.formats.amd.tcb import has_fmc
 from rats_tls.formats.amd.vek import SHORT_HWID, VekCertificate
 from rats_tls.formats.intel.qe_identity import QeIdentity
@@ -19,7 +20,8 @@ _PCK_CAS = {"Platform CA": "platform", "Processor CA": "processor"}
 def keys_of(item: Endorsement) -> tuple[MissingEndorsement, ...]:
     """Give the keys that `item` answers, whether it is authentic or not.
 
-    Several where its content leaves it open: AMD's revocation lists do not say for which type of VEK they were got.
+    Several where its content leaves it open: AMD's revocation lists do not say for which type of VEK they were got, nor
+    ASKs before SEV-SNP of which product they are.
     None for a root certificate, which nothing asks for, and for what is of nobody known here.
 
     Raises:
@@ -48,6 +50,10 @@ def keys_of(item: Endorsement) -> tuple[MissingEndorsement, ...]:
             name = RevocationList.from_der(item.data, "AmdRevocationList").issuer.common_name
             product = name.removeprefix("ARK-")
             return tuple(lookup_keys.amd_crl(product, vek_type) for vek_type in ("VCEK", "VLEK"))
+        case _K.AMD_SEV_SIGNER:
+            signer = SevSignerCertificate.from_bytes(item.data)
+            products = products_of_root(signer.certifying_id, signer.key.bits)
+            return tuple(lookup_keys.amd_sev_signer(product) for product in products)
         case _:
             return ()
 
@@ -68,6 +74,8 @@ def validity_of(item: Endorsement) -> tuple[datetime, datetime]:
         case kind if kind.is_revocation_list:
             crl = RevocationList.from_der(item.data)
             return crl.this_update, crl.next_update
+        case _K.AMD_SEV_SIGNER:
+            return NO_ISSUE_DATE, NO_EXPIRY
         case _:
             chain = item.issuer_chain if item.kind is _K.INTEL_PCK_CHAIN else ()
             certificates = [Certificate.from_der(der, item.kind.value) for der in (item.data, *chain)]

@@ -10,6 +10,7 @@ from rats_tls.core.errors import RatsTlsError
 from rats_tls.formats.intel.qe_identity import QeIdentity
 from rats_tls.formats.intel.tcb_info import TcbInfo
 from rats_tls.inspection.certificates import certificate_nodes, revocation_list_nodes
+from rats_tls.inspection.sev import sev_signer_nodes
 from rats_tls.inspection.tree import Node, group, octets
 from rats_tls.inspection.words import word
 
@@ -41,6 +42,8 @@ def _fields(item: Endorsement) -> tuple[Node, ...]:
         return _document(TcbInfo.from_json(item.data))
     if item.kind is EndorsementKind.INTEL_QE_IDENTITY:
         return _document(QeIdentity.from_json(item.data))
+    if item.kind is EndorsementKind.AMD_SEV_SIGNER:
+        return sev_signer_nodes(item.data)
     if item.kind in _LISTS:
         return revocation_list_nodes(item.data)
     return certificate_nodes(item.data)

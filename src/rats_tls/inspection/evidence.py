@@ -22,6 +22,7 @@ from rats_tls.formats.intel.quote import (
 )
 from rats_tls.formats.intel.report import SgxReportBody, TdReportBody
 from rats_tls.inspection.certificates import certificate_nodes
+from rats_tls.inspection.sev import sev_evidence_nodes
 from rats_tls.inspection.tree import Node, group, octets
 from rats_tls.inspection.words import word
 
@@ -60,6 +61,8 @@ def evidence_nodes(evidence: Evidence) -> tuple[Node, ...]:
         return _local_report(LocalReport.from_bytes(evidence.data))
     if tee_type is TeeType.SEV_SNP:
         return _report(AttestationReport.from_bytes(evidence.data))
+    if tee_type is TeeType.SEV:
+        return sev_evidence_nodes(evidence.data)
     raise UnsupportedError(f"Evidence of type {evidence.media_type}: its fields are not read")
 
 

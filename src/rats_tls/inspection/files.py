@@ -13,6 +13,8 @@ from rats_tls.endorsements.bundle import Bundle, bundle_from_bytes, is_bundle
 from rats_tls.endorsements.files import endorsements_from_file
 from rats_tls.files import read_file, require_binary
 from rats_tls.formats.amd.pem import CERTIFICATE, PemBlock, is_pem, split_pem
+from rats_tls.formats.amd.sev_certificate import is_sev_certificate
+from rats_tls.formats.amd.sev_signer import is_signer_file, split_signers
 from rats_tls.formats.detect import detect_evidence
 from rats_tls.formats.event_log.dstack_quote import read_dstack_quote
 from rats_tls.formats.event_log.reading import is_event_log
@@ -23,6 +25,7 @@ from rats_tls.inspection.certificates import revocation_list_nodes
 from rats_tls.inspection.endorsements import endorsement_node
 from rats_tls.inspection.event_log import event_log_group, event_log_nodes, event_log_title
 from rats_tls.inspection.evidence import evidence_nodes, evidence_title
+from rats_tls.inspection.sev import sev_certificate_nodes, sev_signer_nodes
 from rats_tls.inspection.tree import Inspection, Node, group, octets
 from rats_tls.policy import Policy
 
@@ -39,7 +42,8 @@ def inspect_file(path: Path) -> Inspection:
     """Give the fields of what a file holds.
 
     Evidence, an event log, a certificate, PEM with certificates and revocation lists, a revocation list, Endorsements
-    (a bundle, a JSON bundle, a response of Intel's service, AMD's certificate table), a policy.
+    (a bundle, a JSON bundle, a response of Intel's service, AMD's certificate table, AMD's files before SEV-SNP), a
+    policy.
 
     Raises:
         DecodeError: malformed, or empty.
@@ -81,6 +85,11 @@ def _read(data: bytes) -> tuple[str, tuple[Node, ...]]:
         if len(blocks) == 1:
             return _der(blocks[0].der)
         return "PEM chain", tuple(_block(number + 1, block) for number, block in enumerate(blocks))
+    if is_signer_file(data):
+        signers = (group("signer", sev_signer_nodes(each.data), size=len(each.data)) for each in split_signers(data))
+        return "AMD SEV signers", tuple(signers)
+    if is_sev_certificate(data):
+        return "AMD SEV certificate", sev_certificate_nodes(data)
     try:
         evidence = detect_evidence(data)
     except UnsupportedError as unknown:

@@ -14,6 +14,7 @@ from rats_tls.policy.problems import EntryError, FileProblem, PolicyFileError
 from rats_tls.policy.required_events import RequiredEvent
 from rats_tls.policy.rules import Facts
 from rats_tls.policy.schema import policy_schema
+from rats_tls.policy.sev_entry import SevEntry
 from rats_tls.policy.sgx_entry import SgxEntry, SgxLocalEntry
 from rats_tls.policy.snp_entry import SnpEntry, SnpMinimumTcb
 from rats_tls.policy.values import ANY
@@ -40,6 +41,7 @@ __all__ = [
     "PolicyDifference",
     "PolicyFileError",
     "RequiredEvent",
+    "SevEntry",
     "SgxEntry",
     "SgxLocalEntry",
     "SnpEntry",

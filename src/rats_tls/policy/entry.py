@@ -53,7 +53,8 @@ class Identity:
 
     Attributes:
         spki_sha256: digests of accepted TLS keys (32 bytes each).
-        hardware_ids: accepted machines: PPID or platform instance id (16 bytes) for Intel, chip id (64) for AMD.
+        hardware_ids: accepted machines: PPID or platform instance id (16 bytes) for Intel, chip id (64) for SEV-SNP,
+            SHA-256 over the key of the chip's certificate (32) for SEV.
     """
 
     spki_sha256: tuple[bytes, ...] | None = None
@@ -179,6 +180,8 @@ class Entry:
     tee: ClassVar[TeeType]
     hardware_id_size: ClassVar[int | None]
     """Bytes of what identifies a machine of this TEE; None where nothing does."""
+    unavoidable: ClassVar[frozenset[str]] = frozenset()
+    """Fields whose default no Evidence of this TEE can meet, so that they must be written otherwise."""
 
     name: str = required(
         custom(

@@ -14,6 +14,7 @@ from rats_tls.policy.entry import DEFAULT_MAX_EVIDENCE_AGE, MEASUREMENT_ONLY, En
 from rats_tls.policy.intel_entry import IntelEntry, TdxEntry
 from rats_tls.policy.required_events import RequiredEvent
 from rats_tls.policy.rules import default_of, is_required, rule_of
+from rats_tls.policy.sev_entry import SevEntry
 from rats_tls.policy.sgx_entry import SgxReportEntry
 from rats_tls.policy.snp_entry import SnpEntry
 from rats_tls.policy.values import ANY
@@ -27,6 +28,7 @@ _Said = tuple[Level, str, str]
 
 _D, _W, _N = Level.DANGER, Level.WARNING, Level.NOTE
 _PIN_TD = "the value of the trust domains that you deploy"
+_PIN_SEV = "the value of the guests that you deploy"
 _PIN_SNP = "the value of the guests that you deploy; zeros where the guest has no ID block"
 
 _BESIDES_EVENTS: _Said = (
@@ -69,6 +71,9 @@ _ANY: Mapping[TeeType, Mapping[str, _Said]] = {
         "image_id": (_N, "the ID block may be of any image", _PIN_SNP),
         "min_guest_svn": (_N, "every older version of the guest is accepted", "the version that you deploy"),
     },
+    TeeType.SEV: {
+        "launch_digest": (_D, "any guest is accepted: its firmware and what it loads are anybody's", _PIN_SEV),
+    },
 }
 
 # Fields with a strict default: why a value that accepts more than the default matters.
@@ -80,6 +85,11 @@ _WIDER: Mapping[str, tuple[Level, str]] = {
     "require_sept_ve_disable": (_W, "the host can inject exceptions by removing pages"),
     "allow_migratable": (_W, "the trust domain can be moved to a machine that nobody judged"),
     "allow_migration_agent": (_W, "a migration agent can move the guest to a machine that nobody judged"),
+    "allow_key_sharing": (_W, "guests that share a key read each other's memory"),
+    "allow_plain_registers": (_W, "the host reads and changes the guest's registers, and with them what it computes"),
+    "allow_send": (_W, "the host can send the guest to a machine that nobody judged"),
+    "allow_send_outside_domain": (_W, "the host can send the guest to a machine of another owner"),
+    "allow_send_outside_sev": (_W, "the host can send the guest to a machine that encrypts no memory"),
     "allow_provisional_firmware": (_W, "the host can put back the older firmware, and with it its holes"),
     "vmpl": (_W, "software in the guest below its highest privilege level can ask for such a report"),
     "min_report_version": (_W, "reports before version 3 do not name their processor"),
@@ -173,7 +183,10 @@ def _identity(entry: Entry) -> Iterator[Advice]:
 
 
 def _binding(entry: Entry) -> Iterator[Advice]:
-    if Binding.NONE in entry.bindings:
+    if isinstance(entry, SevEntry):
+        why = "nothing ties such Evidence to its peer: whoever has seen it can show it, of any age"
+        yield _advice(entry, "bindings", (_W, why, "entries of TEEs whose Evidence binds a key"))
+    elif Binding.NONE in entry.bindings:
         why = "Evidence is not tied to its peer: whoever has seen it can show it"
         yield _advice(entry, "bindings", (_W, why, '["certificate"]; "none" is for Evidence in files'))
     if entry.bindings == (Binding.SESSION,):
@@ -182,6 +195,8 @@ def _binding(entry: Entry) -> Iterator[Advice]:
 
 
 def _age(entry: Entry) -> Iterator[Advice]:
+    if "max_evidence_age" in entry.unavoidable:
+        return
     age = entry.max_evidence_age
     if age is ANY:
         why = "Evidence of any age is accepted: what it shows may long have ended"
@@ -217,7 +232,7 @@ _ELSEWHERE = frozenset({"max_evidence_age", "endorsement_grace", "max_endorsemen
 def _wider(entry: Entry) -> Iterator[Advice]:
     """Fields that accept more than their strict default."""
     for declared in fields(entry):
-        if is_required(declared) or declared.name in _ELSEWHERE:
+        if is_required(declared) or declared.name in _ELSEWHERE | entry.unavoidable:
             continue
         rule, default = rule_of(declared), default_of(declared)
         if rule.covers(default, getattr(entry, declared.name)):

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any as Anything
 
 from rats_tls.core.binding import Binding
-from rats_tls.core.claims import MeasuredEvent, SgxClaims, SgxLocalClaims, SnpClaims, TdxClaims, TeeClaims
+from rats_tls.core.claims import (
+    MeasuredEvent,
+    SevClaims,
+    SgxClaims,
+    SgxLocalClaims,
+    SnpClaims,
+    TdxClaims,
+    TeeClaims,
+)
 from rats_tls.core.errors import ConfigurationError
 from rats_tls.policy.entry import MEASUREMENT_ONLY, Entry, Identity
 from rats_tls.policy.intel_entry import TdxEntry
 from rats_tls.policy.required_events import RequiredEvent
+from rats_tls.policy.sev_entry import SevEntry
 from rats_tls.policy.sgx_entry import SgxEntry, SgxLocalEntry
 from rats_tls.policy.snp_entry import SnpEntry, SnpMinimumTcb
 from rats_tls.policy.values import ANY
@@ -39,7 +48,12 @@ _PINNED: dict[type[Anything], tuple[type[Anything], dict[str, str]]] = {
             "min_guest_svn": "guest_svn",
         },
     ),
+    SevClaims: (SevEntry, {"launch_digest": "launch_digest"}),
 }
+_WRITTEN: Mapping[type[Anything], Mapping[str, object]] = {
+    SevClaims: {"revocation": "not-checked", "max_evidence_age": ANY},
+}
+"""Of each TEE the fields whose default no Evidence of it can meet, with the only value that it can."""
 
 
 def pinning_entry(
@@ -54,8 +68,9 @@ def pinning_entry(
 
     Every field that must be written is pinned to its claim. The minimum TCB is "any" where the vendor says what is up
     to date (Intel), and where the product of an SNP report is not known; else, since AMD says no such thing, it is
-    the reported TCB, and of a local report its CPUSVN. Fields with a default keep it, so that the entry need not accept
-    the very Evidence that the claims are of.
+    the reported TCB, and of a local report its CPUSVN; entries of TEEs without a TCB have none. Fields with a default
+    keep it, so that the entry need not accept the very Evidence that the claims are of, but for those that no Evidence
+    of the TEE can meet.
 
     Args:
         claims: what to pin.
@@ -71,7 +86,12 @@ def pinning_entry(
         raise ConfigurationError(f"no entry pins claims of {claims.tee_type}")
     entry, pinned = _PINNED[type(claims)]
     values = {field: getattr(claims, claim) for field, claim in pinned.items()}
-    common: dict[str, object] = {"name": name, "bindings": bindings, "identity": identity}
+    common: dict[str, object] = {
+        "name": name,
+        "bindings": bindings,
+        "identity": identity,
+        **_WRITTEN.get(type(claims), {}),
+    }
     if any(declared.name == "min_tcb" for declared in fields(entry)):
         common["min_tcb"] = _minimum_tcb(claims)
     made: Entry = entry(**{**values, **common, **written})

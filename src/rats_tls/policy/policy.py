@@ -22,11 +22,12 @@ from rats_tls.policy.file_form import (
 )
 from rats_tls.policy.intel_entry import TdxEntry
 from rats_tls.policy.rules import Facts
+from rats_tls.policy.sev_entry import SevEntry
 from rats_tls.policy.sgx_entry import SgxEntry, SgxLocalEntry
 from rats_tls.policy.snp_entry import SnpEntry
 
 POLICY_VERSION = 1
-ENTRY_CLASSES: tuple[type[Entry], ...] = (SgxEntry, TdxEntry, SgxLocalEntry, SnpEntry, NullEntry)
+ENTRY_CLASSES: tuple[type[Entry], ...] = (SgxEntry, TdxEntry, SgxLocalEntry, SnpEntry, SevEntry, NullEntry)
 """Every kind of entry; the file form, the schema and the documentation are made from their fields."""
 
 JUDGED_TEE_TYPES = frozenset(entry.tee for entry in ENTRY_CLASSES)

@@ -32,5 +32,6 @@ def policy_for(
     if collected is None:
         raise ConfigurationError(f"attester {name} collects no Evidence")
     verifier = registry.verifier(name.removeprefix("simulated_"))
-    claims = verifier.decode(collected.evidence).claims
-    return Policy.of(pinning_entry(claims, name=entry_name or name, bindings=Binding.CERTIFICATE))
+    decoded = verifier.decode(collected.evidence)
+    binding = Binding.CERTIFICATE if decoded.report_data is not None else Binding.NONE
+    return Policy.of(pinning_entry(decoded.claims, name=entry_name or name, bindings=binding))

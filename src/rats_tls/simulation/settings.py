@@ -46,6 +46,12 @@ NAMED_STATES: dict[str, dict[str, dict[str, object]]] = {
         "wrong_chip": {"chip_id": b"\xff" * 64},
         "vlek": {"key_type": "VLEK"},
     },
+    "simulated_sev": {
+        "no_es": {"es": False},
+        "no_owner": {"owner": False},
+        "wrong_usage": {"report_usage": 0x1004},
+        "signer_missing": {"missing": frozenset({EndorsementKind.AMD_SEV_SIGNER})},
+    },
 }
 """Whole states by name, for each attester, beside the flags of its state (`debug`, `relaunch_advised`, ...)."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
 from rats_tls.core.claims import SnpTcb, TcbStatus
@@ -245,14 +245,3 @@ class SnpState:
     launch_mit_vector: int = 0
     current_mit_vector: int = 0
     trailing: bytes = b""
-
-
-def simulated_values() -> frozenset[bytes | str]:
-    """Give values that the healthy simulated TEEs show and that no genuine TEE has."""
-    found: set[bytes | str] = {FMSPC, SnpState().csp_id}
-    for state in (SgxState(), SgxLocalState(), TdxState(), SnpState()):
-        for declared in fields(state):
-            value = getattr(state, declared.name)
-            if isinstance(value, bytes) and value == simulated_measurement(declared.name, len(value)):
-                found.add(value)
-    return frozenset(value for value in found if value)

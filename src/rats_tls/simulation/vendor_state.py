@@ -38,6 +38,7 @@ class SignedItem(str, Enum):
     AMD_SIGNER = "amd-signer"  # ASK or ASVK
     AMD_VEK = "amd-vek"
     AMD_CRL = "amd-crl"
+    AMD_SEV_SIGNER = "amd-sev-signer"  # ASK before SEV-SNP
 
 
 _INTEL_REVOCABLE = frozenset({SignedItem.INTEL_INTERMEDIATE, SignedItem.INTEL_PCK, SignedItem.INTEL_TCB_SIGNING})
@@ -152,5 +153,20 @@ class AmdVendorState(VendorState):
         self._require_own("amd-", _AMD_REVOCABLE)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SevVendorState(VendorState):
+    """What the simulated AMD publishes for guests before SEV-SNP: ASKs, without dates, and no list that revokes.
+
+    Raises:
+        ConfigurationError: another item, or one that is revoked, expired or not yet valid.
+    """
+
+    def __post_init__(self) -> None:
+        self._require_own("amd-sev-", frozenset())
+        if self.expired or self.not_yet_valid:
+            raise ConfigurationError("expired, not_yet_valid: certificates before SEV-SNP have no dates")
+
+
 INTEL_HEALTHY = IntelVendorState()
 AMD_HEALTHY = AmdVendorState()
+SEV_HEALTHY = SevVendorState()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.endorsements import Endorsements
 from rats_tls.core.errors import ConfigurationError
+from rats_tls.formats.amd.pem import join_pem
 from rats_tls.simulation import pki
 from rats_tls.simulation.amd_chip import SimulatedAmdChip
 from rats_tls.simulation.amd_vendor import AmdKeyName, SimulatedAmdVendor, generate_rsa_key
@@ -32,6 +33,10 @@ from rats_tls.simulation.intel_vendor import IntelKeys, SimulatedIntelVendor
 from rats_tls.simulation.key_store import KeyStore
 from rats_tls.simulation.local_attestation import SimulatedProcessor, SimulatedTargetEnclave
 from rats_tls.simulation.settings import settings_from_texts, split_settings
+from rats_tls.simulation.sev_attester import SimulatedSevAttester
+from rats_tls.simulation.sev_chip import SimulatedSevChip
+from rats_tls.simulation.sev_states import SEV_PRODUCTS, SevProduct, SevState
+from rats_tls.simulation.sev_vendor import SevKeyName, SimulatedSevVendor, generate_sev_key
 from rats_tls.simulation.states import (
     PRODUCTS,
     Product,
@@ -41,7 +46,8 @@ from rats_tls.simulation.states import (
     TargetEnclaveState,
     TdxState,
 )
-from rats_tls.simulation.vendor_state import AmdVendorState, IntelVendorState, NoVendorState
+from rats_tls.simulation.vendor_state import AmdVendorState, IntelVendorState, NoVendorState, SevVendorState
+from rats_tls.verifiers.explicit_anchors import amd_sev_label
 
 ANCHORS_FILE = "trust-anchors.pem"
 _KEY_FILE = "simulated-{name}.key.pem"
@@ -57,6 +63,7 @@ ATTESTERS: dict[str, tuple[type[Any], type[Any]]] = {
     "simulated_tdx_ecdsa": (TdxState, IntelVendorState),
     "simulated_sgx_la": (SgxLocalState, NoVendorState),
     "simulated_sev_snp": (SnpState, AmdVendorState),
+    "simulated_sev": (SevState, SevVendorState),
 }
 """The attesters by name, each with the two dataclasses whose fields are its settings."""
 
@@ -75,6 +82,7 @@ class SimulatedWorld:
         self._store = KeyStore(directory)
         self._clock = clock
         self._amd: dict[Product, SimulatedAmdVendor] = {}
+        self._sev: dict[SevProduct, SimulatedSevVendor] = {}
         self._lock = threading.RLock()
         self._secret = self._store.get(_SECRET_FILE, lambda: os.urandom(32))
         if len(self._secret) != 32:
@@ -121,6 +129,7 @@ class SimulatedWorld:
         for product in PRODUCTS:
             if world._store.contains(_amd_key_file(product, "ark")):
                 world.amd(product)
+        world._find_sev_vendors()
         return world
 
     def amd(self, product: Product) -> SimulatedAmdVendor:
@@ -139,7 +148,7 @@ class SimulatedWorld:
             is_new = not self._store.contains(_amd_key_file(product, "ark"))
 
             def key_for(name: AmdKeyName) -> rsa.RSAPrivateKey:
-                return self._rsa_key(_amd_key_file(product, name), name)
+                return self._rsa_key(_amd_key_file(product, name), lambda: generate_rsa_key(name))
 
             self._amd[product] = SimulatedAmdVendor(product, key_for)
             if is_new:
@@ -153,6 +162,34 @@ class SimulatedWorld:
             ConfigurationError: no such number or product.
         """
         return SimulatedAmdChip(self.amd(product), self._derive(_of_machine(f"amd chip {product}", machine)))
+
+    def sev(self, product: SevProduct) -> SimulatedSevVendor:
+        """Give the simulated AMD for `product` before SEV-SNP; its root joins the trust anchors on first use.
+
+        Raises:
+            ConfigurationError: no such product.
+        """
+        if product not in SEV_PRODUCTS:
+            raise ConfigurationError(f"product: got {product!r}, expected one of {', '.join(SEV_PRODUCTS)}")
+        with self._lock:
+            if product not in self._sev:
+                is_new = not self._store.contains(_sev_key_file(product, "ark"))
+
+                def key_for(name: SevKeyName) -> rsa.RSAPrivateKey:
+                    return self._rsa_key(_sev_key_file(product, name), lambda: generate_sev_key(product))
+
+                self._sev[product] = SimulatedSevVendor(product, key_for)
+                if is_new:
+                    self._write_anchors()
+            return self._sev[product]
+
+    def sev_chip(self, product: SevProduct, machine: int = 0) -> SimulatedSevChip:
+        """Give chip number `machine` of `product`, for guests before SEV-SNP.
+
+        Raises:
+            ConfigurationError: no such number or product.
+        """
+        return SimulatedSevChip(self.sev(product), self._derive(_of_machine(f"sev chip {product}", machine)))
 
     def intel_machine(self, machine: int) -> SimulatedIntelPlatform:
         """Give Intel platform number `machine`; number 0 is `intel_platform`.
@@ -188,14 +225,19 @@ class SimulatedWorld:
         """The AMD products whose root there is."""
         return tuple(self._amd)
 
+    @property
+    def sev_products(self) -> tuple[SevProduct, ...]:
+        """The AMD products before SEV-SNP whose root there is."""
+        return tuple(self._sev)
+
     def attester(self, name: str, *, machine: int = 0, **settings: object) -> SimulatedAttester:
         """Make an attester.
 
         Args:
             name: one of `ATTESTERS`.
             machine: number of the platform or chip that it runs on.
-            settings: fields of its state (`SgxState`, `TdxState`, `SnpState`) and of what its vendor publishes
-                (`IntelVendorState`, `AmdVendorState`).
+            settings: fields of its state (`SgxState`, `TdxState`, `SnpState`, `SevState`) and of what its vendor
+                publishes (`IntelVendorState`, `AmdVendorState`, `SevVendorState`).
 
         Raises:
             ConfigurationError: no such attester, machine or setting, or a value that does not fit its format.
@@ -209,6 +251,8 @@ class SimulatedWorld:
             return SimulatedTdxEcdsaAttester(self.intel_machine(machine), state, vendor_state, clock=self._clock)
         if isinstance(state, SgxLocalState):
             return SimulatedSgxLocalAttester(SimulatedProcessor(self.intel_machine(machine)), state, clock=self._clock)
+        if isinstance(state, SevState):
+            return SimulatedSevAttester(self.sev_chip(state.product, machine), state, vendor_state, clock=self._clock)
         return SimulatedSevSnpAttester(self.amd_chip(state.product, machine), state, vendor_state, clock=self._clock)
 
     def attester_from_texts(self, name: str, settings: Mapping[str, object]) -> SimulatedAttester:
@@ -233,13 +277,15 @@ class SimulatedWorld:
     @property
     def trust_anchors(self) -> tuple[TrustAnchor, ...]:
         """The anchors to give explicitly to whoever shall accept this world's Evidence: Intel, and AMD as used."""
-        return (self.intel.trust_anchor, *(vendor.trust_anchor for vendor in self._amd.values()))
+        amd = (vendor.trust_anchor for vendor in self._amd.values())
+        return (self.intel.trust_anchor, *amd, *(vendor.trust_anchor for vendor in self._sev.values()))
 
     @property
     def trust_anchors_pem(self) -> bytes:
-        """The root certificates of `trust_anchors`, as PEM behind a warning."""
+        """The root certificates of `trust_anchors`, as PEM behind a warning; each vendor's in its own form."""
         roots = (self.intel.root_certificate, *(vendor.root_certificate for vendor in self._amd.values()))
-        return _WARNING.encode() + pki.to_pem(roots)
+        sev = (join_pem([each.root_certificate], label=amd_sev_label(each.product)) for each in self._sev.values())
+        return _WARNING.encode() + pki.to_pem(roots) + "".join(sev).encode()
 
     @property
     def trust_anchors_file(self) -> Path:
@@ -263,17 +309,23 @@ class SimulatedWorld:
             raise ConfigurationError(f"{file}: got an RSA key, expected P-256")
         return key
 
-    def _rsa_key(self, file: str, name: AmdKeyName) -> rsa.RSAPrivateKey:
-        key = pki.key_from_pem(self._store.get(file, lambda: pki.key_to_pem(generate_rsa_key(name))), file)
+    def _rsa_key(self, file: str, make: Callable[[], rsa.RSAPrivateKey]) -> rsa.RSAPrivateKey:
+        key = pki.key_from_pem(self._store.get(file, lambda: pki.key_to_pem(make())), file)
         if not isinstance(key, rsa.RSAPrivateKey):
             raise ConfigurationError(f"{file}: got an EC key, expected RSA")
         return key
+
+    def _find_sev_vendors(self) -> None:
+        for product in SEV_PRODUCTS:
+            if self._store.contains(_sev_key_file(product, "ark")):
+                self.sev(product)
 
     def _write_anchors(self) -> None:
         for product in PRODUCTS:
             # Another process may have made a product of its own; its root stays in the file.
             if self._store.contains(_amd_key_file(product, "ark")):
                 self.amd(product)
+        self._find_sev_vendors()
         self._store.replace(ANCHORS_FILE, self.trust_anchors_pem)
 
 
@@ -293,6 +345,10 @@ def _machine_number(value: object) -> int:
 
 def _amd_key_file(product: Product, name: AmdKeyName) -> str:
     return _KEY_FILE.format(name=f"amd-{product.lower()}-{name}")
+
+
+def _sev_key_file(product: SevProduct, name: SevKeyName) -> str:
+    return _KEY_FILE.format(name=f"amd-sev-{product.lower()}-{name}")
 
 
 def _classes_of(name: str) -> tuple[type[Any], type[Any]]:

@@ -9,19 +9,15 @@ from rats_tls.core.anchors import AnchorKind, TrustAnchor, Vendor
 from rats_tls.core.checks import time_text
 from rats_tls.core.errors import (
     CertificateChainError,
-    ConfigurationError,
     DecodeError,
     ExpiredError,
-    RatsTlsError,
     SignatureError,
     UnsupportedError,
 )
-from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.refusals import Refusal
 from rats_tls.formats.x509 import (
     Certificate,
     RevocationList,
-    certificates_from_pem,
     require_signature_algorithm,
 )
 from rats_tls.verifiers.known_keys import KeyLoader
@@ -109,10 +105,11 @@ def anchor_of(root: Certificate, vendor: Vendor) -> TrustAnchor:
     for pinned in VENDOR_ROOTS:
         if pinned.vendor is vendor and pinned.spki == root.spki and pinned.subject == root.subject.der:
             return pinned
-    return _given(root, vendor)
+    return given_anchor(root, vendor)
 
 
-def _given(root: Certificate, vendor: Vendor) -> TrustAnchor:
+def given_anchor(root: Certificate, vendor: Vendor) -> TrustAnchor:
+    """Give the anchor that a root certificate is where a user gives it. Nothing is verified."""
     simulated = root.subject.organization.startswith(SIMULATED_ORGANIZATION)
     return TrustAnchor(
         vendor=vendor,
@@ -122,42 +119,6 @@ def _given(root: Certificate, vendor: Vendor) -> TrustAnchor:
         name=root.subject.common_name,
         source=f"given explicitly; certificate SHA-256 {root.sha256.hex()}",
     )
-
-
-def anchors_from_pem(pem: bytes, *, crypto: CryptoWrapper, now: datetime) -> tuple[TrustAnchor, ...]:
-    """Read explicit trust anchors: root certificates in PEM.
-
-    The vendor is told by the subject's common name (`...SGX Root CA`, `ARK-<Product>`); simulated roots are known by
-    their organization.
-
-    Args:
-        pem: the certificates.
-        crypto: verifies their own signatures.
-        now: time at which they must be in date.
-
-    Raises:
-        DecodeError: malformed, or none.
-        ConfigurationError: a certificate that is no root, whose signature does not verify, that is not in date, or
-            whose vendor is not known.
-    """
-    anchors = []
-    for der in certificates_from_pem(pem, "TrustAnchors", limit=64):
-        root = Certificate.from_der(der, "TrustAnchor")
-        name = root.subject.common_name
-        if not root.self_issued or not root.is_ca:
-            raise ConfigurationError(f"trust anchor {root.subject}: not a self-issued CA certificate")
-        try:
-            verify_issued_by(root, root, crypto, child_role=name)
-            require_in_date(root, now, role=name)
-        except RatsTlsError as error:
-            raise ConfigurationError(f"trust anchor {root.subject}: {error.message}") from error
-        vendor = vendor_of(root)
-        if vendor is None:
-            raise ConfigurationError(
-                f"trust anchor {root.subject}: common name is none of '...SGX Root CA' (Intel), 'ARK-<Product>' (AMD)"
-            )
-        anchors.append(_given(root, vendor))
-    return tuple(anchors)
 
 
 def product_of(anchor: TrustAnchor) -> str:

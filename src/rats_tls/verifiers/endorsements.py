@@ -16,6 +16,7 @@ from rats_tls.core.errors import CertificateChainError, RatsTlsError, RevokedErr
 from rats_tls.core.floors import Floors
 from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.verification import EndorsementUse, RefusedEndorsement, VerifiedEndorsement
+from rats_tls.formats.amd.sev_signer import SevSignerCertificate
 from rats_tls.formats.amd.vek import VCEK_NAME, VLEK_NAME, VekCertificate
 from rats_tls.formats.endorsement_keys import keys_of
 from rats_tls.formats.intel.pck import PckChain
@@ -31,9 +32,11 @@ from rats_tls.verifiers.amd_chain import (
     verify_vek,
 )
 from rats_tls.verifiers.amd_revocation import issuer_of
+from rats_tls.verifiers.amd_sev_chain import product_of_anchor
+from rats_tls.verifiers.amd_sev_chain import verify_signer as verify_sev_signer
 from rats_tls.verifiers.chain import anchors_of, match_anchor, require_in_date
 from rats_tls.verifiers.intel_collateral import document_use, verify_document
-from rats_tls.verifiers.uses import certificates_use, date_error, list_use
+from rats_tls.verifiers.uses import certificates_use, date_error, list_use, undated_use
 
 _K = EndorsementKind
 _ENTRIES = 3
@@ -109,7 +112,9 @@ class VendorEndorsementsVerifier:
                     return self._amd_root(item)
                 case _K.AMD_CRL:
                     return self._amd_list(item)
-                case _K.AMD_SEV_SIGNER | _K.HYGON_CEK_CHAIN:
+                case _K.AMD_SEV_SIGNER:
+                    return self._amd_sev_signer(item)
+                case _K.HYGON_CEK_CHAIN:
                     raise UnsupportedError(f"{item.kind.value}: not verified by itself")
         except RatsTlsError as error:
             return RefusedEndorsement(item, error)
@@ -189,6 +194,11 @@ class VendorEndorsementsVerifier:
             anchor=anchor,
             certificates=((name, signer),),
         )
+
+    def _amd_sev_signer(self, item: Endorsement) -> _Found:
+        signer = SevSignerCertificate.from_bytes(item.data)
+        anchor = verify_sev_signer(signer, self._anchors, self._crypto)
+        return _Found(use=undated_use(item, f"ASK of {product_of_anchor(anchor)}"), anchor=anchor)
 
     def _amd_root(self, item: Endorsement) -> _Found:
         root = Certificate.from_der(item.data, "AmdRootCertificate")

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from rats_tls.core.checks import time_text
-from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
+from rats_tls.core.endorsements import (
+    NO_EXPIRY,
+    NO_ISSUE_DATE,
+    Endorsement,
+    EndorsementKind,
+    MissingEndorsement,
+)
 from rats_tls.core.errors import ExpiredError
 from rats_tls.core.refusals import Refusal
 from rats_tls.core.verification import EndorsementUse
@@ -24,6 +30,18 @@ def certificates_use(
         origin=origin,
         issued=max(certificate.not_before for certificate in certificates),
         expires=min(certificate.not_after for certificate in certificates),
+        description=description,
+    )
+
+
+def undated_use(item: Endorsement, description: str) -> EndorsementUse:
+    """Give what a result says of a certificate in a form that has no dates."""
+    return EndorsementUse(
+        kind=item.kind,
+        sha256=hashlib.sha256(item.data).digest(),
+        origin=item.origin.value,
+        issued=NO_ISSUE_DATE,
+        expires=NO_EXPIRY,
         description=description,
     )
 

@@ -7,6 +7,7 @@ must match both name and key; an older certificate with the same name and key is
 from __future__ import annotations
 
 from rats_tls.core.anchors import AnchorKind, TrustAnchor, Vendor
+from rats_tls.verifiers.amd_sev_roots import AMD_SEV_ROOTS
 
 VENDOR_ROOTS: tuple[TrustAnchor, ...] = (
     # certificate SHA-256 44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3
@@ -111,4 +112,5 @@ VENDOR_ROOTS: tuple[TrustAnchor, ...] = (
         source="https://kdsintf.amd.com/vcek/v1/Turin/cert_chain; "
         "certificate SHA-256 1f084161a44bb6d93778a904877d4819cafa5d05ef4193b2ded9dd9c73dd3f6a",
     ),
+    *AMD_SEV_ROOTS,
 )

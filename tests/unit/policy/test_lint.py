@@ -8,7 +8,8 @@ import pytest
 
 from rats_tls.core.claims import TeeClaims
 from rats_tls.policy import Advice, Level, Policy, lint
-from rats_tls.simulation.states import FMSPC, SgxState, simulated_values
+from rats_tls.simulation.states import FMSPC, SgxState
+from rats_tls.simulation.values import simulated_values
 from support.claims import SGX, SNP, TDX
 from support.policies import null_policy, pinning_entry
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from rats_tls.core.anchors import AnchorKind, TrustAnchor, Vendor
 from rats_tls.core.errors import ConfigurationError, RatsTlsError
-from rats_tls.verifiers.chain import anchors_from_pem
+from rats_tls.verifiers.explicit_anchors import anchors_from_pem
 from support.intel import CRYPTO
 from support.intel_pki import END, ROOT, START, certificate, key
 from support.simulated import NOW, world

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from rats_tls.core.errors import DecodeError
@@ -36,18 +36,21 @@ def is_pem(data: bytes) -> bool:
     return bool(begin) and data[:1] != b"\x30" and b"\0" not in before
 
 
-def split_pem(data: bytes, structure: str, *, limit: int = 64) -> tuple[PemBlock, ...]:
+def split_pem(
+    data: bytes, structure: str, *, limit: int = 64, labels: Collection[str] = (CERTIFICATE, CRL)
+) -> tuple[PemBlock, ...]:
     """Split PEM into its blocks. Text between blocks is ignored.
 
     Raises:
-        DecodeError: no whole block, one that is cut short or no base64, a label other than CERTIFICATE and X509 CRL,
-            or more than `limit` blocks.
+        DecodeError: no whole block, one that is cut short or no base64, a label that is not among `labels`, or more
+            than `limit` blocks.
     """
     blocks: list[PemBlock] = []
     for match in _BLOCK.finditer(data):
         label = match["label"].decode("ascii")
-        if label not in {CERTIFICATE, CRL}:
-            raise DecodeError(structure, "PEM", match.start(), f"label is {label!r}, expected {CERTIFICATE} or {CRL}")
+        if label not in labels:
+            expected = " or ".join(labels)
+            raise DecodeError(structure, "PEM", match.start(), f"label is {label!r}, expected {expected}")
         if len(blocks) == limit:
             raise DecodeError(structure, "PEM", match.start(), f"more than {limit} blocks")
         try:

@@ -117,6 +117,16 @@ class JsonObject:
             raise self.error(name, f"got {value[:32]!r}, expected pairs of hexadecimal digits")
         return bytes.fromhex(value)
 
+    def octet_array(self, name: str, *, size: int) -> bytes:
+        """Read `size` bytes in an array of numbers."""
+        value = self._get(name)
+        if not isinstance(value, list) or len(value) != size:
+            got = f"{len(value)} elements" if isinstance(value, list) else _kind(value)
+            raise self.error(name, f"got {got}, expected an array of {size} numbers")
+        if not all(type(item) is int and 0 <= item <= 0xFF for item in value):
+            raise self.error(name, "got an element that is no number from 0 to 255")
+        return bytes(value)
+
     def time(self, name: str) -> datetime:
         """Read a time in UTC, `YYYY-MM-DDThh:mm:ssZ`."""
         value = self.text(name)

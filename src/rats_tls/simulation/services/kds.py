@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from rats_tls.core.claims import SnpTcb
 from rats_tls.simulation import pki
@@ -21,11 +22,14 @@ from rats_tls.simulation.services.messages import (
     parameters,
 )
 from rats_tls.simulation.services.publication import AmdPublication
+from rats_tls.simulation.sev_states import SevProduct
+from rats_tls.simulation.sev_vendor import SimulatedSevVendor
 from rats_tls.simulation.states import Product, SnpState
 
 # Decimal, with a zero in front of a single digit.
 _SPL = "[0-9]{2}|1[0-9]{2}|2[0-4][0-9]|25[0-5]"
 _SPLS = ("blSPL", "teeSPL", "snpSPL", "ucodeSPL")
+_SEV_PATH = re.compile(r"/wp-content/resources/ask_ark_([a-z]+)\.cert")
 _PATH = re.compile(r"/(vcek|vlek)/v1/([A-Za-z]+)/([0-9A-Za-z_]+)")
 _KEY_TYPES: dict[str, KeyType] = {"vcek": "VCEK", "vlek": "VLEK"}
 # What AMD's service tells caches, although its certificates never change.
@@ -48,8 +52,21 @@ class AmdProduct:
 AmdCatalogue = Mapping[Product, AmdProduct]
 
 
-def respond(request: Request, catalogue: AmdCatalogue, publication: AmdPublication, now: datetime) -> Response:
-    """Answer one request at the time `now`."""
+def respond(
+    request: Request,
+    catalogue: AmdCatalogue,
+    publication: AmdPublication,
+    now: datetime,
+    *,
+    sev: Mapping[SevProduct, SimulatedSevVendor] = MappingProxyType({}),
+) -> Response:
+    """Answer one request at the time `now`; `sev` are the vendors whose files AMD has elsewhere (developer.amd.com)."""
+    match = _SEV_PATH.fullmatch(request.path)
+    vendor = next((each for name, each in sev.items() if match is not None and name.lower() == match[1]), None)
+    if vendor is not None:
+        return Response(
+            body=vendor.signer() + vendor.root_certificate, content_type="application/octet-stream", headers=_HEADERS
+        )
     try:
         return _answer(request, catalogue, publication, now)
     except RefusedRequestError as error:

@@ -72,7 +72,7 @@ class SimulatedServices:
     Args:
         world: whose roots sign, and whose clock says when.
         products: AMD products that KDS knows; when left out those that the world has, or Milan if it has none. Their
-            signers' keys are made at once.
+            signers' keys are made at once. Those before SEV-SNP that the world has are served there too.
         machines: how many platforms, and chips of each product, they know: numbers 0 to `machines` - 1.
         fmspcs: FMSPCs (6 bytes each) that there is TCB info for.
         tls: HTTPS, with a certificate that is made here; else plain HTTP.
@@ -109,6 +109,8 @@ class SimulatedServices:
             chips = tuple(world.amd_chip(product, number) for number in numbers)
             amd[product] = kds.AmdProduct(vendor=vendor, chips=chips)
 
+        sev = {product: world.sev(product) for product in world.sev_products}
+
         def intel(name: str, port: int) -> VendorService[IntelPublication]:
             catalogue = pcs.IntelCatalogue(
                 vendor=world.intel, platforms=platforms, fmspcs=tuple(fmspcs), is_cache=name == INTEL_PCCS
@@ -131,7 +133,7 @@ class SimulatedServices:
             self.amd_kds = VendorService(
                 AMD_KDS,
                 AmdPublication(),
-                lambda request, publication, now: kds.respond(request, amd, publication, now),
+                lambda request, publication, now: kds.respond(request, amd, publication, now, sev=sev),
                 world.now,
                 certificate=self._certificate,
                 port=ports[2],
