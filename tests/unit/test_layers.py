@@ -86,7 +86,7 @@ LAYERS = (
         imports=(
             *(*CHANNEL, "appraisal", "certificates", "endorsements", "policy", "registry"),
             # Anchors, and what a file that the user names holds.
-            *("verifiers.chain", "verifiers.endorsements", "verifiers.vendor_roots"),
+            *("verifiers.chain", "verifiers.endorsements", "verifiers.explicit_anchors", "verifiers.vendor_roots"),
             *("formats.amd.pem", "formats.detect", "formats.event_log.dstack_quote", "formats.x509"),
             # Which library does SM2.
             "crypto_wrappers.sm2.choosing",
