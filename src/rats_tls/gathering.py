@@ -14,7 +14,7 @@ from rats_tls.core import lookup_keys
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.checks import Stage
 from rats_tls.core.claims import SnpTcb
-from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, MissingEndorsement
+from rats_tls.core.endorsements import Endorsement, Endorsements, MissingEndorsement
 from rats_tls.core.errors import DecodeError, NoEvidenceError, RatsTlsError, UnsupportedError
 from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE
 from rats_tls.core.floors import NO_FLOORS, Floors
@@ -231,15 +231,13 @@ class Gatherer:
         ]
 
     def _verified(self, answers: dict[MissingEndorsement, tuple[Endorsement, ...]]) -> dict[Endorsement, VerifiedItem]:
-        """Verify all that was given, each with the keys of PCK chains that it was asked by."""
+        """Verify all that was given, each with the keys that it was asked by where only they tell."""
         items = [
             ItemToVerify(
                 where="",
                 endorsement=found,
                 named=tuple(
-                    item
-                    for item, answer in answers.items()
-                    if item.kind is EndorsementKind.INTEL_PCK_CHAIN and found in answer
+                    item for item, answer in answers.items() if item.kind.is_named_by_request and found in answer
                 ),
             )
             for found in _once(answers)

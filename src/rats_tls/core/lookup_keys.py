@@ -70,5 +70,10 @@ def vek_without_product(vek_type: str, hwid: bytes | None, reported_tcb: bytes) 
     return _item(EndorsementKind.AMD_VEK, *parts, ("reported_tcb", reported_tcb.hex()))
 
 
+def hygon_cek_chain(serial: str) -> MissingEndorsement:
+    """CEK certificate of a Hygon chip and its HSK, by the chip's serial number."""
+    return _item(EndorsementKind.HYGON_CEK_CHAIN, ("chip", serial))
+
+
 def _item(kind: EndorsementKind, *parts: Part) -> MissingEndorsement:
     return MissingEndorsement(kind=kind, key=parts)
