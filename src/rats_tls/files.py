@@ -20,6 +20,8 @@ from rats_tls.endorsements.files import endorsements_from_file
 from rats_tls.endorsements.local_files import read_regular_file
 from rats_tls.formats.amd.pem import split_pem
 from rats_tls.formats.detect import detect_evidence
+from rats_tls.formats.hygon.trustee import evidence_from_trustee, is_trustee_evidence
+from rats_tls.formats.intel.json_document import JsonObject
 from rats_tls.policy import Policy
 from rats_tls.verifiers.chain import anchors_from_pem
 
@@ -128,11 +130,23 @@ def load_evidence(path: Path | str) -> Presented:
         certificate = _certificate(data)
         if certificate is not None:
             return Presented(certificate=certificate)
-        return Presented(evidence=detect_evidence(require_binary(data)))
+        return Presented(evidence=evidence_from_json(data) or detect_evidence(require_binary(data)))
     except DecodeError as error:
         raise DecodeError(str(path), "", None, error.message) from error
     except UnsupportedError as error:
         raise UnsupportedError(f"{path}: {error.message}") from error
+
+
+def evidence_from_json(data: bytes) -> Evidence | None:
+    """Read Evidence that another project wrote as a JSON object; None where `data` is no such thing.
+
+    Raises:
+        DecodeError: malformed.
+    """
+    if data.lstrip()[:1] != b"{":
+        return None
+    document = JsonObject.from_bytes(data, "EvidenceJson")
+    return evidence_from_trustee(document) if is_trustee_evidence(document) else None
 
 
 def require_binary(data: bytes) -> bytes:

@@ -22,6 +22,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "sgx_ecdsa": "rats_tls.verifiers.sgx_ecdsa:SgxEcdsaVerifier",
         "tdx_ecdsa": "rats_tls.verifiers.tdx_ecdsa:TdxEcdsaVerifier",
         "sev_snp": "rats_tls.verifiers.sev_snp:SevSnpVerifier",
+        "csv": "rats_tls.verifiers.csv:CsvVerifier",
         "null": "rats_tls.verifiers.null:NullVerifier",
     },
     "tls_wrappers": {

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from rats_tls.core.errors import UnsupportedError
 from rats_tls.core.evidence import Evidence, TeeType
+from rats_tls.formats.hygon.evidence import EVIDENCE_SIZE
+from rats_tls.formats.hygon.report import BARE_V1_SIZE, PAGE_SIZE, looks_like_report
 
 INTEL_QE_VENDOR_ID = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
 _TEE_SGX = 0x00
 _TEE_TDX = 0x81
 _SNP_REPORT_SIZE = 0x4A0
 _TDREPORT_SIZE = 1024
+_CSV_SIZES = frozenset({BARE_V1_SIZE, PAGE_SIZE, EVIDENCE_SIZE})
 
 
 def detect_evidence(data: bytes) -> Evidence:
@@ -34,6 +37,8 @@ def detect_evidence(data: bytes) -> Evidence:
         and data[0x34:0x38] == b"\1\0\0\0"
     ):
         return Evidence.of(TeeType.SEV_SNP, data)
+    if len(data) in _CSV_SIZES and looks_like_report(data):
+        return Evidence.of(TeeType.CSV, data)
     if len(data) == _TDREPORT_SIZE:
         raise UnsupportedError(
             "this looks like a TDREPORT: a MAC for its own platform, not verifiable remotely; a quote made of it is"
@@ -42,5 +47,5 @@ def detect_evidence(data: bytes) -> Evidence:
         raise UnsupportedError("this looks like an SGX local report: it can be verified only inside its target enclave")
     raise UnsupportedError(
         f"Evidence: got {len(data)} bytes that begin with {data[:16].hex() or 'nothing'}, "
-        "expected an SGX or TDX quote, a SEV-SNP report, or a certificate (PEM, DER) that carries one"
+        "expected an SGX or TDX quote, a SEV-SNP or CSV report, or a certificate (PEM, DER) that carries one"
     )

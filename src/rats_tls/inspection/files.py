@@ -10,7 +10,7 @@ from rats_tls.core.documents import Json
 from rats_tls.core.endorsements import Endorsement, EndorsementKind
 from rats_tls.core.errors import DecodeError, RatsTlsError, UnsupportedError
 from rats_tls.endorsements.files import endorsements_from_file
-from rats_tls.files import read_file, require_binary
+from rats_tls.files import evidence_from_json, read_file, require_binary
 from rats_tls.formats.amd.pem import CERTIFICATE, PemBlock, is_pem, split_pem
 from rats_tls.formats.detect import detect_evidence
 from rats_tls.formats.intel.json_document import JsonObject, split_response
@@ -58,6 +58,9 @@ def inspect_file(path: Path) -> Inspection:
 
 def _read(data: bytes) -> tuple[str, tuple[Node, ...]]:
     if data.lstrip()[:1] == b"{":
+        evidence = evidence_from_json(data)
+        if evidence is not None:
+            return f"{evidence_title(evidence)} (JSON)", evidence_nodes(evidence)
         return "Endorsements (JSON)", tuple(endorsement_node(item) for item in _from_json(data))
     require_binary(data)
     if data[:1] == _SEQUENCE:

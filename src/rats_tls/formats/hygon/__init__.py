@@ -1,1 +1,1 @@
-"""Hygon's formats."""
+"""Hygon's formats: certificates, attestation reports, Evidence made of both."""

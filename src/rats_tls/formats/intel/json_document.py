@@ -70,6 +70,10 @@ class JsonObject:
     def __contains__(self, name: str) -> bool:
         return name in self._members
 
+    def holds(self, name: str) -> bool:
+        """Whether there is a member `name` that is not null."""
+        return self._members.get(name) is not None
+
     def error(self, name: str, problem: str) -> DecodeError:
         """Make the error for member `name`."""
         return DecodeError(self._structure, name, None, problem)
@@ -162,6 +166,15 @@ class JsonObject:
             other = next(value for value in values if type(value) is not str)
             raise self.error(name, f"holds {_kind(other)}, expected strings only")
         return tuple(values)
+
+    def octets(self, name: str, *, size: int) -> bytes:
+        """Read `size` bytes, written as a list of numbers."""
+        values: list[Any] = self._list(name, most=size)
+        if len(values) != size:
+            raise self.error(name, f"got {len(values)} numbers, expected {size}")
+        if any(type(value) is not int or not 0 <= value <= 255 for value in values):
+            raise self.error(name, "expected numbers from 0 to 255 only")
+        return bytes(values)
 
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """Read all members, each a string, in their order."""
