@@ -20,10 +20,11 @@ from rats_tls.endorsements.files import endorsements_from_file
 from rats_tls.endorsements.local_files import read_regular_file
 from rats_tls.formats.amd.pem import split_pem
 from rats_tls.formats.detect import detect_evidence
+from rats_tls.formats.hygon.hsk_cek import joined
 from rats_tls.formats.hygon.trustee import evidence_from_trustee, is_trustee_evidence
 from rats_tls.formats.intel.json_document import JsonObject
 from rats_tls.policy import Policy
-from rats_tls.verifiers.chain import anchors_from_pem
+from rats_tls.verifiers.anchor_files import anchors_from_file
 
 MAX_FILE = 4 * 1024 * 1024
 _SHORTEST_HEX = 64
@@ -67,6 +68,8 @@ def load_policy(path: Path | str) -> Policy:
 def load_trust_anchors(*paths: Path | str, now: datetime | None = None) -> tuple[TrustAnchor, ...]:
     """Read root certificates (PEM) to trust beside the vendors' own, such as those of simulated TEEs.
 
+    X.509 certificates, and roots in their vendor's own form under a label of its own (Hygon).
+
     Args:
         paths: files.
         now: time at which the roots must be in date; the present time when left out.
@@ -82,17 +85,17 @@ def load_trust_anchors(*paths: Path | str, now: datetime | None = None) -> tuple
             raise ConfigurationError(f"{path}: the file is empty; expected root certificates (PEM)")
         try:
             crypto = registry.crypto_wrapper("openssl")
-            anchors.extend(anchors_from_pem(data, crypto=crypto, now=now or datetime.now(UTC)))
+            anchors.extend(anchors_from_file(data, crypto=crypto, now=now or datetime.now(UTC)))
         except RatsTlsError as error:
             raise ConfigurationError(f"{path}: {error.message}") from error
     return tuple(anchors)
 
 
 def load_endorsements(*paths: Path | str) -> Endorsements:
-    """Read Endorsements of any known form: a bundle, Intel's JSON, AMD or PCK certificates, revocation lists, ...
+    """Read Endorsements of any known form: a bundle, Intel's JSON, vendors' certificates, revocation lists, ...
 
     Raises:
-        DecodeError: a file of no known form; the message names it.
+        DecodeError: a file of no known form; the message names it. Also a certificate of Hygon's HSK or CEK alone.
         ConfigurationError: a file that cannot be read.
     """
     items: list[Endorsement] = []
@@ -104,7 +107,7 @@ def load_endorsements(*paths: Path | str) -> Endorsements:
             items.extend(item.endorsement for item in bundle_from_bytes(data, where=str(path)).items)
         else:
             items.extend(endorsements_from_file(data, where=str(path)))
-    return Endorsements(tuple(items))
+    return Endorsements(joined(items))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

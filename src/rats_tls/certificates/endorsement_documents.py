@@ -1,17 +1,20 @@
 """Endorsements in the forms in which one peer provides them to another, beside its certificate.
 
 Intel: the JSON bundle `QuoteCollateralV3`. AMD: the certificate table of the GHCB specification, with the revocation
-list under its GUID. Nothing here is verified.
+list under its GUID. Hygon: HSK ‖ CEK of one chip (2916 bytes). Nothing here is verified.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from enum import Enum
 
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Origin
+from rats_tls.core.errors import ConfigurationError
 from rats_tls.core.limits import Limits
 from rats_tls.formats.amd.certificate_table import endorsements_from_table, endorsements_to_table
+from rats_tls.formats.hygon.hsk_cek import endorsement_from_hsk_cek, endorsement_to_hsk_cek
 from rats_tls.formats.intel.collateral import endorsements_from_json, endorsements_to_json
 
 
@@ -20,6 +23,7 @@ class DocumentKind(str, Enum):
 
     INTEL_JSON = "intel-json"
     AMD_TABLE = "amd-certificate-table"
+    HYGON_HSK_CEK = "hygon-hsk-cek"
 
 
 _DOCUMENT_OF: dict[EndorsementKind, DocumentKind] = {
@@ -32,6 +36,7 @@ _DOCUMENT_OF: dict[EndorsementKind, DocumentKind] = {
     EndorsementKind.AMD_SIGNER: DocumentKind.AMD_TABLE,
     EndorsementKind.AMD_ROOT: DocumentKind.AMD_TABLE,
     EndorsementKind.AMD_CRL: DocumentKind.AMD_TABLE,
+    EndorsementKind.HYGON_CEK_CHAIN: DocumentKind.HYGON_HSK_CEK,
 }
 
 
@@ -39,7 +44,7 @@ def endorsements_to_documents(items: Iterable[Endorsement]) -> dict[DocumentKind
     """Write `items`, each vendor's into one document; in the order of `DocumentKind`.
 
     Raises:
-        ConfigurationError: two Intel items of one kind, or more AMD items than a table is read with.
+        ConfigurationError: two Intel items of one kind, certificates of two Hygon chips, or more AMD items than a table is read with.
         DecodeError: a document that is not UTF-8, or a VEK that is not a certificate.
     """
     items = tuple(items)
@@ -49,6 +54,8 @@ def endorsements_to_documents(items: Iterable[Endorsement]) -> dict[DocumentKind
         documents[DocumentKind.INTEL_JSON] = endorsements_to_json(items)
     if DocumentKind.AMD_TABLE in wanted:
         documents[DocumentKind.AMD_TABLE] = endorsements_to_table(items)
+    if DocumentKind.HYGON_HSK_CEK in wanted:
+        documents[DocumentKind.HYGON_HSK_CEK] = _only_hsk_cek(items)
     return documents
 
 
@@ -60,4 +67,13 @@ def endorsements_from_document(kind: DocumentKind, data: bytes, limits: Limits) 
     """
     if kind is DocumentKind.INTEL_JSON:
         return endorsements_from_json(data, origin=Origin.PEER, limits=limits)
+    if kind is DocumentKind.HYGON_HSK_CEK:
+        return (replace(endorsement_from_hsk_cek(data), origin=Origin.PEER),)
     return endorsements_from_table(data, origin=Origin.PEER, limits=limits)
+
+
+def _only_hsk_cek(items: Iterable[Endorsement]) -> bytes:
+    chains = [item for item in items if item.kind is EndorsementKind.HYGON_CEK_CHAIN]
+    if len(chains) != 1:
+        raise ConfigurationError(f"Endorsements of Hygon: got {len(chains)} CEK chains, one is provided")
+    return endorsement_to_hsk_cek(chains[0])

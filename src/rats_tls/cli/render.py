@@ -10,7 +10,7 @@ from enum import Enum
 from rats_tls.cli.screen import Cell, Part, Screen, Styled
 from rats_tls.core.anchors import AnchorKind
 from rats_tls.core.checks import Check, Verdict
-from rats_tls.core.claims import IntelTcb, NullClaims, SgxClaims, SnpClaims, SnpTcb, TdxClaims, TeeClaims
+from rats_tls.core.claims import CsvClaims, IntelTcb, NullClaims, SgxClaims, SnpClaims, SnpTcb, TdxClaims, TeeClaims
 from rats_tls.core.errors import AppraisalError, EndorsementMissingError, RatsTlsError
 from rats_tls.core.evidence import NAMES_BY_TEE
 from rats_tls.core.results import ACCEPTED, AttestationResult
@@ -226,6 +226,15 @@ def _claims_that_matter(claims: TeeClaims) -> Rows:
             ("host data", claims.host_data.hex()),
             ("VMPL", str(claims.vmpl)),
             ("TCB", _snp_tcb(claims.reported_tcb) if claims.reported_tcb is not None else "unknown"),
+        ]
+    if isinstance(claims, CsvClaims):
+        return [
+            ("measurement", claims.measurement.hex()),
+            ("VM id, version", f"{claims.vm_id.hex()}, {claims.vm_version.hex()}"),
+            *((f"RTMR{i}", rtmr.hex()) for i, rtmr in enumerate(claims.rtmrs or ())),
+            *([("host data", claims.host_data.hex())] if claims.host_data is not None else []),
+            ("report version", str(claims.report_version)),
+            *([("build", str(claims.build))] if claims.build is not None else []),
         ]
     return []
 

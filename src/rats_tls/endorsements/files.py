@@ -7,6 +7,7 @@ from rats_tls.core.errors import DecodeError, RatsTlsError
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.formats.amd.bundle import endorsements_from_file as amd_endorsements
 from rats_tls.formats.amd.pem import CERTIFICATE, is_pem, split_pem
+from rats_tls.formats.hygon.hsk_cek import endorsement_from_certificate
 from rats_tls.formats.intel.collateral import endorsements_from_json
 from rats_tls.formats.x509 import Certificate, RevocationList
 
@@ -20,7 +21,8 @@ def endorsements_from_file(data: bytes, *, where: str, limits: Limits = DEFAULT_
     """Read Endorsements of any known form.
 
     Known are: Intel's JSON bundle of TCB info, QE identity and revocation lists; a PCK chain (PEM); revocation lists
-    of Intel or AMD (PEM, DER); AMD's VCEK or VLEK, ASK, ARK (PEM, DER); AMD's certificate table.
+    of Intel or AMD (PEM, DER); AMD's VCEK or VLEK, ASK, ARK (PEM, DER); AMD's certificate table; Hygon's HSK and CEK
+    in one, or one of the two, which is half an Endorsement (`rats_tls.formats.hygon.hsk_cek.joined`).
 
     Args:
         data: the file's bytes.
@@ -44,6 +46,9 @@ def endorsements_from_file(data: bytes, *, where: str, limits: Limits = DEFAULT_
 def _read(data: bytes, limits: Limits) -> tuple[Endorsement, ...]:
     if data.lstrip()[:1] == b"{":
         return endorsements_from_json(data, limits=limits)
+    of_hygon = endorsement_from_certificate(data)
+    if of_hygon is not None:
+        return (of_hygon,)
     if not is_pem(data):
         issuer = _issuer_of_list(data)
         if issuer is not None and _INTEL in issuer:

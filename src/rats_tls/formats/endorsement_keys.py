@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from rats_tls.core import lookup_keys
-from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
+from rats_tls.core.endorsements import NO_EXPIRY, NO_ISSUE_DATE, Endorsement, EndorsementKind, MissingEndorsement
 from rats_tls.formats.amd.tcb import has_fmc
 from rats_tls.formats.amd.vek import SHORT_HWID, VekCertificate
 from rats_tls.formats.intel.qe_identity import QeIdentity
@@ -20,7 +20,8 @@ def keys_of(item: Endorsement) -> tuple[MissingEndorsement, ...]:
     """Give the keys that `item` answers, whether it is authentic or not.
 
     Several where its content leaves it open: AMD's revocation lists do not say for which type of VEK they were got.
-    None for a root certificate, which nothing asks for, and for what is of nobody known here.
+    None for a root certificate, which nothing asks for, for what is of nobody known here, and for the certificates of a
+    Hygon chip, which do not say of which chip they are: their key is what they were asked for by.
 
     Raises:
         DecodeError: malformed.
@@ -68,6 +69,8 @@ def validity_of(item: Endorsement) -> tuple[datetime, datetime]:
         case kind if kind.is_revocation_list:
             crl = RevocationList.from_der(item.data)
             return crl.this_update, crl.next_update
+        case _K.HYGON_CEK_CHAIN:
+            return NO_ISSUE_DATE, NO_EXPIRY
         case _:
             chain = item.issuer_chain if item.kind is _K.INTEL_PCK_CHAIN else ()
             certificates = [Certificate.from_der(der, item.kind.value) for der in (item.data, *chain)]

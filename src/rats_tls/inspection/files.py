@@ -19,6 +19,7 @@ from rats_tls.inspection.attested import attested_nodes
 from rats_tls.inspection.certificates import revocation_list_nodes
 from rats_tls.inspection.endorsements import endorsement_node
 from rats_tls.inspection.evidence import evidence_nodes, evidence_title
+from rats_tls.inspection.hygon import certificate_nodes as hygon_certificate_nodes
 from rats_tls.inspection.tree import Inspection, Node, group, octets
 from rats_tls.policy import Policy
 
@@ -35,7 +36,7 @@ def inspect_file(path: Path) -> Inspection:
     """Give the fields of what a file holds.
 
     Evidence, a certificate, PEM with certificates and revocation lists, a revocation list, Endorsements (a JSON bundle,
-    a response of Intel's service, AMD's certificate table), a policy.
+    a response of Intel's service, AMD's certificate table), certificates of Hygon, a policy.
 
     Raises:
         DecodeError: malformed, or empty.
@@ -63,6 +64,9 @@ def _read(data: bytes) -> tuple[str, tuple[Node, ...]]:
             return f"{evidence_title(evidence)} (JSON)", evidence_nodes(evidence)
         return "Endorsements (JSON)", tuple(endorsement_node(item) for item in _from_json(data))
     require_binary(data)
+    of_hygon = hygon_certificate_nodes(data)
+    if of_hygon is not None:
+        return of_hygon
     if data[:1] == _SEQUENCE:
         return _der(data)
     # Quotes hold a PEM chain too, behind binary.

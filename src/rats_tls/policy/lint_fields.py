@@ -10,6 +10,7 @@ from rats_tls.core.binding import Binding
 from rats_tls.core.claims import TcbStatus
 from rats_tls.core.evidence import TeeType
 from rats_tls.policy.advice import Advice, Level
+from rats_tls.policy.csv_entry import CsvEntry
 from rats_tls.policy.entry import DEFAULT_MAX_EVIDENCE_AGE, MEASUREMENT_ONLY, Entry, Identity, NullEntry
 from rats_tls.policy.intel_entry import IntelEntry, SgxEntry, TdxEntry
 from rats_tls.policy.rules import default_of, is_required, rule_of
@@ -23,6 +24,8 @@ _Said = tuple[Level, str, str]
 _D, _W, _N = Level.DANGER, Level.WARNING, Level.NOTE
 _PIN_TD = "the value of the trust domains that you deploy"
 _PIN_SNP = "the value of the guests that you deploy; zeros where the guest has no ID block"
+
+_PIN_CSV = "the value of the guests that you deploy; zeros where they have none"
 
 # Of each TEE the fields where "any" leaves something open that the vendor's own verdict does not close.
 _ANY: Mapping[TeeType, Mapping[str, _Said]] = {
@@ -52,6 +55,18 @@ _ANY: Mapping[TeeType, Mapping[str, _Said]] = {
         "image_id": (_N, "the ID block may be of any image", _PIN_SNP),
         "min_guest_svn": (_N, "every older version of the guest is accepted", "the version that you deploy"),
     },
+    TeeType.CSV: {
+        "measurement": (_D, "any guest is accepted: its firmware, kernel and programs are anybody's", _PIN_CSV),
+        "user_pubkey_digest": (_N, "any owner's guest, or a guest without one, is accepted", _PIN_CSV),
+        "vm_id": (_N, "the guest may have any id", _PIN_CSV),
+        "vm_version": (_N, "the guest may be of any version", _PIN_CSV),
+        "host_data": (_N, "what the host bound to the guest is not looked at", _PIN_CSV),
+        "rtmr0": (_N, "what is measured into RTMR0 is not looked at", _PIN_CSV),
+        "rtmr1": (_N, "any configuration of the firmware is accepted", _PIN_CSV),
+        "rtmr2": (_N, "any boot loader and kernel that the initial memory loads are accepted", _PIN_CSV),
+        "rtmr3": (_N, "any kernel command line and initrd are accepted", _PIN_CSV),
+        "rtmr4": (_N, "whatever the running system extends is accepted", _PIN_CSV),
+    },
 }
 
 # Fields with a strict default: why a value that accepts more than the default matters.
@@ -63,6 +78,11 @@ _WIDER: Mapping[str, tuple[Level, str]] = {
     "require_sept_ve_disable": (_W, "the host can inject exceptions by removing pages"),
     "allow_migratable": (_W, "the trust domain can be moved to a machine that nobody judged"),
     "allow_migration_agent": (_W, "a migration agent can move the guest to a machine that nobody judged"),
+    "allow_key_sharing": (_W, "guests that share its memory key can read the guest's memory"),
+    "allow_unencrypted_state": (_W, "the host reads and changes the guest's registers"),
+    "allow_send": (_W, "the host can send the guest to another platform, which nobody judged"),
+    "allow_asid_reuse": (_W, "what runs later under the same ASID may meet what the guest left in caches"),
+    "allow_unproved_mask": (_D, "what a report of version 1 says, the policy bits too, may be anybody's choice"),
     "allow_provisional_firmware": (_W, "the host can put back the older firmware, and with it its holes"),
     "vmpl": (_W, "software in the guest below its highest privilege level can ask for such a report"),
     "min_report_version": (_W, "reports before version 3 do not name their processor"),
@@ -182,6 +202,10 @@ def _wider(entry: Entry) -> Iterator[Advice]:
     """Fields that accept more than their strict default."""
     for declared in fields(entry):
         if is_required(declared) or declared.name in _ELSEWHERE:
+            continue
+        if declared.name == "revocation" and isinstance(entry, CsvEntry):
+            why = "Hygon publishes no revocation list: a revoked chip is not known"
+            yield _advice(entry, "revocation", (_N, why, "nothing else: pin hardware_ids where the machines are known"))
             continue
         rule, default = rule_of(declared), default_of(declared)
         if rule.covers(default, getattr(entry, declared.name)):

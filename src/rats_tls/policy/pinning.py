@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any as Anything
 
 from rats_tls.core.binding import Binding
-from rats_tls.core.claims import SgxClaims, SnpClaims, TdxClaims, TeeClaims
+from rats_tls.core.claims import CsvClaims, SgxClaims, SnpClaims, TdxClaims, TeeClaims
 from rats_tls.core.errors import ConfigurationError
+from rats_tls.policy.csv_entry import CsvEntry, pinned_fields
 from rats_tls.policy.entry import MEASUREMENT_ONLY, Entry, Identity
 from rats_tls.policy.intel_entry import SgxEntry, TdxEntry
 from rats_tls.policy.snp_entry import SnpEntry, SnpMinimumTcb
@@ -65,6 +66,9 @@ def pinning_entry(
     Raises:
         ConfigurationError: claims of a TEE that no entry pins, or a field that does not take its value.
     """
+    if isinstance(claims, CsvClaims):
+        pinned_csv = {**pinned_fields(claims), "name": name, "bindings": bindings, "identity": identity}
+        return CsvEntry(**{**pinned_csv, **written})
     if type(claims) not in _PINNED:
         raise ConfigurationError(f"no entry pins claims of {claims.tee_type}")
     entry, pinned = _PINNED[type(claims)]

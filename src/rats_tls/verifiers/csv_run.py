@@ -15,7 +15,7 @@ from rats_tls.core.algorithms import SignatureAlgorithm
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.checks import Stage, shorten
 from rats_tls.core.claims import CsvClaims
-from rats_tls.core.endorsements import NO_EXPIRY, NO_ISSUE_DATE, EndorsementKind, Endorsements
+from rats_tls.core.endorsements import Endorsements
 from rats_tls.core.errors import CertificateChainError, RatsTlsError, SignatureError, UnsupportedError
 from rats_tls.core.verification import EndorsementUse, Verification
 from rats_tls.formats.hygon.certificates import USAGE_PEK
@@ -23,7 +23,7 @@ from rats_tls.formats.hygon.evidence import CsvEvidence
 from rats_tls.formats.hygon.sm2 import ALGORITHM_SM2
 from rats_tls.verifiers.check_log import VERIFIES, CheckLog, Step
 from rats_tls.verifiers.hygon_chain import load_key, require_anchors, require_pek_usage
-from rats_tls.verifiers.hygon_endorsements import CekChain, Judge, choose_chain
+from rats_tls.verifiers.hygon_endorsements import Judge, cek_chain_use, choose_chain
 
 _REPORT_SOURCE = "Hygon CSV attestation, attestation report"
 _CERTIFICATES = "Hygon CSV attestation, certificates"
@@ -144,7 +144,7 @@ class CsvRun:
         # (6) The machine is told by its CEK, and never by chip_id, which nothing signs.
         cek = chosen.chain.cek
         self.claims = replace(self.claims, cek_sha256=hashlib.sha256(cek.key.data).digest())
-        self.used.append(_use(chosen.chain))
+        self.used.append(cek_chain_use(chosen.chain.item, chosen.chain.origin, chosen.chain.hsk))
 
     def _serial(self) -> str:
         """Give the serial number that HSK and CEK are looked up by: it goes into names of files and requests."""
@@ -160,14 +160,3 @@ class CsvRun:
     def _note_revocation(self) -> None:
         # (7) Nobody can say whether a chip was revoked.
         self.log.not_checked(_REVOCATION, "Hygon publishes no revocation list")
-
-
-def _use(chain: CekChain) -> EndorsementUse:
-    return EndorsementUse(
-        kind=EndorsementKind.HYGON_CEK_CHAIN,
-        sha256=hashlib.sha256(chain.item.data).digest(),
-        origin=chain.origin,
-        issued=NO_ISSUE_DATE,
-        expires=NO_EXPIRY,
-        description=f"CEK under HSK {chain.hsk.key_id.hex()}",
-    )

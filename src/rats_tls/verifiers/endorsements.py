@@ -32,6 +32,8 @@ from rats_tls.verifiers.amd_chain import (
 )
 from rats_tls.verifiers.amd_revocation import issuer_of
 from rats_tls.verifiers.chain import anchors_of, match_anchor, require_in_date
+from rats_tls.verifiers.hygon_chain import verify_cek, verify_hsk
+from rats_tls.verifiers.hygon_endorsements import cek_chain_use, read_chain
 from rats_tls.verifiers.intel_collateral import document_use, verify_document
 from rats_tls.verifiers.uses import certificates_use, date_error, list_use
 
@@ -105,7 +107,9 @@ class VendorEndorsementsVerifier:
                     return self._amd_root(item)
                 case _K.AMD_CRL:
                     return self._amd_list(item)
-                case _K.AMD_SEV_SIGNER | _K.HYGON_CEK_CHAIN:
+                case _K.HYGON_CEK_CHAIN:
+                    return self._hygon_chain(item)
+                case _K.AMD_SEV_SIGNER:
                     raise UnsupportedError(f"{item.kind.value}: not verified by itself")
         except RatsTlsError as error:
             return RefusedEndorsement(item, error)
@@ -171,6 +175,13 @@ class VendorEndorsementsVerifier:
         if not certificates:
             raise CertificateChainError("issuer chain: got no certificate")
         return match_anchor(certificates[-1], self._anchors, Vendor.INTEL, self._crypto)
+
+    # --- Hygon ---------------------------------------------------------------------------------------------------
+    def _hygon_chain(self, item: Endorsement) -> _Found:
+        hsk, cek = read_chain(item)
+        anchor = verify_hsk(hsk, self._anchors, self._crypto)
+        verify_cek(cek, hsk, self._crypto)
+        return _Found(use=cek_chain_use(item, item.origin.value, hsk), anchor=anchor)
 
     # --- AMD -----------------------------------------------------------------------------------------------------
     def _amd_signer(self, item: Endorsement) -> _Found:

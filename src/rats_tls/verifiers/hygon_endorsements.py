@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rats_tls.core.anchors import TrustAnchor
-from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, Origin
+from rats_tls.core.endorsements import NO_EXPIRY, NO_ISSUE_DATE, Endorsement, EndorsementKind, Endorsements, Origin
 from rats_tls.core.errors import CertificateChainError, DecodeError, RatsTlsError
 from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.limits import Limits
+from rats_tls.core.verification import EndorsementUse
 from rats_tls.formats.hygon.certificates import KeyCertificate, RootCertificate
 from rats_tls.verifiers.bounded_cache import BoundedCache
 from rats_tls.verifiers.chain import malformed_endorsement
@@ -146,6 +147,18 @@ def read_chain(item: Endorsement) -> tuple[RootCertificate, KeyCertificate]:
         raise DecodeError("CekChain", "issuer_chain", None, problem)
     hsk = RootCertificate.from_bytes(item.issuer_chain[0], "HskCertificate")
     return hsk, KeyCertificate.from_bytes(item.data, "CekCertificate")
+
+
+def cek_chain_use(item: Endorsement, origin: str, hsk: RootCertificate) -> EndorsementUse:
+    """Give what a result says of a chain."""
+    return EndorsementUse(
+        kind=item.kind,
+        sha256=hashlib.sha256(item.data).digest(),
+        origin=origin,
+        issued=NO_ISSUE_DATE,
+        expires=NO_EXPIRY,
+        description=f"CEK under HSK {hsk.key_id.hex()}",
+    )
 
 
 def _read(judge: Judge, item: Endorsement, origin: str) -> CekChain:

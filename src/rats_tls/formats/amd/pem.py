@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from rats_tls.core.errors import DecodeError
@@ -50,14 +50,36 @@ def split_pem(data: bytes, structure: str, *, limit: int = 64) -> tuple[PemBlock
             raise DecodeError(structure, "PEM", match.start(), f"label is {label!r}, expected {CERTIFICATE} or {CRL}")
         if len(blocks) == limit:
             raise DecodeError(structure, "PEM", match.start(), f"more than {limit} blocks")
-        try:
-            der = base64.b64decode(b"".join(match["body"].split()), validate=True)
-        except binascii.Error as error:
-            raise DecodeError(structure, "PEM", match.start(), f"not base64: {error}") from error
-        blocks.append(PemBlock(label, der))
+        blocks.append(PemBlock(label, _content(match, structure)))
     if len(blocks) != data.count(_BEGIN) or not blocks:
         raise DecodeError(structure, "PEM", None, "a block is cut short, or there is none")
     return tuple(blocks)
+
+
+def take_blocks(data: bytes, labels: Collection[str], structure: str) -> tuple[tuple[PemBlock, ...], bytes]:
+    """Take the blocks of some labels out of PEM.
+
+    Returns:
+        The blocks, and the rest of `data`.
+
+    Raises:
+        DecodeError: a block of these labels that is no base64.
+    """
+    taken: list[PemBlock] = []
+    rest = data
+    for match in reversed(list(_BLOCK.finditer(data))):
+        label = match["label"].decode("ascii")
+        if label in labels:
+            taken.insert(0, PemBlock(label, _content(match, structure)))
+            rest = rest[: match.start()] + rest[match.end() :]
+    return tuple(taken), rest
+
+
+def _content(match: re.Match[bytes], structure: str) -> bytes:
+    try:
+        return base64.b64decode(b"".join(match["body"].split()), validate=True)
+    except binascii.Error as error:
+        raise DecodeError(structure, "PEM", match.start(), f"not base64: {error}") from error
 
 
 def join_pem(ders: Iterable[bytes], *, label: str = CERTIFICATE) -> str:
