@@ -52,7 +52,8 @@ def verify_binding(
             checks += (not_bound("the peer has not proved that it holds the certificate's key"),)
         return checks
     if subject.expected_report_data is None:
-        return (not_bound("no expected report_data was given"),)
+        unproved = decoded.unproved_unbound if decoded is not None else ""
+        return (not_bound("no expected report_data was given" + (f"; {unproved}" if unproved else "")),)
     report_data = decoded.report_data if decoded is not None else None
     if report_data is None or not equal_report_data(subject.expected_report_data, report_data):
         got = shorten(report_data, 128) if report_data is not None else "none"

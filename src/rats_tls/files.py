@@ -19,8 +19,13 @@ from rats_tls.endorsements.bundle import bundle_from_bytes, is_bundle
 from rats_tls.endorsements.files import endorsements_from_file
 from rats_tls.endorsements.local_files import read_regular_file
 from rats_tls.formats.amd.pem import split_pem
+from rats_tls.formats.amd.sev_report import evidence_from_json as evidence_of_broker
+from rats_tls.formats.amd.sev_report import is_broker_evidence
 from rats_tls.formats.detect import detect_evidence
 from rats_tls.formats.event_log.dstack_quote import read_dstack_quote
+from rats_tls.formats.hygon.hsk_cek import joined
+from rats_tls.formats.hygon.trustee import evidence_from_trustee, is_trustee_evidence
+from rats_tls.formats.intel.json_document import JsonObject
 from rats_tls.formats.x509 import Certificate
 from rats_tls.policy import Policy
 from rats_tls.verifiers.chain import anchor_of, vendor_of
@@ -68,6 +73,8 @@ def load_policy(path: Path | str) -> Policy:
 def load_trust_anchors(*paths: Path | str, now: datetime | None = None) -> tuple[TrustAnchor, ...]:
     """Read root certificates (PEM) to trust beside the vendors' own, such as those of simulated TEEs.
 
+    X.509 certificates, and roots in their vendor's own form under a label of its own (Hygon).
+
     Args:
         paths: files.
         now: time at which the roots must be in date; the present time when left out.
@@ -90,10 +97,10 @@ def load_trust_anchors(*paths: Path | str, now: datetime | None = None) -> tuple
 
 
 def load_endorsements(*paths: Path | str) -> Endorsements:
-    """Read Endorsements of any known form: a bundle, Intel's JSON, AMD or PCK certificates, revocation lists, ...
+    """Read Endorsements of any known form: a bundle, Intel's JSON, vendors' certificates, revocation lists, ...
 
     Raises:
-        DecodeError: a file of no known form; the message names it.
+        DecodeError: a file of no known form; the message names it. Also a certificate of Hygon's HSK or CEK alone.
         ConfigurationError: a file that cannot be read.
     """
     items: list[Endorsement] = []
@@ -108,7 +115,7 @@ def load_endorsements(*paths: Path | str) -> Endorsements:
                 items.extend(endorsements_from_file(data, where=str(path)))
             except DecodeError as error:
                 raise named_as_evidence(error, path) from error
-    return Endorsements(tuple(items))
+    return Endorsements(joined(items))
 
 
 def named_as_evidence(error: DecodeError, path: Path | str) -> DecodeError:
@@ -180,7 +187,7 @@ def _presented(data: bytes) -> Presented:
     certificate = _certificate(data)
     if certificate is not None:
         return Presented(certificate=certificate)
-    evidence = read_dstack_quote(data)
+    evidence = evidence_from_json(data)
     return Presented(evidence=evidence if evidence is not None else detect_evidence(require_binary(data)))
 
 
@@ -201,6 +208,26 @@ def _require_no_endorsements(data: bytes, path: Path | str) -> None:
             return
         what = f"Endorsements ({', '.join(dict.fromkeys(item.kind.value for item in items))})"
     raise DecodeError(str(path), "", None, f"got {what}, expected Evidence, or a certificate that carries it")
+
+
+def evidence_from_json(data: bytes) -> Evidence | None:
+    """Read Evidence that another project wrote as JSON; None of other data.
+
+    Of dstack's guest agent, of Trustee's attester of CSV, of the attestation evidence broker of AMD SEV.
+
+    Raises:
+        DecodeError: malformed.
+        UnsupportedError: what is in it is none that is known.
+    """
+    if data.lstrip()[:1] != b"{":
+        return None
+    of_dstack = read_dstack_quote(data)
+    if of_dstack is not None:
+        return of_dstack
+    document = JsonObject.from_bytes(data, "EvidenceJson")
+    if is_trustee_evidence(document):
+        return evidence_from_trustee(document)
+    return Evidence.of(TeeType.SEV, evidence_of_broker(data)) if is_broker_evidence(document) else None
 
 
 def require_binary(data: bytes) -> bytes:

@@ -239,15 +239,13 @@ class Gatherer:
         ]
 
     def _verified(self, answers: dict[MissingEndorsement, tuple[Endorsement, ...]]) -> dict[Endorsement, VerifiedItem]:
-        """Verify all that was given, each with the keys of PCK chains that it was asked by."""
+        """Verify all that was given, each with the keys that it was asked by where only they tell."""
         items = [
             ItemToVerify(
                 where="",
                 endorsement=found,
                 named=tuple(
-                    item
-                    for item, answer in answers.items()
-                    if item.kind is EndorsementKind.INTEL_PCK_CHAIN and found in answer
+                    item for item, answer in answers.items() if item.kind.is_named_by_request and found in answer
                 ),
                 channel=self._channel,
             )

@@ -36,8 +36,8 @@ class ItemToVerify:
     Attributes:
         where: the file or store that it is from.
         endorsement: the item.
-        named: keys that others gave it; what they say counts of PCK chains alone, whose content does not say for which
-            encrypted PPID they were got.
+        named: keys that others gave it; what they say counts only where its content does not say it all
+            (`EndorsementKind.is_named_by_request`).
         channel: update channel that its file or source says; None of those that do not say.
     """
 
@@ -66,7 +66,7 @@ class VerifiedItem:
         """What it is found by; none of what is not good."""
         if self.verified is None:
             return ()
-        named = self.source.named if self.verified.item.kind is EndorsementKind.INTEL_PCK_CHAIN else ()
+        named = self.source.named if self.verified.item.kind.is_named_by_request else ()
         return tuple(dict.fromkeys((*self.verified.keys, *named)))
 
     @property
@@ -126,8 +126,8 @@ def _read(path: Path) -> Carried:
 def by_content(item: BundleItem) -> BundleItem:
     """Give an item with the keys and dates of its content, whatever a manifest says. Raises DecodeError: malformed."""
     said = described(item.endorsement)
-    is_chain = item.endorsement.kind is EndorsementKind.INTEL_PCK_CHAIN
-    keys = tuple(dict.fromkeys((*said.keys, *item.keys))) if is_chain else said.keys
+    named = item.keys if item.endorsement.kind.is_named_by_request else ()
+    keys = tuple(dict.fromkeys((*said.keys, *named)))
     return replace(said, keys=keys)
 
 

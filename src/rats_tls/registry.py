@@ -26,6 +26,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "sgx_la": "rats_tls.verifiers.sgx_la:SgxLocalVerifier",
         "sev_snp": "rats_tls.verifiers.sev_snp:SevSnpVerifier",
         "sev": "rats_tls.verifiers.sev:SevVerifier",
+        "csv": "rats_tls.verifiers.csv:CsvVerifier",
         "null": "rats_tls.verifiers.null:NullVerifier",
     },
     "tls_wrappers": {

@@ -11,6 +11,7 @@ from rats_tls.cli.screen import Cell, Part, Screen, Styled
 from rats_tls.core.anchors import AnchorKind
 from rats_tls.core.checks import Check, Verdict
 from rats_tls.core.claims import (
+    CsvClaims,
     IntelTcb,
     MeasuredEvent,
     NullClaims,
@@ -272,6 +273,15 @@ def _claims_that_matter(claims: TeeClaims) -> Rows:
             ("launch digest", claims.launch_digest.hex()),
             ("guest policy", f"{claims.policy:#x}"),
             ("CEK", claims.cek_sha256.hex() if claims.cek_sha256 is not None else "unknown"),
+        ]
+    if isinstance(claims, CsvClaims):
+        return [
+            ("measurement", claims.measurement.hex()),
+            ("VM id, version", f"{claims.vm_id.hex()}, {claims.vm_version.hex()}"),
+            *((f"RTMR{i}", rtmr.hex()) for i, rtmr in enumerate(claims.rtmrs or ())),
+            *([("host data", claims.host_data.hex())] if claims.host_data is not None else []),
+            ("report version", str(claims.report_version)),
+            *([("build", str(claims.build))] if claims.build is not None else []),
         ]
     return []
 

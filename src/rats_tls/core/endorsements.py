@@ -44,11 +44,18 @@ class EndorsementKind(str, Enum):
     @property
     def is_of_one_platform(self) -> bool:
         """Whether it is a certificate of a single platform, of which there may be any number."""
-        return self in {EndorsementKind.AMD_VEK, EndorsementKind.INTEL_PCK_CHAIN}
+        return self in {EndorsementKind.AMD_VEK, EndorsementKind.INTEL_PCK_CHAIN, EndorsementKind.HYGON_CEK_CHAIN}
+
+    @property
+    def is_named_by_request(self) -> bool:
+        """Whether its content does not say all that it is looked up by: the request that it answered does."""
+        return self in _NAMED_BY_REQUEST
 
 
 _LISTS = frozenset({EndorsementKind.INTEL_ROOT_CRL, EndorsementKind.INTEL_PCK_CRL, EndorsementKind.AMD_CRL})
 _DOCUMENTS = frozenset({EndorsementKind.INTEL_TCB_INFO, EndorsementKind.INTEL_QE_IDENTITY})
+# A PCK certificate does not say by which encrypted PPID it is got, a CEK certificate not for which chip.
+_NAMED_BY_REQUEST = frozenset({EndorsementKind.INTEL_PCK_CHAIN, EndorsementKind.HYGON_CEK_CHAIN})
 
 
 NO_ISSUE_DATE = datetime(1970, 1, 1, tzinfo=UTC)

@@ -85,5 +85,10 @@ def amd_sev_signer(product: str) -> MissingEndorsement:
     return _item(EndorsementKind.AMD_SEV_SIGNER, ("product", product))
 
 
+def hygon_cek_chain(serial: str) -> MissingEndorsement:
+    """CEK certificate of a Hygon chip and its HSK, by the chip's serial number."""
+    return _item(EndorsementKind.HYGON_CEK_CHAIN, ("chip", serial))
+
+
 def _item(kind: EndorsementKind, *parts: Part) -> MissingEndorsement:
     return MissingEndorsement(kind=kind, key=parts)

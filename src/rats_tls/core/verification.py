@@ -84,12 +84,15 @@ class DecodedEvidence:
         structure: the format's own dataclass, for the Verifier that made it.
         not_covered: bytes behind the signed structure that nothing covers (padding of vendor buffers), by their
             number; 0 when there are none.
+        unproved_unbound: what of the claims no signature proves unless `report_data` is compared, for people; "" for
+            nothing.
     """
 
     claims: TeeClaims
     report_data: bytes | None
     structure: object
     not_covered: int = 0
+    unproved_unbound: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

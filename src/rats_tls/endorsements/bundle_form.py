@@ -13,6 +13,7 @@ from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndo
 from rats_tls.core.errors import ConfigurationError, DecodeError
 from rats_tls.core.limits import DEFAULT_LIMITS, BundleLimits
 from rats_tls.formats.amd.pem import CERTIFICATE, join_pem, split_pem
+from rats_tls.formats.hygon.hsk_cek import endorsement_from_hsk_cek, endorsement_to_hsk_cek
 from rats_tls.formats.intel.json_document import JsonObject, join_response, split_response
 
 _RESPONSES = {EndorsementKind.INTEL_TCB_INFO: "tcbInfo", EndorsementKind.INTEL_QE_IDENTITY: "enclaveIdentity"}
@@ -65,18 +66,24 @@ def members_of(item: Endorsement, number: int) -> Members:
     kind = item.kind
     stem = f"{kind.value}/{number}"
     member = _RESPONSES.get(kind)
+    if kind is EndorsementKind.HYGON_CEK_CHAIN:
+        return _as_read(item, Members(name=f"{stem}.cert", data=endorsement_to_hsk_cek(item)))
     if member is not None:
         name, data = f"{stem}.json", join_response(item.data, member, item.signature)
     else:
         name, data = f"{stem}.{'crl' if kind.is_revocation_list else 'der'}", item.data
     chain = join_pem(item.issuer_chain).encode() if item.issuer_chain else b""
-    written = Members(name=name, data=data, chain_name=f"{stem}.pem" if chain else "", chain=chain)
+    return _as_read(item, Members(name=name, data=data, chain_name=f"{stem}.pem" if chain else "", chain=chain))
+
+
+def _as_read(item: Endorsement, written: Members) -> Members:
+    """Require that the item would be read as it is out of its files."""
     try:
-        again = endorsement_of(kind, written)
+        again = endorsement_of(item.kind, written)
     except DecodeError as error:
-        raise ConfigurationError(f"{kind.value}: has no form in a bundle: {error.message}") from error
+        raise ConfigurationError(f"{item.kind.value}: has no form in a bundle: {error.message}") from error
     if again != replace(item, origin=Origin.LOCAL):
-        raise ConfigurationError(f"{kind.value}: has no form in a bundle that keeps all of its bytes")
+        raise ConfigurationError(f"{item.kind.value}: has no form in a bundle that keeps all of its bytes")
     return written
 
 
@@ -92,6 +99,8 @@ def endorsement_of(kind: EndorsementKind, members: Members) -> Endorsement:
     if len(data) > DEFAULT_LIMITS.endorsement_document:
         problem = f"got {len(data)} bytes, at most {DEFAULT_LIMITS.endorsement_document} are read"
         raise DecodeError(members.name, "", None, problem)
+    if kind is EndorsementKind.HYGON_CEK_CHAIN:
+        return endorsement_from_hsk_cek(data, members.name)
     chain: tuple[bytes, ...] = ()
     if members.chain_name:
         blocks = split_pem(members.chain, members.chain_name, limit=DEFAULT_LIMITS.certificate_chain)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
+from rats_tls.core.endorsements import Endorsement, MissingEndorsement
 from rats_tls.core.errors import ConfigurationError, DecodeError, RatsTlsError
 from rats_tls.core.limits import DEFAULT_BUNDLE_LIMITS, DEFAULT_LIMITS, BundleLimits
 from rats_tls.endorsements.bundle import CHANNELS, bundle_from_bytes, is_bundle
@@ -214,7 +214,7 @@ class BundleSource(LocalSource):
 
 def _keys(item: BundleItem) -> tuple[MissingEndorsement, ...]:
     keys = keys_of(item.endorsement)
-    if item.endorsement.kind is EndorsementKind.INTEL_PCK_CHAIN:
+    if item.endorsement.kind.is_named_by_request:
         keys = tuple(dict.fromkeys((*keys, *item.keys)))
     return keys
 

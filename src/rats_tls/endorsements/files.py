@@ -9,6 +9,7 @@ from rats_tls.formats.amd.bundle import endorsements_from_file as amd_endorsemen
 from rats_tls.formats.amd.pem import CERTIFICATE, is_pem, split_pem
 from rats_tls.formats.amd.sev_bundle import endorsements_from_signers
 from rats_tls.formats.amd.sev_signer import is_signer_file
+from rats_tls.formats.hygon.hsk_cek import endorsement_from_certificate
 from rats_tls.formats.intel.collateral import endorsements_from_json
 from rats_tls.formats.x509 import Certificate, RevocationList
 
@@ -23,7 +24,8 @@ def endorsements_from_file(data: bytes, *, where: str, limits: Limits = DEFAULT_
 
     Known are: Intel's JSON bundle of TCB info, QE identity and revocation lists; a PCK chain (PEM); revocation lists
     of Intel or AMD (PEM, DER); AMD's VCEK or VLEK, ASK, ARK (PEM, DER); AMD's certificate table; ASK and ARK before
-    SEV-SNP in AMD's own form.
+    SEV-SNP in AMD's own form; Hygon's HSK and CEK in one, or one of the two, which is half an Endorsement
+    (`rats_tls.formats.hygon.hsk_cek.joined`).
 
     Args:
         data: the file's bytes.
@@ -49,6 +51,9 @@ def _read(data: bytes, limits: Limits) -> tuple[Endorsement, ...]:
         return endorsements_from_json(data, limits=limits)
     if is_signer_file(data):
         return endorsements_from_signers(data, limits=limits)
+    of_hygon = endorsement_from_certificate(data)
+    if of_hygon is not None:
+        return (of_hygon,)
     if not is_pem(data):
         issuer = _issuer_of_list(data)
         if issuer is not None and _INTEL in issuer:

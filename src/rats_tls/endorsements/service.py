@@ -30,7 +30,15 @@ from rats_tls.formats.endorsement_keys import keys_of
 _log = logging.getLogger(__name__)
 
 STANDARD = "standard"
-_UNPROVED = frozenset({EndorsementKind.AMD_VEK, EndorsementKind.AMD_SIGNER, EndorsementKind.INTEL_PCK_CHAIN})
+_UNPROVED = frozenset(
+    {
+        EndorsementKind.AMD_VEK,
+        EndorsementKind.AMD_SIGNER,
+        EndorsementKind.AMD_SEV_SIGNER,
+        EndorsementKind.INTEL_PCK_CHAIN,
+        EndorsementKind.HYGON_CEK_CHAIN,
+    }
+)
 """While one of these is missing, nothing in the Evidence is proved: its keys are whatever a peer writes, and so is a
 VEK that the peer sends, as long as its signer is missing."""
 _MOST_RECENT = 256

@@ -282,7 +282,7 @@ def _keep(database: sqlite3.Connection, item: StoredEndorsement) -> bool:
     """Write an item unless a newer one of its key is there; an older one goes. Gives whether it was written."""
     row = (item.anchor, item.channel, str(item.item))
     endorsement = replace(item.endorsement, origin=Origin.LOCAL)  # as it will be read
-    if endorsement.kind is EndorsementKind.INTEL_PCK_CHAIN:
+    if endorsement.kind.is_named_by_request:  # several may be good
         same = (*row, endorsement.digest)
         database.execute("DELETE FROM items WHERE anchor = ? AND channel = ? AND lookup = ? AND digest = ?", same)
     else:

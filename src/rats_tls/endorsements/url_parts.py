@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from rats_tls.core.endorsements import MissingEndorsement
 
 _LOWER_HEX = re.compile(r"[0-9a-f]*")
+_SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DECIMAL = re.compile(r"[0-9]{1,3}")
 
 
@@ -21,6 +22,15 @@ def hexadecimal(parts: Mapping[str, str], name: str, size: int) -> str | None:
     """Give a part that is `size` bytes in lower-case hexadecimal digits; None if it is absent or anything else."""
     value = parts.get(name, "")
     return value if len(value) == 2 * size and _LOWER_HEX.fullmatch(value) else None
+
+
+def serial_number(parts: Mapping[str, str], name: str) -> str | None:
+    """Give a part that is a serial number, or None.
+
+    Up to 64 letters and digits; behind the first also dots, hyphens and underscores.
+    """
+    value = parts.get(name, "")
+    return value if _SERIAL.fullmatch(value) else None
 
 
 def one_byte(parts: Mapping[str, str], name: str) -> int | None:

@@ -6,6 +6,8 @@ from rats_tls.core.errors import UnsupportedError
 from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.formats.amd.sev_certificate import CERTIFICATE_SIZE, is_sev_certificate
 from rats_tls.formats.amd.sev_report import EVIDENCE_SIZES, REPORT_SIZE
+from rats_tls.formats.hygon.evidence import EVIDENCE_SIZE
+from rats_tls.formats.hygon.report import BARE_V1_SIZE, PAGE_SIZE, looks_like_report
 from rats_tls.formats.intel.local_report import LOCAL_REPORT_SIZE
 
 INTEL_QE_VENDOR_ID = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
@@ -13,6 +15,7 @@ _TEE_SGX = 0x00
 _TEE_TDX = 0x81
 _SNP_REPORT_SIZE = 0x4A0
 _TDREPORT_SIZE = 1024
+_CSV_SIZES = frozenset({BARE_V1_SIZE, PAGE_SIZE, EVIDENCE_SIZE})
 
 
 def detect_evidence(data: bytes) -> Evidence:
@@ -39,6 +42,8 @@ def detect_evidence(data: bytes) -> Evidence:
         return Evidence.of(TeeType.SEV_SNP, data)
     if len(data) in EVIDENCE_SIZES and is_sev_certificate(data[REPORT_SIZE : REPORT_SIZE + CERTIFICATE_SIZE]):
         return Evidence.of(TeeType.SEV, data)
+    if len(data) in _CSV_SIZES and looks_like_report(data):
+        return Evidence.of(TeeType.CSV, data)
     if len(data) == _TDREPORT_SIZE:
         raise UnsupportedError(
             "this looks like a TDREPORT: a MAC for its own platform, not verifiable remotely; a quote made of it is"
@@ -47,6 +52,6 @@ def detect_evidence(data: bytes) -> Evidence:
         return Evidence.of(TeeType.SGX_LA, data)
     raise UnsupportedError(
         f"Evidence: got {len(data)} bytes that begin with {data[:16].hex() or 'nothing'}, "
-        "expected an SGX or TDX quote, an SGX local report, a SEV-SNP report, a SEV report with its certificates, or a "
-        "certificate (PEM, DER) that carries one"
+        "expected an SGX or TDX quote, an SGX local report, a SEV-SNP or CSV report, a SEV report with its "
+        "certificates, or a certificate (PEM, DER) that carries one"
     )

@@ -22,7 +22,8 @@ def keys_of(item: Endorsement) -> tuple[MissingEndorsement, ...]:
 
     Several where its content leaves it open: AMD's revocation lists do not say for which type of VEK they were got, nor
     ASKs before SEV-SNP of which product they are.
-    None for a root certificate, which nothing asks for, and for what is of nobody known here.
+    None for a root certificate, which nothing asks for, for what is of nobody known here, and for the certificates of a
+    Hygon chip, which do not say of which chip they are: their key is what they were asked for by.
 
     Raises:
         DecodeError: malformed.
@@ -74,7 +75,7 @@ def validity_of(item: Endorsement) -> tuple[datetime, datetime]:
         case kind if kind.is_revocation_list:
             crl = RevocationList.from_der(item.data)
             return crl.this_update, crl.next_update
-        case _K.AMD_SEV_SIGNER:
+        case _K.AMD_SEV_SIGNER | _K.HYGON_CEK_CHAIN:
             return NO_ISSUE_DATE, NO_EXPIRY
         case _:
             chain = item.issuer_chain if item.kind is _K.INTEL_PCK_CHAIN else ()

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from rats_tls.core.endorsements import Endorsement, EndorsementKind
 from rats_tls.core.errors import RatsTlsError
+from rats_tls.formats.hygon.hsk_cek import endorsement_to_hsk_cek
 from rats_tls.formats.intel.qe_identity import QeIdentity
 from rats_tls.formats.intel.tcb_info import TcbInfo
 from rats_tls.inspection.certificates import certificate_nodes, revocation_list_nodes
+from rats_tls.inspection.hygon import hsk_cek_nodes
 from rats_tls.inspection.sev import sev_signer_nodes
 from rats_tls.inspection.tree import Node, group, octets
 from rats_tls.inspection.words import word
@@ -27,6 +29,8 @@ def endorsement_node(item: Endorsement) -> Node:
         read = [*_fields(item)]
     except RatsTlsError as error:
         read = [octets("data", item.data, meaning=error.message)]
+    if item.kind is EndorsementKind.HYGON_CEK_CHAIN:
+        return group(item.kind.value, read, size=len(item.data))
     if item.signature:
         read.append(octets("signature", item.signature))
     for number, der in enumerate(item.issuer_chain):
@@ -44,6 +48,8 @@ def _fields(item: Endorsement) -> tuple[Node, ...]:
         return _document(QeIdentity.from_json(item.data))
     if item.kind is EndorsementKind.AMD_SEV_SIGNER:
         return sev_signer_nodes(item.data)
+    if item.kind is EndorsementKind.HYGON_CEK_CHAIN:
+        return hsk_cek_nodes(endorsement_to_hsk_cek(item))
     if item.kind in _LISTS:
         return revocation_list_nodes(item.data)
     return certificate_nodes(item.data)

@@ -9,6 +9,7 @@ from rats_tls.core.errors import DecodeError, RatsTlsError, UnsupportedError
 from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE, Evidence, TeeType
 from rats_tls.formats.amd.report import AttestationReport
 from rats_tls.formats.amd.tcb import decode_tcb_version, tcb_text
+from rats_tls.formats.hygon.evidence import CsvEvidence
 from rats_tls.formats.intel.local_report import LocalReport
 from rats_tls.formats.intel.quote import (
     ECDSA_P256,
@@ -22,6 +23,7 @@ from rats_tls.formats.intel.quote import (
 )
 from rats_tls.formats.intel.report import SgxReportBody, TdReportBody
 from rats_tls.inspection.certificates import certificate_nodes
+from rats_tls.inspection.hygon import csv_nodes
 from rats_tls.inspection.sev import sev_evidence_nodes
 from rats_tls.inspection.tree import Node, group, octets
 from rats_tls.inspection.words import word
@@ -63,6 +65,8 @@ def evidence_nodes(evidence: Evidence) -> tuple[Node, ...]:
         return _report(AttestationReport.from_bytes(evidence.data))
     if tee_type is TeeType.SEV:
         return sev_evidence_nodes(evidence.data)
+    if tee_type is TeeType.CSV:
+        return csv_nodes(CsvEvidence.from_bytes(evidence.data))
     raise UnsupportedError(f"Evidence of type {evidence.media_type}: its fields are not read")
 
 

@@ -11,12 +11,11 @@ from rats_tls.core.endorsements import Endorsement, EndorsementKind
 from rats_tls.core.errors import DecodeError, RatsTlsError, UnsupportedError
 from rats_tls.endorsements.bundle import Bundle, bundle_from_bytes, is_bundle
 from rats_tls.endorsements.files import endorsements_from_file
-from rats_tls.files import read_file, require_binary
+from rats_tls.files import evidence_from_json, read_file, require_binary
 from rats_tls.formats.amd.pem import CERTIFICATE, PemBlock, is_pem, split_pem
 from rats_tls.formats.amd.sev_certificate import is_sev_certificate
 from rats_tls.formats.amd.sev_signer import is_signer_file, split_signers
 from rats_tls.formats.detect import detect_evidence
-from rats_tls.formats.event_log.dstack_quote import read_dstack_quote
 from rats_tls.formats.event_log.reading import is_event_log
 from rats_tls.formats.intel.json_document import JsonObject, split_response
 from rats_tls.formats.x509 import RevocationList
@@ -25,6 +24,7 @@ from rats_tls.inspection.certificates import revocation_list_nodes
 from rats_tls.inspection.endorsements import endorsement_node
 from rats_tls.inspection.event_log import event_log_group, event_log_nodes, event_log_title
 from rats_tls.inspection.evidence import evidence_nodes, evidence_title
+from rats_tls.inspection.hygon import certificate_nodes as hygon_certificate_nodes
 from rats_tls.inspection.sev import sev_certificate_nodes, sev_signer_nodes
 from rats_tls.inspection.tree import Inspection, Node, group, octets
 from rats_tls.policy import Policy
@@ -42,8 +42,8 @@ def inspect_file(path: Path) -> Inspection:
     """Give the fields of what a file holds.
 
     Evidence, an event log, a certificate, PEM with certificates and revocation lists, a revocation list, Endorsements
-    (a bundle, a JSON bundle, a response of Intel's service, AMD's certificate table, AMD's files before SEV-SNP), a
-    policy.
+    (a bundle, a JSON bundle, a response of Intel's service, AMD's certificate table, AMD's files before SEV-SNP),
+    certificates of Hygon, a policy.
 
     Raises:
         DecodeError: malformed, or empty.
@@ -70,26 +70,43 @@ def inspect_file(path: Path) -> Inspection:
 def _read(data: bytes) -> tuple[str, tuple[Node, ...]]:
     if is_event_log(data):
         return event_log_title(data), event_log_nodes(data)
-    answer = read_dstack_quote(data)
-    if answer is not None:
-        nodes = (*evidence_nodes(answer), event_log_group(answer.event_log))
-        return f"{evidence_title(answer)} with its event log (dstack)", nodes
     if data.lstrip()[:1] == b"{":
-        return "Endorsements (JSON)", tuple(endorsement_node(item) for item in _from_json(data))
+        return _json(data)
     require_binary(data)
+    of_hygon = hygon_certificate_nodes(data)
+    if of_hygon is not None:
+        return of_hygon
     if data[:1] == _SEQUENCE:
         return _der(data)
     # Quotes hold a PEM chain too, behind binary.
     if is_pem(data) and data.partition(b"-----BEGIN ")[0].isascii():
-        blocks = split_pem(data, "Pem")
-        if len(blocks) == 1:
-            return _der(blocks[0].der)
-        return "PEM chain", tuple(_block(number + 1, block) for number, block in enumerate(blocks))
+        return _pem(data)
     if is_signer_file(data):
         signers = (group("signer", sev_signer_nodes(each.data), size=len(each.data)) for each in split_signers(data))
         return "AMD SEV signers", tuple(signers)
     if is_sev_certificate(data):
         return "AMD SEV certificate", sev_certificate_nodes(data)
+    return _evidence(data)
+
+
+def _json(data: bytes) -> tuple[str, tuple[Node, ...]]:
+    evidence = evidence_from_json(data)
+    if evidence is None:
+        return "Endorsements (JSON)", tuple(endorsement_node(item) for item in _from_json(data))
+    if not evidence.event_log:
+        return f"{evidence_title(evidence)} (JSON)", evidence_nodes(evidence)
+    nodes = (*evidence_nodes(evidence), event_log_group(evidence.event_log))
+    return f"{evidence_title(evidence)} with its event log (JSON)", nodes
+
+
+def _pem(data: bytes) -> tuple[str, tuple[Node, ...]]:
+    blocks = split_pem(data, "Pem")
+    if len(blocks) == 1:
+        return _der(blocks[0].der)
+    return "PEM chain", tuple(_block(number + 1, block) for number, block in enumerate(blocks))
+
+
+def _evidence(data: bytes) -> tuple[str, tuple[Node, ...]]:
     try:
         evidence = detect_evidence(data)
     except UnsupportedError as unknown:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rats_tls.policy.advice import Advice, Level
+from rats_tls.policy.csv_entry import CsvEntry
 from rats_tls.policy.difference import Accepts, EntryDifference, FieldDifference, PolicyDifference, compare
 from rats_tls.policy.entry import MEASUREMENT_ONLY, Entry, Identity, NullEntry
 from rats_tls.policy.file_form import Mode
@@ -25,6 +26,7 @@ __all__ = [
     "MEASUREMENT_ONLY",
     "Accepts",
     "Advice",
+    "CsvEntry",
     "Entry",
     "EntryDifference",
     "EntryError",

@@ -31,6 +31,7 @@ _PIN_TD = "the value of the trust domains that you deploy"
 _PIN_SEV = "the value of the guests that you deploy"
 _PIN_SNP = "the value of the guests that you deploy; zeros where the guest has no ID block"
 
+_PIN_CSV = "the value of the guests that you deploy; zeros where they have none"
 _BESIDES_EVENTS: _Said = (
     _N,
     "whatever is extended besides the required events is accepted",
@@ -74,6 +75,18 @@ _ANY: Mapping[TeeType, Mapping[str, _Said]] = {
     TeeType.SEV: {
         "launch_digest": (_D, "any guest is accepted: its firmware and what it loads are anybody's", _PIN_SEV),
     },
+    TeeType.CSV: {
+        "measurement": (_D, "any guest is accepted: its firmware, kernel and programs are anybody's", _PIN_CSV),
+        "user_pubkey_digest": (_N, "any owner's guest, or a guest without one, is accepted", _PIN_CSV),
+        "vm_id": (_N, "the guest may have any id", _PIN_CSV),
+        "vm_version": (_N, "the guest may be of any version", _PIN_CSV),
+        "host_data": (_N, "what the host bound to the guest is not looked at", _PIN_CSV),
+        "rtmr0": (_N, "what is measured into RTMR0 is not looked at", _PIN_CSV),
+        "rtmr1": (_N, "any configuration of the firmware is accepted", _PIN_CSV),
+        "rtmr2": (_N, "any boot loader and kernel that the initial memory loads are accepted", _PIN_CSV),
+        "rtmr3": (_N, "any kernel command line and initrd are accepted", _PIN_CSV),
+        "rtmr4": (_N, "whatever the running system extends is accepted", _PIN_CSV),
+    },
 }
 
 # Fields with a strict default: why a value that accepts more than the default matters.
@@ -90,6 +103,9 @@ _WIDER: Mapping[str, tuple[Level, str]] = {
     "allow_send": (_W, "the host can send the guest to a machine that nobody judged"),
     "allow_send_outside_domain": (_W, "the host can send the guest to a machine of another owner"),
     "allow_send_outside_sev": (_W, "the host can send the guest to a machine that encrypts no memory"),
+    "allow_unencrypted_state": (_W, "the host reads and changes the guest's registers"),
+    "allow_asid_reuse": (_W, "what runs later under the same ASID may meet what the guest left in caches"),
+    "allow_unproved_mask": (_D, "what a report of version 1 says, the policy bits too, may be anybody's choice"),
     "allow_provisional_firmware": (_W, "the host can put back the older firmware, and with it its holes"),
     "vmpl": (_W, "software in the guest below its highest privilege level can ask for such a report"),
     "min_report_version": (_W, "reports before version 3 do not name their processor"),

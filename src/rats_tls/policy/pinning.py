@@ -8,6 +8,7 @@ from typing import Any as Anything
 
 from rats_tls.core.binding import Binding
 from rats_tls.core.claims import (
+    CsvClaims,
     MeasuredEvent,
     SevClaims,
     SgxClaims,
@@ -17,6 +18,7 @@ from rats_tls.core.claims import (
     TeeClaims,
 )
 from rats_tls.core.errors import ConfigurationError
+from rats_tls.policy.csv_entry import CsvEntry, pinned_fields
 from rats_tls.policy.entry import MEASUREMENT_ONLY, Entry, Identity
 from rats_tls.policy.intel_entry import TdxEntry
 from rats_tls.policy.required_events import RequiredEvent
@@ -49,9 +51,11 @@ _PINNED: dict[type[Anything], tuple[type[Anything], dict[str, str]]] = {
         },
     ),
     SevClaims: (SevEntry, {"launch_digest": "launch_digest"}),
+    CsvClaims: (CsvEntry, {}),  # `pinned_fields`
 }
 _WRITTEN: Mapping[type[Anything], Mapping[str, object]] = {
     SevClaims: {"revocation": "not-checked", "max_evidence_age": ANY},
+    CsvClaims: {"revocation": "not-checked"},
 }
 """Of each TEE the fields whose default no Evidence of it can meet, with the only value that it can."""
 
@@ -86,6 +90,8 @@ def pinning_entry(
         raise ConfigurationError(f"no entry pins claims of {claims.tee_type}")
     entry, pinned = _PINNED[type(claims)]
     values = {field: getattr(claims, claim) for field, claim in pinned.items()}
+    if isinstance(claims, CsvClaims):
+        values.update(pinned_fields(claims))
     common: dict[str, object] = {
         "name": name,
         "bindings": bindings,

@@ -11,6 +11,7 @@ from rats_tls.core.checks import Mismatch
 from rats_tls.core.claims import TeeClaims
 from rats_tls.core.errors import ConfigurationError
 from rats_tls.core.evidence import TeeType
+from rats_tls.policy.csv_entry import CsvEntry
 from rats_tls.policy.entry import Entry, NullEntry
 from rats_tls.policy.file_form import (
     MAX_POLICY_BYTES,
@@ -27,7 +28,7 @@ from rats_tls.policy.sgx_entry import SgxEntry, SgxLocalEntry
 from rats_tls.policy.snp_entry import SnpEntry
 
 POLICY_VERSION = 1
-ENTRY_CLASSES: tuple[type[Entry], ...] = (SgxEntry, TdxEntry, SgxLocalEntry, SnpEntry, SevEntry, NullEntry)
+ENTRY_CLASSES: tuple[type[Entry], ...] = (SgxEntry, TdxEntry, SgxLocalEntry, SnpEntry, SevEntry, CsvEntry, NullEntry)
 """Every kind of entry; the file form, the schema and the documentation are made from their fields."""
 
 JUDGED_TEE_TYPES = frozenset(entry.tee for entry in ENTRY_CLASSES)

@@ -6,13 +6,13 @@ Links and signatures are verified by the functions that an appraisal uses, numbe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rats_tls.core.anchors import TrustAnchor, Vendor
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
-from rats_tls.core.errors import CertificateChainError, RatsTlsError, RevokedError, UnsupportedError
+from rats_tls.core.errors import CertificateChainError, RatsTlsError, RevokedError
 from rats_tls.core.floors import Floors
 from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.verification import EndorsementUse, RefusedEndorsement, VerifiedEndorsement
@@ -35,6 +35,8 @@ from rats_tls.verifiers.amd_revocation import issuer_of
 from rats_tls.verifiers.amd_sev_chain import product_of_anchor
 from rats_tls.verifiers.amd_sev_chain import verify_signer as verify_sev_signer
 from rats_tls.verifiers.chain import anchors_of, match_anchor, require_in_date
+from rats_tls.verifiers.hygon_chain import verify_cek, verify_hsk
+from rats_tls.verifiers.hygon_endorsements import cek_chain_use, read_chain
 from rats_tls.verifiers.intel_collateral import document_use, verify_document
 from rats_tls.verifiers.uses import certificates_use, date_error, list_use, undated_use
 
@@ -95,29 +97,27 @@ class VendorEndorsementsVerifier:
 
     def _verify(self, item: Endorsement, signers: Sequence[Endorsement]) -> _Found | RefusedEndorsement:
         try:
-            match item.kind:
-                case _K.INTEL_TCB_INFO | _K.INTEL_QE_IDENTITY:
-                    return self._intel_document(item)
-                case _K.INTEL_ROOT_CRL:
-                    return self._intel_root_list(item)
-                case _K.INTEL_PCK_CRL:
-                    return self._intel_pck_list(item)
-                case _K.INTEL_PCK_CHAIN:
-                    return self._pck_chain(item)
-                case _K.AMD_VEK:
-                    return self._vek(item, signers)
-                case _K.AMD_SIGNER:
-                    return self._amd_signer(item)
-                case _K.AMD_ROOT:
-                    return self._amd_root(item)
-                case _K.AMD_CRL:
-                    return self._amd_list(item)
-                case _K.AMD_SEV_SIGNER:
-                    return self._amd_sev_signer(item)
-                case _K.HYGON_CEK_CHAIN:
-                    raise UnsupportedError(f"{item.kind.value}: not verified by itself")
+            if item.kind is _K.AMD_VEK:
+                return self._vek(item, signers)
+            return self._by_itself[item.kind](item)
         except RatsTlsError as error:
             return RefusedEndorsement(item, error)
+
+    @property
+    def _by_itself(self) -> Mapping[EndorsementKind, Callable[[Endorsement], _Found]]:
+        """What verifies each kind that needs no other Endorsement."""
+        return {
+            _K.INTEL_TCB_INFO: self._intel_document,
+            _K.INTEL_QE_IDENTITY: self._intel_document,
+            _K.INTEL_ROOT_CRL: self._intel_root_list,
+            _K.INTEL_PCK_CRL: self._intel_pck_list,
+            _K.INTEL_PCK_CHAIN: self._pck_chain,
+            _K.AMD_SIGNER: self._amd_signer,
+            _K.AMD_ROOT: self._amd_root,
+            _K.AMD_CRL: self._amd_list,
+            _K.AMD_SEV_SIGNER: self._amd_sev_signer,
+            _K.HYGON_CEK_CHAIN: self._hygon_chain,
+        }
 
     # --- Intel ---------------------------------------------------------------------------------------------------
     def _intel_document(self, item: Endorsement) -> _Found:
@@ -180,6 +180,13 @@ class VendorEndorsementsVerifier:
         if not certificates:
             raise CertificateChainError("issuer chain: got no certificate")
         return match_anchor(certificates[-1], self._anchors, Vendor.INTEL, self._crypto)
+
+    # --- Hygon ---------------------------------------------------------------------------------------------------
+    def _hygon_chain(self, item: Endorsement) -> _Found:
+        hsk, cek = read_chain(item)
+        anchor = verify_hsk(hsk, self._anchors, self._crypto)
+        verify_cek(cek, hsk, self._crypto)
+        return _Found(use=cek_chain_use(item, item.origin.value, hsk), anchor=anchor)
 
     # --- AMD -----------------------------------------------------------------------------------------------------
     def _amd_signer(self, item: Endorsement) -> _Found:

@@ -14,10 +14,14 @@ from rats_tls.core.errors import ConfigurationError, RatsTlsError
 from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.formats.amd.pem import CERTIFICATE, split_pem
 from rats_tls.formats.amd.sev_signer import PRODUCTS, SIMULATED_KEY_ID, SevSignerCertificate
+from rats_tls.formats.hygon.certificates import RootCertificate
 from rats_tls.formats.x509 import Certificate
 from rats_tls.verifiers.amd_sev_chain import ANCHOR_PREFIX, verify_root
 from rats_tls.verifiers.chain import given_anchor, require_in_date, vendor_of, verify_issued_by
+from rats_tls.verifiers.hygon_chain import anchor_of_root
 
+HYGON_ROOT = "HYGON ROOT CERTIFICATE"
+"""Label of an HRK certificate (832 bytes)."""
 _MOST = 64
 _Read = Callable[[bytes, CryptoWrapper], TrustAnchor]
 
@@ -86,11 +90,16 @@ def _amd_sev_anchor(data: bytes, crypto: CryptoWrapper, product: str) -> TrustAn
     )
 
 
+def _hygon_anchor(data: bytes, crypto: CryptoWrapper) -> TrustAnchor:
+    return anchor_of_root(RootCertificate.from_bytes(data, "TrustAnchor"), crypto)
+
+
 def _amd_sev_form(product: str) -> _Read:
     return lambda data, crypto: _amd_sev_anchor(data, crypto, product)
 
 
 _VENDOR_FORMS: Mapping[str, _Read] = {
+    HYGON_ROOT: _hygon_anchor,
     **{amd_sev_label(product): _amd_sev_form(product) for product in PRODUCTS},
 }
 """By the label of their PEM block: what reads and verifies a root that is no X.509."""

@@ -1,4 +1,4 @@
-"""Roots of the vendors, pinned as subject name and public key.
+"""Roots of the vendors, pinned as subject name and public key; Hygon's, which has no name, as user id and key.
 
 Facts, each with its source and the SHA-256 of the certificate it was read from. A root that a peer or a file supplies
 must match both name and key; an older certificate with the same name and key is the same root.
@@ -113,4 +113,18 @@ VENDOR_ROOTS: tuple[TrustAnchor, ...] = (
         "certificate SHA-256 1f084161a44bb6d93778a904877d4819cafa5d05ef4193b2ded9dd9c73dd3f6a",
     ),
     *AMD_SEV_ROOTS,
+    # certificate (832 bytes of Hygon's form) SHA-256 296efa97580464aca0ab5eefe42199ee05862182508d1629f29cf4dc175b10cd
+    # key (SPKI) SHA-256 cd0f130d93433c4854b7f2d883c23e281de453f4fde0621c3a07866c52c45b80
+    TrustAnchor(
+        vendor=Vendor.HYGON,
+        subject=b"HYGON-SSD-HRK",
+        spki=bytes.fromhex(
+            "3059301306072a8648ce3d020106082a811ccf5501822d03420004be62e14d62a4f14cf3d702db09563a75c80935e785"
+            "cd1f502af5f21d92c2f62d3bab123a57bb7015584f8b97164e95384a640c10b9be884738744d68b41eb946"
+        ),
+        kind=AnchorKind.VENDOR,
+        name="HYGON-SSD-HRK",
+        source="https://cert.hygon.cn/hrk; "
+        "certificate SHA-256 296efa97580464aca0ab5eefe42199ee05862182508d1629f29cf4dc175b10cd",
+    ),
 )

@@ -53,14 +53,17 @@ def split_pem(
             raise DecodeError(structure, "PEM", match.start(), f"label is {label!r}, expected {expected}")
         if len(blocks) == limit:
             raise DecodeError(structure, "PEM", match.start(), f"more than {limit} blocks")
-        try:
-            der = base64.b64decode(b"".join(match["body"].split()), validate=True)
-        except binascii.Error as error:
-            raise DecodeError(structure, "PEM", match.start(), f"not base64: {error}") from error
-        blocks.append(PemBlock(label, der))
+        blocks.append(PemBlock(label, _content(match, structure)))
     if len(blocks) != data.count(_BEGIN) or not blocks:
         raise DecodeError(structure, "PEM", None, "a block is cut short, or there is none")
     return tuple(blocks)
+
+
+def _content(match: re.Match[bytes], structure: str) -> bytes:
+    try:
+        return base64.b64decode(b"".join(match["body"].split()), validate=True)
+    except binascii.Error as error:
+        raise DecodeError(structure, "PEM", match.start(), f"not base64: {error}") from error
 
 
 def join_pem(ders: Iterable[bytes], *, label: str = CERTIFICATE) -> str:

@@ -137,6 +137,11 @@ class SevEvidence:
         return DEVICE_TYPES[self.device_type] if self.device_type < len(DEVICE_TYPES) else None
 
 
+def is_broker_evidence(document: JsonObject) -> bool:
+    """Whether a JSON object is Evidence as the attestation evidence broker writes it."""
+    return all(document.holds(name) for name in ("report", *_CERTIFICATES, "device_type"))
+
+
 def evidence_from_json(data: bytes) -> bytes:
     """Give the bytes of Evidence (6464) that the attestation evidence broker wrote as JSON, bytes as arrays of numbers.
 

@@ -70,6 +70,10 @@ class JsonObject:
     def __contains__(self, name: str) -> bool:
         return name in self._members
 
+    def holds(self, name: str) -> bool:
+        """Whether there is a member `name` that is not null."""
+        return self._members.get(name) is not None
+
     def error(self, name: str, problem: str) -> DecodeError:
         """Make the error for member `name`."""
         return DecodeError(self._structure, name, None, problem)

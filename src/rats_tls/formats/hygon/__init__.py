@@ -1,0 +1,1 @@
+"""Hygon's formats: certificates, attestation reports, Evidence made of both."""
