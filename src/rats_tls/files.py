@@ -13,7 +13,7 @@ from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.claims import TeeClaims
 from rats_tls.core.endorsements import Endorsement, Endorsements
 from rats_tls.core.errors import ConfigurationError, DecodeError, RatsTlsError, UnsupportedError
-from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE, Evidence
+from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE, Evidence, TeeType
 from rats_tls.core.verification import DecodedEvidence
 from rats_tls.endorsements.bundle import bundle_from_bytes, is_bundle
 from rats_tls.endorsements.files import endorsements_from_file
