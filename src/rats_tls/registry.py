@@ -54,6 +54,7 @@ SIMULATED_ATTESTERS = (
     "simulated_sgx_la",
     "simulated_sev_snp",
     "simulated_sev",
+    "simulated_csv",
 )
 
 

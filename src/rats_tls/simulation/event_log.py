@@ -1,4 +1,4 @@
-"""The event log of a simulated trust domain, in the form of CCEL, and the registers to which it replays.
+"""The event logs of simulated guests (TDX, CSV) in the form of CCEL, and the registers to which they replay.
 
 Written apart from the decoders in `rats_tls.formats.event_log`, so that each is a check on the other.
 """
@@ -7,17 +7,50 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
+from typing import TypeVar
+
+from cryptography.hazmat.primitives import hashes
 
 from rats_tls.simulation.bytefields import word
+from rats_tls.simulation.csv_states import CsvState
 from rats_tls.simulation.states import TdxState, simulated_measurement
 
 _NO_ACTION, _SEPARATOR, _EVENT_TAG, _IPL = 3, 4, 6, 13
 _VARIABLE_DRIVER_CONFIG, _VARIABLE_BOOT, _APPLICATION, _ACTION = 0x80000001, 0x80000002, 0x80000003, 0x80000007
-_SHA384 = 0x000C
 _AREA = 65_536
 _GLOBAL_VARIABLES = uuid.UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
+
+
+_State = TypeVar("_State", TdxState, CsvState)
+
+
+def _sm3(data: bytes) -> bytes:
+    digest = hashes.Hash(hashes.SM3())
+    digest.update(data)
+    return digest.finalize()
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a kind of TEE logs.
+
+    Attributes:
+        algorithm: its hash in logs (TPM_ALG_ID).
+        size: of a digest.
+        digest: hashes.
+        first: number of the register that an event of log index 1 is extended into.
+    """
+
+    algorithm: int
+    size: int
+    digest: Callable[[bytes], bytes]
+    first: int
+
+
+_TDX = _Form(0x000C, 48, lambda data: hashlib.sha384(data).digest(), 0)
+_CSV = _Form(0x0012, 32, _sm3, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +58,7 @@ class _Event:
     """An event.
 
     Attributes:
-        register: number of the RTMR.
+        register: number among the registers that are extended, from 0.
         type: its type.
         measured: what was hashed.
         data: what the log says of it.
@@ -36,29 +69,34 @@ class _Event:
     measured: bytes
     data: bytes
 
-    @property
-    def digest(self) -> bytes:
-        return hashlib.sha384(self.measured).digest()
-
 
 def measured_state(state: TdxState) -> tuple[TdxState, bytes]:
     """Give a state with the registers to which its event log replays, and the log; padded, as firmware leaves it.
 
     A register that the state sets itself keeps that value: the log does not replay to it.
     """
+    return _measured(state, _TDX)
+
+
+def measured_csv_state(state: CsvState) -> tuple[CsvState, bytes]:
+    """Give the same of a CSV guest: registers 1 to 4, in SM3."""
+    return _measured(state, _CSV)
+
+
+def _measured(state: _State, form: _Form) -> tuple[_State, bytes]:
     if not state.event_log:
         return state, b""
-    events = _events(state)
-    registers = {f"rtmr{number}": _replay(events, number) for number in range(4)}
+    events = _events(state.command_line)
+    registers = {f"rtmr{form.first + number}": _replay(events, number, form) for number in range(4)}
     untouched = {item.name for item in fields(state) if getattr(state, item.name) == item.default}
     changed: dict[str, bytes] = {name: value for name, value in registers.items() if name in untouched}
-    return replace(state, **changed), _encode(events)  # type: ignore[arg-type]  # names of registers only
+    return replace(state, **changed), _encode(events, form)  # type: ignore[arg-type]  # names of registers only
 
 
-def _events(state: TdxState) -> tuple[_Event, ...]:
+def _events(command_line: str) -> tuple[_Event, ...]:
     secure_boot = _variable("SecureBoot", b"\1")
     order = b"\0\0"
-    command = state.command_line.encode()
+    command = command_line.encode()
     workload = b"rats-tls.example measure workload"
     return (
         _Event(0, _VARIABLE_DRIVER_CONFIG, secure_boot, secure_boot),
@@ -78,20 +116,21 @@ def _same(register: int, kind: int, data: bytes) -> _Event:
     return _Event(register, kind, data, data)
 
 
-def _replay(events: Iterable[_Event], register: int) -> bytes:
-    value = bytes(48)
+def _replay(events: Iterable[_Event], register: int, form: _Form) -> bytes:
+    value = bytes(form.size)
     for event in events:
         if event.register == register:
-            value = hashlib.sha384(value + event.digest).digest()
+            value = form.digest(value + form.digest(event.measured))
     return value
 
 
-def _encode(events: Iterable[_Event]) -> bytes:
-    specification = b"Spec ID Event03\0" + bytes(4) + bytes((0, 2, 0, 2)) + word(1, 4) + word(_SHA384, 2)
-    specification += word(48, 2) + b"\0"
+def _encode(events: Iterable[_Event], form: _Form) -> bytes:
+    specification = b"Spec ID Event03\0" + bytes(4) + bytes((0, 2, 0, 2)) + word(1, 4) + word(form.algorithm, 2)
+    specification += word(form.size, 2) + b"\0"
     log = word(1, 4) + word(_NO_ACTION, 4) + bytes(20) + word(len(specification), 4) + specification
     for event in events:
-        log += word(event.register + 1, 4) + word(event.type, 4) + word(1, 4) + word(_SHA384, 2) + event.digest
+        log += word(event.register + 1, 4) + word(event.type, 4) + word(1, 4)
+        log += word(form.algorithm, 2) + form.digest(event.measured)
         log += word(len(event.data), 4) + event.data
     return log.ljust(_AREA, b"\xff")
 

@@ -52,6 +52,13 @@ NAMED_STATES: dict[str, dict[str, dict[str, object]]] = {
         "wrong_usage": {"report_usage": 0x1004},
         "signer_missing": {"missing": frozenset({EndorsementKind.AMD_SEV_SIGNER})},
     },
+    "simulated_csv": {
+        "v1": {"report_version": 1},
+        "v2": {"report_version": 2},
+        "wrong_usage": {"sig_usage": 0x1004},
+        "wrong_event_log": {"event_log": True, "rtmr3": b"\xff" * 32},
+        "certificates_missing": {"missing": frozenset({EndorsementKind.HYGON_CEK_CHAIN})},
+    },
 }
 """Whole states by name, for each attester, beside the flags of its state (`debug`, `relaunch_advised`, ...)."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+from rats_tls.simulation.csv_states import CsvState
 from rats_tls.simulation.sev_states import SevState
 from rats_tls.simulation.states import FMSPC, SgxLocalState, SgxState, SnpState, TdxState, simulated_measurement
 
@@ -11,7 +12,7 @@ from rats_tls.simulation.states import FMSPC, SgxLocalState, SgxState, SnpState,
 def simulated_values() -> frozenset[bytes | str]:
     """Give values that the healthy simulated TEEs show and that no genuine TEE has."""
     found: set[bytes | str] = {FMSPC, SnpState().csp_id}
-    for state in (SgxState(), SgxLocalState(), TdxState(), SnpState(), SevState()):
+    for state in (SgxState(), SgxLocalState(), TdxState(), SnpState(), SevState(), CsvState()):
         for declared in fields(state):
             value = getattr(state, declared.name)
             if isinstance(value, bytes) and value == simulated_measurement(declared.name, len(value)):

@@ -39,6 +39,8 @@ class SignedItem(str, Enum):
     AMD_VEK = "amd-vek"
     AMD_CRL = "amd-crl"
     AMD_SEV_SIGNER = "amd-sev-signer"  # ASK before SEV-SNP
+    HYGON_HSK = "hygon-hsk"
+    HYGON_CEK = "hygon-cek"
 
 
 _INTEL_REVOCABLE = frozenset({SignedItem.INTEL_INTERMEDIATE, SignedItem.INTEL_PCK, SignedItem.INTEL_TCB_SIGNING})
@@ -167,6 +169,21 @@ class SevVendorState(VendorState):
             raise ConfigurationError("expired, not_yet_valid: certificates before SEV-SNP have no dates")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HygonVendorState(VendorState):
+    """What the simulated Hygon publishes: certificates of chips, without dates, and no list that revokes.
+
+    Raises:
+        ConfigurationError: another item, or one that is revoked, expired or not yet valid.
+    """
+
+    def __post_init__(self) -> None:
+        self._require_own("hygon-", frozenset())
+        if self.expired or self.not_yet_valid:
+            raise ConfigurationError("expired, not_yet_valid: certificates of Hygon have no dates")
+
+
 INTEL_HEALTHY = IntelVendorState()
 AMD_HEALTHY = AmdVendorState()
 SEV_HEALTHY = SevVendorState()
+HYGON_HEALTHY = HygonVendorState()

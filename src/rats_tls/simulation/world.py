@@ -28,6 +28,9 @@ from rats_tls.simulation.attesters import (
     SimulatedTdxEcdsaAttester,
     utc_now,
 )
+from rats_tls.simulation.csv_attester import SimulatedCsvAttester
+from rats_tls.simulation.csv_chip import SimulatedHygon, SimulatedHygonChip
+from rats_tls.simulation.csv_states import CsvState
 from rats_tls.simulation.intel_platform import SimulatedIntelPlatform
 from rats_tls.simulation.intel_vendor import IntelKeys, SimulatedIntelVendor
 from rats_tls.simulation.key_store import KeyStore
@@ -46,13 +49,20 @@ from rats_tls.simulation.states import (
     TargetEnclaveState,
     TdxState,
 )
-from rats_tls.simulation.vendor_state import AmdVendorState, IntelVendorState, NoVendorState, SevVendorState
-from rats_tls.verifiers.explicit_anchors import amd_sev_label
+from rats_tls.simulation.vendor_state import (
+    AmdVendorState,
+    HygonVendorState,
+    IntelVendorState,
+    NoVendorState,
+    SevVendorState,
+)
+from rats_tls.verifiers.explicit_anchors import HYGON_ROOT, amd_sev_label
 
 ANCHORS_FILE = "trust-anchors.pem"
 _KEY_FILE = "simulated-{name}.key.pem"
 _LONGEST_NUMBER = 9
 _SECRET_FILE = "simulated-machine.secret"  # noqa: S105  # the name of a file
+_HYGON_FILE = "simulated-hygon.secret"
 _INTEL_KEYS = ("root", "processor", "platform", "tcb_signing")
 _WARNING = (
     "These roots belong to simulated TEEs. Their private keys lie beside this file:\n"
@@ -64,6 +74,7 @@ ATTESTERS: dict[str, tuple[type[Any], type[Any]]] = {
     "simulated_sgx_la": (SgxLocalState, NoVendorState),
     "simulated_sev_snp": (SnpState, AmdVendorState),
     "simulated_sev": (SevState, SevVendorState),
+    "simulated_csv": (CsvState, HygonVendorState),
 }
 """The attesters by name, each with the two dataclasses whose fields are its settings."""
 
@@ -71,7 +82,8 @@ ATTESTERS: dict[str, tuple[type[Any], type[Any]]] = {
 class SimulatedWorld:
     """Simulated vendors, and as many Intel platforms and AMD chips of each product as are asked for, by number.
 
-    AMD's keys are made when a product is first used; every other thing is there from the start.
+    AMD's keys are made when a product is first used, Hygon's when a CSV guest is; every other thing is there from the
+    start.
 
     Args:
         directory: where keys and `trust-anchors.pem` lie; None keeps them in memory. See `create` and `load`.
@@ -83,6 +95,7 @@ class SimulatedWorld:
         self._clock = clock
         self._amd: dict[Product, SimulatedAmdVendor] = {}
         self._sev: dict[SevProduct, SimulatedSevVendor] = {}
+        self._hygon: SimulatedHygon | None = None
         self._lock = threading.RLock()
         self._secret = self._store.get(_SECRET_FILE, lambda: os.urandom(32))
         if len(self._secret) != 32:
@@ -130,6 +143,8 @@ class SimulatedWorld:
             if world._store.contains(_amd_key_file(product, "ark")):
                 world.amd(product)
         world._find_sev_vendors()
+        if world._store.contains(_HYGON_FILE):
+            world.hygon()
         return world
 
     def amd(self, product: Product) -> SimulatedAmdVendor:
@@ -191,6 +206,29 @@ class SimulatedWorld:
         """
         return SimulatedSevChip(self.sev(product), self._derive(_of_machine(f"sev chip {product}", machine)))
 
+    def hygon(self) -> SimulatedHygon:
+        """Give the simulated Hygon; its root joins the trust anchors on first use.
+
+        Raises:
+            UnsupportedError: no library that is at hand does SM2.
+        """
+        with self._lock:
+            if self._hygon is None:
+                is_new = not self._store.contains(_HYGON_FILE)
+                self._hygon = SimulatedHygon(self._store.get(_HYGON_FILE, lambda: os.urandom(32)))
+                if is_new:
+                    self._write_anchors()
+            return self._hygon
+
+    def hygon_chip(self, machine: int = 0) -> SimulatedHygonChip:
+        """Give Hygon chip number `machine`.
+
+        Raises:
+            ConfigurationError: no such number.
+            UnsupportedError: no library that is at hand does SM2.
+        """
+        return SimulatedHygonChip(self.hygon(), self._derive(_of_machine("hygon chip", machine)))
+
     def intel_machine(self, machine: int) -> SimulatedIntelPlatform:
         """Give Intel platform number `machine`; number 0 is `intel_platform`.
 
@@ -236,11 +274,12 @@ class SimulatedWorld:
         Args:
             name: one of `ATTESTERS`.
             machine: number of the platform or chip that it runs on.
-            settings: fields of its state (`SgxState`, `TdxState`, `SnpState`, `SevState`) and of what its vendor
-                publishes (`IntelVendorState`, `AmdVendorState`, `SevVendorState`).
+            settings: fields of its state (`SgxState`, `TdxState`, `SnpState`, `SevState`, `CsvState`) and of what its
+                vendor publishes (`IntelVendorState`, `AmdVendorState`, `SevVendorState`, `HygonVendorState`).
 
         Raises:
             ConfigurationError: no such attester, machine or setting, or a value that does not fit its format.
+            UnsupportedError: of a CSV guest: no library that is at hand does SM2.
         """
         state_class, vendor_state_class = _classes_of(name)
         own, published = split_settings(name, settings, state_class, vendor_state_class)
@@ -253,6 +292,8 @@ class SimulatedWorld:
             return SimulatedSgxLocalAttester(SimulatedProcessor(self.intel_machine(machine)), state, clock=self._clock)
         if isinstance(state, SevState):
             return SimulatedSevAttester(self.sev_chip(state.product, machine), state, vendor_state, clock=self._clock)
+        if isinstance(state, CsvState):
+            return SimulatedCsvAttester(self.hygon_chip(machine), state, vendor_state, clock=self._clock)
         return SimulatedSevSnpAttester(self.amd_chip(state.product, machine), state, vendor_state, clock=self._clock)
 
     def attester_from_texts(self, name: str, settings: Mapping[str, object]) -> SimulatedAttester:
@@ -276,16 +317,18 @@ class SimulatedWorld:
 
     @property
     def trust_anchors(self) -> tuple[TrustAnchor, ...]:
-        """The anchors to give explicitly to whoever shall accept this world's Evidence: Intel, and AMD as used."""
+        """The anchors to give explicitly to whoever shall accept this world's Evidence: Intel, the others as used."""
         amd = (vendor.trust_anchor for vendor in self._amd.values())
-        return (self.intel.trust_anchor, *amd, *(vendor.trust_anchor for vendor in self._sev.values()))
+        sev = (vendor.trust_anchor for vendor in self._sev.values())
+        return (self.intel.trust_anchor, *amd, *sev, *((self._hygon.trust_anchor,) if self._hygon else ()))
 
     @property
     def trust_anchors_pem(self) -> bytes:
         """The root certificates of `trust_anchors`, as PEM behind a warning; each vendor's in its own form."""
         roots = (self.intel.root_certificate, *(vendor.root_certificate for vendor in self._amd.values()))
         sev = (join_pem([each.root_certificate], label=amd_sev_label(each.product)) for each in self._sev.values())
-        return _WARNING.encode() + pki.to_pem(roots) + "".join(sev).encode()
+        hygon = join_pem([self._hygon.root_certificate], label=HYGON_ROOT) if self._hygon is not None else ""
+        return _WARNING.encode() + pki.to_pem(roots) + ("".join(sev) + hygon).encode()
 
     @property
     def trust_anchors_file(self) -> Path:
@@ -326,6 +369,8 @@ class SimulatedWorld:
             if self._store.contains(_amd_key_file(product, "ark")):
                 self.amd(product)
         self._find_sev_vendors()
+        if self._store.contains(_HYGON_FILE):
+            self.hygon()
         self._store.replace(ANCHORS_FILE, self.trust_anchors_pem)
 
 
