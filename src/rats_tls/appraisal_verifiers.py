@@ -16,7 +16,7 @@ from rats_tls.core.interfaces import CryptoWrapper, Verifier
 from rats_tls.core.limits import Limits
 from rats_tls.core.refusals import Refusal
 from rats_tls.core.verification import DecodedEvidence, Verification
-from rats_tls.policy import JUDGED_TEE_TYPES, Policy
+from rats_tls.policy import Policy
 
 
 def tee_type_of(evidence: Evidence | None) -> TeeType:
@@ -36,14 +36,11 @@ def choose_verifier(
 
     Raises:
         NoEvidenceError: no Evidence, and the policy names no `null` entry.
-        UnsupportedError: Evidence of a type that nothing here judges.
         AppraisalError: of one that the policy does not name.
     """
     if evidence is None and TeeType.NULL not in policy.tee_types:
         raise NoEvidenceError("peer certificate carries no Evidence: got none, expected an Evidence extension")
     if tee_type not in policy.tee_types:
-        if tee_type not in JUDGED_TEE_TYPES:
-            raise UnsupportedError(f"no Verifier for Evidence of type {tee_type}")
         named = " or ".join(sorted(str(tee) for tee in policy.tee_types))
         mismatch = Mismatch(entry="policy", field="tee", got=str(tee_type), expected=named)
         raise policy_error((mismatch,), authenticated=False)

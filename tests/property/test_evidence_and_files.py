@@ -16,6 +16,7 @@ from rats_tls.core.limits import Limits
 from rats_tls.endorsements.files import endorsements_from_file
 from rats_tls.formats.amd.certificate_table import endorsements_to_table
 from rats_tls.formats.detect import INTEL_QE_VENDOR_ID, detect_evidence
+from rats_tls.formats.hygon.hsk_cek import endorsement_to_hsk_cek
 from rats_tls.formats.intel.collateral import endorsements_to_json
 from rats_tls.simulation import pki
 from support.appraisals import user_anchors
@@ -47,13 +48,15 @@ def files() -> tuple[bytes, ...]:
         endorsements_to_table(amd),
         pki.to_pem((chain.data, *chain.issuer_chain)),
         pki.to_pem(certificates),
+        items("simulated_sev")[0].data,
+        endorsement_to_hsk_cek(items("simulated_csv", certificates="beside")[0]),
         *certificates,
         *lists,
     )
 
 
 def test_there_is_a_file_of_every_form() -> None:
-    assert len(files()) == 10
+    assert len(files()) == 12
     kinds = {item.kind for data in files() for item in endorsements_from_file(data, where="file")}
     assert kinds == set(EndorsementKind)
 
@@ -70,7 +73,7 @@ def test_any_file_of_endorsements(data: bytes) -> None:
     assert all(len(item.data) <= Limits().endorsement_document for item in found)
 
 
-@pytest.mark.parametrize("index", range(10))
+@pytest.mark.parametrize("index", range(12))
 @given(size=st.integers(1, 3000))
 @settings(max_examples=40)
 def test_sizes_of_documents_are_bounded_in_every_form(index: int, size: int) -> None:

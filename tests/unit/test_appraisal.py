@@ -332,7 +332,7 @@ def test_the_verifier_is_that_of_the_evidences_type() -> None:
     [
         (Evidence("application/octet-stream", b""), UnsupportedError, "media type"),
         (Evidence.of(TeeType.SGX_LA, b""), AppraisalError, "tee: got sgx_la, expected sgx_ecdsa"),
-        (Evidence.of(TeeType.CSV, b""), UnsupportedError, "no Verifier for Evidence of type csv"),
+        (Evidence.of(TeeType.CSV, b""), AppraisalError, "tee: got csv, expected sgx_ecdsa"),
         (Evidence.of(TeeType.TDX_ECDSA, b""), AppraisalError, "tee: got tdx_ecdsa, expected sgx_ecdsa"),
     ],
 )

@@ -40,7 +40,7 @@ def test_every_instance_of_every_kind() -> None:
 def test_what_proves_nothing_is_told_apart() -> None:
     proving = {(instance.kind, instance.name) for instance in survey() if instance.proves}
     assert proving == {
-        *(("verifiers", name) for name in ("sgx_ecdsa", "tdx_ecdsa", "sev_snp")),
+        *(("verifiers", name) for name in ("sgx_ecdsa", "tdx_ecdsa", "sev_snp", "sev", "csv")),
         ("tls_wrappers", "openssl"),
         ("crypto_wrappers", "openssl"),
     }

@@ -20,7 +20,7 @@ from rats_tls.endorsements.forking import renew_in_children
 from rats_tls.endorsements.source import FetchError, FetchProblem
 
 _HEX = re.compile(r"(?:[0-9a-f]{2})+")
-_PLATFORM_PARTS = ("hwid", "fmspc", "encrypted_ppid", "ppid")
+_PLATFORM_PARTS = ("hwid", "chip", "fmspc", "encrypted_ppid", "ppid")
 _CHIP_ID_DIGITS, _SHORT_CHIP_ID_DIGITS = 128, 16
 
 
@@ -83,7 +83,7 @@ class FetchBudget:
         known_chips_only: grant only what is about a platform that is known, or about none (revocation lists, chains,
             identities of quoting enclaves, of which there are few).
         known_chips: platforms known from the start, in lower-case hexadecimal: AMD chip ids (64 bytes, or the first
-            8), Intel FMSPCs (6 bytes), PPIDs as they stand in the item's key.
+            8), Intel FMSPCs (6 bytes), PPIDs as they stand in the item's key; Hygon chips by their serial numbers.
         learned_limit: most platforms that are learned, and whose requests are counted; the longest not seen go first.
         clock: seconds of a monotonic clock.
 

@@ -46,11 +46,13 @@ CREATE TABLE IF NOT EXISTS uses (
 SELECT = "SELECT anchor, channel, digest, kind, key, data, proof, number, issued, expires, kept FROM items"
 
 OF_ONE_PLATFORM = tuple(sorted(kind.value for kind in EndorsementKind if kind.is_of_one_platform))
-FIRST_TO_GO = """
+_IS_OF_ONE_PLATFORM = f"IN ({', '.join('?' for _ in OF_ONE_PLATFORM)})"
+FIRST_TO_GO = f"""
 SELECT i.anchor, i.channel, i.lookup, i.digest, LENGTH(i.data) + LENGTH(i.proof)
 FROM items i LEFT JOIN uses u ON u.anchor = i.anchor AND u.channel = i.channel AND u.lookup = i.lookup
-ORDER BY i.kind NOT IN (?, ?), CASE WHEN i.kind IN (?, ?) THEN MAX(i.kept, IFNULL(u.used, 0)) ELSE i.expires END
-"""
+ORDER BY i.kind NOT {_IS_OF_ONE_PLATFORM},
+    CASE WHEN i.kind {_IS_OF_ONE_PLATFORM} THEN MAX(i.kept, IFNULL(u.used, 0)) ELSE i.expires END
+"""  # noqa: S608  # question marks
 FORGET_USES = """
 DELETE FROM uses WHERE NOT EXISTS (
     SELECT 1 FROM items i WHERE i.anchor = uses.anchor AND i.channel = uses.channel AND i.lookup = uses.lookup

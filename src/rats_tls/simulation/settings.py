@@ -53,8 +53,7 @@ NAMED_STATES: dict[str, dict[str, dict[str, object]]] = {
         "signer_missing": {"missing": frozenset({EndorsementKind.AMD_SEV_SIGNER})},
     },
     "simulated_csv": {
-        "v1": {"report_version": 1},
-        "v2": {"report_version": 2},
+        "masked": {"report_version": 1},
         "wrong_usage": {"sig_usage": 0x1004},
         "wrong_event_log": {"event_log": True, "rtmr3": b"\xff" * 32},
         "certificates_missing": {"missing": frozenset({EndorsementKind.HYGON_CEK_CHAIN})},

@@ -13,6 +13,7 @@ from rats_tls.core.endorsements import Endorsement, EndorsementKind, Origin
 from rats_tls.core.errors import ConfigurationError, DecodeError
 from rats_tls.core.limits import DEFAULT_LIMITS
 from support.channels import certificate
+from support.simulated import world
 
 CHAIN = (certificate(size=400, serial=1), certificate(size=400, serial=2))
 INTEL = (
@@ -32,16 +33,25 @@ AMD = (
     Endorsement(kind=EndorsementKind.AMD_ROOT, data=certificate(size=400, serial=6)),
     Endorsement(kind=EndorsementKind.AMD_CRL, data=b"\x30\x01\x02"),
 )
+SEV = world().attester("simulated_sev").endorsements.items
+HYGON = (Endorsement(kind=EndorsementKind.HYGON_CEK_CHAIN, data=b"\x01" * 2084, issuer_chain=(b"\x02" * 832,)),)
+DOCUMENTS = {
+    DocumentKind.INTEL_JSON: INTEL,
+    DocumentKind.AMD_TABLE: AMD,
+    DocumentKind.AMD_SEV: SEV,
+    DocumentKind.HYGON_HSK_CEK: HYGON,
+}
 
 
 def test_every_kind_of_endorsement_has_a_document() -> None:
-    assert {item.kind for item in (*INTEL, *AMD)} == set(EndorsementKind)
+    assert {item.kind for items in DOCUMENTS.values() for item in items} == set(EndorsementKind)
+    assert set(DOCUMENTS) == set(DocumentKind)
 
 
 def test_each_vendors_items_come_back_as_the_peers() -> None:
-    documents = endorsements_to_documents((*AMD, *INTEL))
-    assert list(documents) == [DocumentKind.INTEL_JSON, DocumentKind.AMD_TABLE]
-    for kind, items in ((DocumentKind.INTEL_JSON, INTEL), (DocumentKind.AMD_TABLE, AMD)):
+    documents = endorsements_to_documents((*HYGON, *SEV, *AMD, *INTEL))
+    assert list(documents) == list(DocumentKind)
+    for kind, items in DOCUMENTS.items():
         found = endorsements_from_document(kind, documents[kind], DEFAULT_LIMITS)
         assert set(found) == {replace(item, origin=Origin.PEER) for item in items}
 
@@ -55,6 +65,12 @@ def test_only_what_is_there_is_written() -> None:
 def test_a_bundle_holds_one_of_each_intel_kind() -> None:
     with pytest.raises(ConfigurationError, match="two items"):
         endorsements_to_documents((INTEL[0], replace(INTEL[0], data=b'{"id":"TDX"}')))
+
+
+def test_a_peer_is_one_chip_of_hygons() -> None:
+    other = replace(HYGON[0], data=b"\x03" * 2084)
+    with pytest.raises(ConfigurationError, match="got 2 CEK chains, one is provided"):
+        endorsements_to_documents((*HYGON, other))
 
 
 @pytest.mark.parametrize("kind", list(DocumentKind))

@@ -162,7 +162,7 @@ def test_every_problem_of_a_file_is_in_one_message() -> None:
         "version: got 2, expected 1",
         "entry 'n'.premble: unknown key, did you mean 'preamble'?",
         "entry 'n'.max_evidence_age: got 0, expected an integer from 1 to 4294967295, or \"any\"",
-        "entry 'x'.tee: got 'sgx', expected one of 'sgx_ecdsa', 'tdx_ecdsa', 'sgx_la', 'sev_snp', 'null'",
+        "entry 'x'.tee: got 'sgx', expected one of 'sgx_ecdsa', 'tdx_ecdsa', 'sgx_la', 'sev_snp', 'sev', 'csv', 'null'",
         "entry 'n': name used by 2 entries, expected one",
     ]
 

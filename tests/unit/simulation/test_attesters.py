@@ -11,6 +11,7 @@ from rats_tls.core.endorsements import EndorsementKind as Kind
 from rats_tls.core.errors import CollectionError, ConfigurationError
 from rats_tls.core.evidence import TeeType
 from rats_tls.core.interfaces import Attester
+from rats_tls.simulation.vendor_state import SignedItem
 from rats_tls.simulation.world import ATTESTERS, SimulatedWorld
 from support.simulated import NOW, REPORT_DATA, world
 
@@ -20,7 +21,10 @@ TEE_TYPES = {
     "simulated_tdx_ecdsa": TeeType.TDX_ECDSA,
     "simulated_sgx_la": TeeType.SGX_LA,
     "simulated_sev_snp": TeeType.SEV_SNP,
+    "simulated_sev": TeeType.SEV,
+    "simulated_csv": TeeType.CSV,
 }
+DATED = [name for name in NAMES if name not in {"simulated_sgx_la", "simulated_sev", "simulated_csv"}]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -31,7 +35,7 @@ def test_is_an_attester_under_its_name(name: str) -> None:
     assert attester.tee_type is TEE_TYPES[name]
     collected = attester.collect(REPORT_DATA)
     assert collected.evidence.media_type == f"application/vnd.rats-tls.{name[10:].replace('_', '-')}"
-    assert REPORT_DATA in collected.evidence.data
+    assert (REPORT_DATA in collected.evidence.data) is (name != "simulated_sev")
     assert collected.endorsements == attester.endorsements.items
 
 
@@ -60,7 +64,18 @@ def test_local_reports_of_the_same_are_the_same_and_have_no_endorsements() -> No
     assert attester.endorsements.items == ()
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "simulated_sgx_la"])
+@pytest.mark.parametrize(("name", "kinds"), [("simulated_sev", [Kind.AMD_SEV_SIGNER]), ("simulated_csv", [])])
+def test_certificates_without_dates_are_not_issued_anew(name: str, kinds: list[Kind]) -> None:
+    time = NOW
+    attester = SimulatedWorld(clock=lambda: time).attester(name)
+    first = attester.collect(REPORT_DATA)
+    assert [item.kind for item in first.endorsements] == kinds
+    time = NOW + timedelta(days=400)
+    second = attester.collect(REPORT_DATA)
+    assert (second.evidence != first.evidence, second.endorsements) == (True, first.endorsements)
+
+
+@pytest.mark.parametrize("name", DATED)
 def test_evidence_is_new_each_time_and_endorsements_last_a_day(name: str) -> None:
     time = NOW
     attester = SimulatedWorld(clock=lambda: time).attester(name)
@@ -92,6 +107,12 @@ def test_evidence_is_new_each_time_and_endorsements_last_a_day(name: str) -> Non
         ("simulated_sgx_la", {"key_id": b""}, "key_id: got 0 bytes, expected 32"),
         ("simulated_sev_snp", {"measurement": b"short"}, "measurement: got 5 bytes, expected 48"),
         ("simulated_sev_snp", {"product": "Rome"}, "product: got 'Rome'"),
+        ("simulated_sev", {"product": "Genoa"}, "product: got 'Genoa'"),
+        ("simulated_sev", {"expired": {SignedItem.AMD_SEV_SIGNER}}, "have no dates"),
+        ("simulated_csv", {"measurement": b""}, "measurement: got 0 bytes, expected 32"),
+        ("simulated_csv", {"report_version": 1, "anonce": b""}, "anonce: got 0 bytes, expected 4"),
+        ("simulated_csv", {"serial": "x" * 65}, "serial: got 65 bytes, expected 64"),
+        ("simulated_csv", {"expired": {SignedItem.HYGON_CEK}}, "have no dates"),
     ],
 )
 def test_state_that_cannot_be_written_is_refused_at_once(name: str, settings: dict[str, object], problem: str) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from rats_tls import registry
 from rats_tls.core.claims import SnpTcb, TcbStatus
 from rats_tls.core.endorsements import EndorsementKind
 from rats_tls.core.errors import ConfigurationError
@@ -14,7 +15,7 @@ from rats_tls.simulation.vendor_state import SignedItem
 from rats_tls.simulation.world import ATTESTERS
 from support.simulated import REPORT_DATA, world
 
-SGX, TDX, LOCAL, SNP = ATTESTERS
+SGX, TDX, LOCAL, SNP, SEV, CSV = ATTESTERS
 
 
 def parse(name: str, **texts: object) -> dict[str, object]:
@@ -111,6 +112,7 @@ def test_names_stand_for_whole_states() -> None:
     assert parse(TDX, wrong_module=True) == {"mr_signer_seam": b"\xff" * 48}
     assert parse(SGX, revoked=True) == {"revoked": frozenset({SignedItem.INTEL_PCK})}
     assert parse(SNP, out_of_date=True) == {"out_of_date": True}
+    assert parse(CSV, masked=True) == {"report_version": 1}
 
 
 @pytest.mark.parametrize(
@@ -118,7 +120,8 @@ def test_names_stand_for_whole_states() -> None:
 )
 def test_every_named_state_makes_evidence(name: str, state: str) -> None:
     attester = world().attester_from_texts(name, {state: True})
-    assert REPORT_DATA in attester.collect(REPORT_DATA).evidence.data
+    decoded = registry.verifier(name.removeprefix("simulated_")).decode(attester.collect(REPORT_DATA).evidence)
+    assert decoded.report_data == (None if name == SEV else REPORT_DATA)
 
 
 def test_attester_from_texts_refuses_what_is_unknown() -> None:
