@@ -19,11 +19,12 @@ from rats_tls.formats.detect import INTEL_QE_VENDOR_ID, detect_evidence
 from rats_tls.formats.hygon.hsk_cek import endorsement_to_hsk_cek
 from rats_tls.formats.intel.collateral import endorsements_to_json
 from rats_tls.simulation import pki
+from rats_tls.simulation.world import ATTESTERS
 from support.appraisals import user_anchors
 from support.mutations import mutated
 from support.simulated import REPORT_DATA, world
 
-SIMULATED = ("simulated_sgx_ecdsa", "simulated_tdx_ecdsa", "simulated_sev_snp")
+SIMULATED = tuple(ATTESTERS)
 
 
 @functools.cache

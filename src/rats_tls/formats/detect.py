@@ -52,6 +52,6 @@ def detect_evidence(data: bytes) -> Evidence:
         return Evidence.of(TeeType.SGX_LA, data)
     raise UnsupportedError(
         f"Evidence: got {len(data)} bytes that begin with {data[:16].hex() or 'nothing'}, "
-        "expected an SGX or TDX quote, an SGX local report, a SEV-SNP or CSV report, a SEV report with its "
-        "certificates, or a certificate (PEM, DER) that carries one"
+        "expected an SGX or TDX quote, an SGX local report, a SEV-SNP or CSV report, a SEV report with "
+        "certificates, or a certificate (PEM, DER) with one"
     )
