@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 
 from rats_tls.core.binding import Binding
+from rats_tls.core.claims import SevClaims
 from rats_tls.core.endorsements import Endorsement
 from rats_tls.core.errors import InternalError
 from rats_tls.core.results import AttestationResult
@@ -51,8 +52,10 @@ class AppraisalNeeded:
             raise InternalError(f"channel: got {type(result).__name__}, expected an AttestationResult")
         if result.certificate_sha256 != hashlib.sha256(self.certificate).digest():
             raise InternalError("channel: the result is of another certificate")
-        if result.binding is not self.binding:
-            raise InternalError(f"channel: the result's binding is {result.binding}, expected {self.binding}")
+        # Evidence of SEV binds nothing in whatever channel it comes.
+        expected = Binding.NONE if isinstance(result.claims, SevClaims) else self.binding
+        if result.binding is not expected:
+            raise InternalError(f"channel: the result's binding is {result.binding}, expected {expected}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -355,7 +355,7 @@ class Context:
             tls=self._tls,
             attests=attests,
             demands_evidence=policy is not None,
-            bindings=frozenset(binding for entry in entries for binding in entry.bindings)
+            bindings=frozenset(binding for entry in entries for binding in entry.channel_bindings)
             if policy is not None
             else frozenset(Binding),
             preamble_required=all(entry.preamble == "required" for entry in entries)

@@ -104,7 +104,7 @@ def test_another_time_keeps_nothing(site: Site, tmp_path: Path) -> None:
         (("--kds", "https://127.0.0.1:1"), "go with --fetch"),
         (("--pcs", "https://127.0.0.1:1"), "go with --fetch"),
         (("--fetch", "--pcs", "https://127.0.0.1:1", "--pccs", "https://127.0.0.1:2"), "choose one"),
-        (("--fetch", "--services-ca", "CA"), "goes with --pcs, --pccs or --kds"),
+        (("--fetch", "--services-ca", "CA"), "goes with --pcs, --pccs, --kds, --hygon"),
     ],
 )
 def test_options_that_do_not_go_together(site: Site, options: tuple[str, ...], message: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from rats_tls.core.refusals import Refusal
-from rats_tls.policy import ANY, Entry, NullEntry, SgxEntry, SgxLocalEntry, SnpEntry, TdxEntry
+from rats_tls.policy import ANY, CsvEntry, Entry, NullEntry, SevEntry, SgxEntry, SgxLocalEntry, SnpEntry, TdxEntry
 from rats_tls.policy.intel_entry import IntelEntry
 from rats_tls.policy.rules import is_required, rule_of
 from rats_tls.policy.sgx_entry import SgxReportEntry
@@ -17,7 +17,7 @@ REFUSALS_MARK = "<!-- Below here: made from `rats_tls.core.refusals` by `make do
 TABLES: tuple[tuple[str, str, type[Entry], tuple[type[Entry], ...]], ...] = (
     (
         "Fields of every entry",
-        'Besides `tee`: `"sgx_ecdsa"`, `"tdx_ecdsa"`, `"sgx_la"`, `"sev_snp"` or `"null"`.',
+        'Besides `tee`: `"sgx_ecdsa"`, `"tdx_ecdsa"`, `"sgx_la"`, `"sev_snp"`, `"sev"`, `"csv"` or `"null"`.',
         Entry,
         (),
     ),
@@ -27,6 +27,8 @@ TABLES: tuple[tuple[str, str, type[Entry], tuple[type[Entry], ...]], ...] = (
     ("Fields of `tdx_ecdsa`", "", TdxEntry, (IntelEntry,)),
     ("Fields of `sgx_la`", "", SgxLocalEntry, (SgxReportEntry,)),
     ("Fields of `sev_snp`", "", SnpEntry, (Entry,)),
+    ("Fields of `sev`", "", SevEntry, (Entry,)),
+    ("Fields of `csv`", "", CsvEntry, (Entry,)),
     (
         "Fields of `null`",
         "Accepts a peer without Evidence: nothing about it is proved. It has the fields of every entry and no others.",
@@ -77,11 +79,13 @@ def render_refusals() -> str:
 
 
 if __name__ == "__main__":
+    from support.pairs import PAIRS_MARK, all_pairs, render_pairs
     from support.paths import REPOSITORY
 
     for name, mark, rendered in (
         ("policy.md", POLICY_MARK, render_policy()),
         ("refusals.md", REFUSALS_MARK, render_refusals()),
+        ("pairs.md", PAIRS_MARK, render_pairs(all_pairs())),
     ):
         page = REPOSITORY / "docs" / name
         head = page.read_text(encoding="utf-8").partition(mark)[0]

@@ -12,9 +12,11 @@ from rats_tls.core.limits import FetchLimits
 from rats_tls.core.results import AttestationResult
 from rats_tls.core.tls import TlsFacts
 from rats_tls.endorsements.amd_kds import AmdKds
+from rats_tls.endorsements.amd_sev import AmdSevSigners
 from rats_tls.endorsements.budget import FetchBudget, Rate
 from rats_tls.endorsements.fetcher import Fetcher
 from rats_tls.endorsements.http import HttpsClient, host_of
+from rats_tls.endorsements.hygon_certs import HygonCerts
 from rats_tls.endorsements.intel_pcs import Pccs
 from rats_tls.endorsements.service import EndorsementService
 from rats_tls.endorsements.source import EndorsementSource
@@ -33,14 +35,19 @@ TLS = TlsFacts(version="TLSv1.3", cipher="TLS_AES_128_GCM_SHA256", group="", has
 def sources_of(
     vendors: SimulatedServices, *, limits: FetchLimits = ONCE, channel: Literal["standard", "early"] = "standard"
 ) -> tuple[EndorsementSource, ...]:
-    """Give sources that ask the simulated PCCS and KDS, once for each document unless `limits` say otherwise."""
+    """Give sources that ask the simulated vendors, PCCS for Intel, once for each item unless `limits` say otherwise."""
     authority = vendors.certificate_authority
-    pccs, kds = vendors.intel_pccs.url, vendors.amd_kds.url
+    pccs, kds, hygon = vendors.intel_pccs.url, vendors.amd_kds.url, vendors.hygon_certs.url
 
     def client(url: str) -> HttpsClient:
         return HttpsClient((host_of(url),), ca=authority, limits=limits)
 
-    return Pccs(pccs, channel=channel, client=client(pccs)), AmdKds(base_url=kds, client=client(kds))
+    return (
+        Pccs(pccs, channel=channel, client=client(pccs)),
+        AmdKds(base_url=kds, client=client(kds)),
+        AmdSevSigners(base_url=kds, client=client(kds)),
+        HygonCerts(base_url=hygon, client=client(hygon)),
+    )
 
 
 def service_of(

@@ -51,7 +51,7 @@ def policy_for(name: str, **changes: Any) -> Policy:
 
 def context(attests: str | Attester | None = None, judges: str | Policy | None = None, **settings: Any) -> Context:
     """Make a context: what it attests with, and what it judges (a simulated TEE's healthy policy, or a policy)."""
-    own = attester(attests) if isinstance(attests, str) and attests in (*ALL_SIMULATED, LOCAL) else attests
+    own = attester(attests) if isinstance(attests, str) and attests.startswith("simulated_") else attests
     policy = policy_for(judges) if isinstance(judges, str) else judges
     common: dict[str, Any] = {
         "verifiers": verifiers_for(policy) if policy is not None else None,

@@ -28,12 +28,13 @@ class SourceOptions:
     pcs: str | None
     pccs: str | None
     kds: str | None
+    hygon: str | None
     services_ca: Path | None
 
     @property
     def is_given(self) -> bool:
         """Whether any of them is."""
-        return any((self.pcs, self.pccs, self.kds, self.services_ca))
+        return any((self.pcs, self.pccs, self.kds, self.hygon, self.services_ca))
 
     def sources(self, channel: str) -> tuple[EndorsementSource, ...]:
         """Make the sources that they name, the vendors' own where they name none.
@@ -48,22 +49,24 @@ class SourceOptions:
         """
         from rats_tls.endorsements.amd_kds import AmdKds  # noqa: PLC0415  # loaded only where asked for
         from rats_tls.endorsements.amd_sev import AmdSevSigners  # noqa: PLC0415  # likewise
+        from rats_tls.endorsements.hygon_certs import HygonCerts  # noqa: PLC0415  # likewise
         from rats_tls.endorsements.intel_pcs import IntelPcs, Pccs  # noqa: PLC0415  # likewise
 
         if self.pcs and self.pccs:
             raise click.UsageError("--pcs and --pccs: choose one")
-        if self.services_ca and not (self.pcs or self.pccs or self.kds):
-            raise click.UsageError("--services-ca goes with --pcs, --pccs or --kds: the vendors' own need none")
+        if self.services_ca and not (self.pcs or self.pccs or self.kds or self.hygon):
+            raise click.UsageError("--services-ca goes with --pcs, --pccs, --kds, --hygon: the vendors' own need none")
         intel: EndorsementSource = IntelPcs(channel=channel)
         if self.pcs is not None:
             root_crl = self.pcs.rstrip("/") + _ROOT_CRL_PATH
             intel = IntelPcs(channel=channel, base_url=self.pcs, root_crl_url=root_crl, ca=self.services_ca)
         elif self.pccs is not None:
             intel = Pccs(self.pccs, ca=self.services_ca, channel=channel)
+        hygon = HygonCerts(base_url=self.hygon, ca=self.services_ca) if self.hygon is not None else HygonCerts()
         if self.kds is None:
-            return intel, AmdKds(), AmdSevSigners()
+            return intel, AmdKds(), AmdSevSigners(), hygon
         mirror, ca = self.kds, self.services_ca
-        return intel, AmdKds(base_url=mirror, ca=ca), AmdSevSigners(base_url=mirror, ca=ca)
+        return intel, AmdKds(base_url=mirror, ca=ca), AmdSevSigners(base_url=mirror, ca=ca), hygon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +103,7 @@ class LookupOptions:
             click.UsageError: options that do not go together.
         """
         if not self.fetch and self.services.is_given:
-            raise click.UsageError("--pcs, --pccs, --kds and --services-ca go with --fetch")
+            raise click.UsageError("--pcs, --pccs, --kds, --hygon and --services-ca go with --fetch")
         sources = self.services.sources(self.channel or "standard") if self.fetch else ()
         if not sources and self.store is None:
             return local
@@ -132,11 +135,12 @@ def sources_options(command: _F) -> _F:
             click.option("--pcs", metavar="URL", help="Ask this mirror of Intel's PCS."),
             click.option("--pccs", metavar="URL", help="Ask this PCCS in place of Intel's PCS."),
             click.option("--kds", metavar="URL", help="Ask this mirror of AMD's KDS."),
+            click.option("--hygon", metavar="URL", help="Ask this mirror of Hygon's certificate service."),
             click.option(
                 "--services-ca",
                 type=_FILE,
                 metavar="FILE",
-                help="Certificates (PEM) that verify the servers of --pcs, --pccs and --kds in place of the system's.",
+                help="Certificates (PEM) that verify the servers of the options above in place of the system's.",
             ),
         )
     ):
@@ -151,7 +155,7 @@ def lookup_options(command: _F) -> _F:
             click.option(
                 "--fetch",
                 is_flag=True,
-                help="Fetch Endorsements that are missing: from Intel's PCS and AMD's KDS, or from those named below.",
+                help="Fetch what is missing from the services of Intel, AMD and Hygon, or from those named below.",
             ),
             sources_options,
             click.option(

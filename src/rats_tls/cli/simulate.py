@@ -64,7 +64,7 @@ def world(directory: Path, products: tuple[str, ...]) -> None:
 
 
 @simulate.command(
-    short_help="Run the simulated vendors' web services: Intel PCS and PCCS, AMD KDS.",
+    short_help="Run the simulated vendors' web services: Intel PCS and PCCS, AMD KDS, Hygon's.",
     epilog=examples(
         "rats-tls simulate services world/",
         "rats-tls simulate services world/ --fault amd-kds:throttle=4/600",
@@ -75,10 +75,10 @@ def world(directory: Path, products: tuple[str, ...]) -> None:
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
     "--port",
-    type=click.IntRange(0, 65_533),
+    type=click.IntRange(0, 65_532),
     default=0,
     metavar="PORT",
-    help="Port of PCS; PCCS and KDS have the next two.  [default: any free ones]",
+    help="Port of PCS; PCCS, KDS and Hygon's have the next three.  [default: any free ones]",
 )
 @click.option(
     "--fault",
@@ -100,9 +100,9 @@ def world(directory: Path, products: tuple[str, ...]) -> None:
 def services(directory: Path, port: int, faults: tuple[str, ...], machines: int, as_json: bool) -> None:
     """Run the web services of the simulated vendors in DIRECTORY, on 127.0.0.1.
 
-    They speak as Intel's PCS and PCCS (version 4) and AMD's KDS do, and give out what judges the world's simulated
-    TEEs. The certificate of the CA of their HTTPS is DIRECTORY/services-ca.pem, a new one each time. Ctrl-C (exit code
-    130) and SIGTERM (143) end them.
+    They speak as Intel's PCS and PCCS (version 4), AMD's KDS and Hygon's service do, and give out what judges the
+    world's simulated TEEs. The certificate of the CA of their HTTPS is DIRECTORY/services-ca.pem, a new one each time.
+    Ctrl-C (exit code 130) and SIGTERM (143) end them.
     """
     from rats_tls.simulation.services.faults import faults_by_service  # noqa: PLC0415  # loaded only where asked for
     from rats_tls.simulation.services.vendors import SERVICES, SimulatedServices  # noqa: PLC0415  # likewise

@@ -182,6 +182,8 @@ class Entry:
     """Bytes of what identifies a machine of this TEE; None where nothing does."""
     unavoidable: ClassVar[frozenset[str]] = frozenset()
     """Fields whose default no Evidence of this TEE can meet, so that they must be written otherwise."""
+    binds_keys: ClassVar[bool] = True
+    """Whether Evidence of this TEE can be bound to anything. Where not, it is the same over any channel."""
 
     name: str = required(
         custom(
@@ -280,6 +282,11 @@ class Entry:
             problems = [*self._identity_problems(), *self.contradictions()]
         if problems:
             raise EntryError(problems)
+
+    @property
+    def channel_bindings(self) -> frozenset[Binding]:
+        """Bindings of channels over which its peers may come: all, where the Evidence binds nothing in any of them."""
+        return frozenset(self.bindings) if self.binds_keys else frozenset(Binding)
 
     def contradictions(self) -> list[str]:
         """Name fields that do not go together."""

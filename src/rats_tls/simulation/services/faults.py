@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import TypeVar
 
 from rats_tls.core.errors import ConfigurationError
-from rats_tls.simulation.services.publication import AmdPublication, IntelPublication
+from rats_tls.simulation.services.publication import AmdPublication, HygonPublication, IntelPublication
 
 _STALL_SECONDS = 3600.0
-_Publication = TypeVar("_Publication", IntelPublication, AmdPublication)
+_Publication = TypeVar("_Publication", IntelPublication, AmdPublication, HygonPublication)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +68,8 @@ class Faults:
         expired: lists and documents have ended a day ago.
         revoked: the PCK certificates of all platforms are revoked (Intel), or the signers of VEKs (AMD).
         rolled_back: documents are those of ten days before, still in date, with lower numbers and nothing revoked.
-        for_another: answers are for another FMSPC, enclave, CA or platform (Intel), or for another chip or the signer
-            of the other kind of key (AMD).
+        for_another: answers are for another FMSPC, enclave, CA or platform (Intel), for another chip or the signer of
+            the other kind of key (AMD), for another chip (Hygon, whose certificates know none of those above).
         tcb_recovery: Intel's services only: the early channel is one TCB evaluation data number ahead, and calls out of
             date what the standard channel calls up to date.
         throttle: how many requests are taken; None is any number.

@@ -10,8 +10,10 @@ from rats_tls.core.claims import TcbStatus
 from rats_tls.simulation.intel_levels import OLD_ADVISORIES
 from rats_tls.simulation.vendor_state import (
     AMD_HEALTHY,
+    HYGON_HEALTHY,
     INTEL_HEALTHY,
     AmdVendorState,
+    HygonVendorState,
     IntelVendorState,
     SignedItem,
     VendorState,
@@ -115,6 +117,35 @@ class AmdPublication:
         return replace(self, state=_older(self.state, now))
 
     def to_another(self) -> AmdPublication:
+        """Give answers for another than was asked for."""
+        return replace(self, for_another=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HygonPublication:
+    """What Hygon's service gives out: certificates without dates, which nothing revokes.
+
+    Attributes:
+        state: certificates.
+        for_another: answers are for another chip than was asked for.
+    """
+
+    state: HygonVendorState = field(default=HYGON_HEALTHY)
+    for_another: bool = False
+
+    def expired(self) -> HygonPublication:
+        """Change nothing: its certificates have no dates."""
+        return self
+
+    def revoked(self) -> HygonPublication:
+        """Change nothing: Hygon publishes no revocation list."""
+        return self
+
+    def rolled_back(self, _now: datetime) -> HygonPublication:
+        """Change nothing: its certificates are the same for ever."""
+        return self
+
+    def to_another(self) -> HygonPublication:
         """Give answers for another than was asked for."""
         return replace(self, for_another=True)
 

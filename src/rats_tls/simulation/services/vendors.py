@@ -7,24 +7,25 @@ from contextlib import ExitStack
 from datetime import datetime
 from typing import Generic, Self, TypeVar
 
-from rats_tls.core.errors import ConfigurationError
-from rats_tls.simulation.services import kds, pcs
+from rats_tls.core.errors import ConfigurationError, UnsupportedError
+from rats_tls.simulation.csv_chip import SimulatedHygonChip
+from rats_tls.simulation.services import hygon, kds, pcs
 from rats_tls.simulation.services.certificate import ServiceCertificate
 from rats_tls.simulation.services.faults import Faults
 from rats_tls.simulation.services.messages import Request, Response
-from rats_tls.simulation.services.publication import AmdPublication, IntelPublication
+from rats_tls.simulation.services.publication import AmdPublication, HygonPublication, IntelPublication
 from rats_tls.simulation.services.server import WebService
 from rats_tls.simulation.states import FMSPCS, Product
 from rats_tls.simulation.world import SimulatedWorld
 
-INTEL_PCS, INTEL_PCCS, AMD_KDS = "intel-pcs", "intel-pccs", "amd-kds"
-SERVICES = (INTEL_PCS, INTEL_PCCS, AMD_KDS)
+INTEL_PCS, INTEL_PCCS, AMD_KDS, HYGON_CERTS = "intel-pcs", "intel-pccs", "amd-kds", "hygon-certs"
+SERVICES = (INTEL_PCS, INTEL_PCCS, AMD_KDS, HYGON_CERTS)
 """Names of the services of a world."""
 MACHINES = 4
 """How many platforms, and chips of each product, the services know unless another number is asked for."""
 
 
-_Publication = TypeVar("_Publication", IntelPublication, AmdPublication)
+_Publication = TypeVar("_Publication", IntelPublication, AmdPublication, HygonPublication)
 
 
 class VendorService(WebService, Generic[_Publication]):
@@ -66,8 +67,16 @@ class VendorService(WebService, Generic[_Publication]):
         return self._answer(request, faults.on(self.publication, now), now)
 
 
+def _hygon_chips(world: SimulatedWorld, machines: int) -> tuple[SimulatedHygonChip, ...]:
+    """Give the chips of Hygon; none where no library does SM2, without which nobody can judge them either."""
+    try:
+        return tuple(world.hygon_chip(number) for number in range(machines))
+    except UnsupportedError:
+        return ()
+
+
 class SimulatedServices:
-    """PCS, PCCS and KDS of one world, each on a port of its own. A context manager: they run within it.
+    """PCS, PCCS, KDS and Hygon's service of one world, each on a port of its own. A context manager: they run in it.
 
     Args:
         world: whose roots sign, and whose clock says when.
@@ -76,12 +85,13 @@ class SimulatedServices:
         machines: how many platforms, and chips of each product, they know: numbers 0 to `machines` - 1.
         fmspcs: FMSPCs (6 bytes each) that there is TCB info for.
         tls: HTTPS, with a certificate that is made here; else plain HTTP.
-        port: of PCS; PCCS and KDS have the next two. 0 is any free ones.
+        port: of PCS; the others have the next three. 0 is any free ones.
 
     Attributes:
         intel_pcs: Intel's service.
         intel_pccs: a cache of it.
         amd_kds: AMD's service.
+        hygon_certs: Hygon's service.
 
     Raises:
         ConfigurationError: no such product, fewer than one machine, or a port that cannot be had.
@@ -124,7 +134,8 @@ class SimulatedServices:
                 port=port,
             )
 
-        ports = (port, port + 1, port + 2) if port else (0, 0, 0)
+        hygon_chips = _hygon_chips(world, machines)
+        ports = tuple(port + number if port else 0 for number in range(len(SERVICES)))
         with ExitStack() as made:
             self.intel_pcs = intel(INTEL_PCS, ports[0])
             made.callback(self.intel_pcs.close)
@@ -139,12 +150,21 @@ class SimulatedServices:
                 port=ports[2],
             )
             made.callback(self.amd_kds.close)
+            self.hygon_certs = VendorService(
+                HYGON_CERTS,
+                HygonPublication(),
+                lambda request, publication, _now: hygon.respond(request, hygon_chips, publication),
+                world.now,
+                certificate=self._certificate,
+                port=ports[3],
+            )
+            made.callback(self.hygon_certs.close)
             self._closing = made.pop_all()
 
     @property
     def all(self) -> tuple[WebService, ...]:
         """The services, in the order of `SERVICES`."""
-        return (self.intel_pcs, self.intel_pccs, self.amd_kds)
+        return (self.intel_pcs, self.intel_pccs, self.amd_kds, self.hygon_certs)
 
     @property
     def certificate_authority(self) -> bytes:
