@@ -29,7 +29,7 @@ from rats_tls.formats.intel.json_document import JsonObject
 from rats_tls.formats.x509 import Certificate
 from rats_tls.policy import Policy
 from rats_tls.verifiers.chain import anchor_of, vendor_of
-from rats_tls.verifiers.explicit_anchors import anchors_from_pem
+from rats_tls.verifiers.explicit_anchors import anchor_of_block, anchors_from_pem, root_labels
 
 MAX_FILE = 4 * 1024 * 1024
 _SHORTEST_HEX = 64
@@ -242,6 +242,20 @@ def anchor_of_root(certificate: Certificate) -> TrustAnchor | None:
     """Give the trust anchor that a root certificate would be; None of any other certificate. Nothing is verified."""
     vendor = vendor_of(certificate) if certificate.self_issued and certificate.is_ca else None
     return anchor_of(certificate, vendor) if vendor is not None else None
+
+
+VENDOR_FORM_LABELS = root_labels()
+"""PEM labels of roots that are no X.509."""
+
+
+def anchor_of_vendor_form(label: str, data: bytes) -> TrustAnchor:
+    """Give the trust anchor that a root in a form of its vendor's is, by the label of its PEM block.
+
+    Raises:
+        DecodeError: malformed.
+        ConfigurationError: its own signature does not verify.
+    """
+    return anchor_of_block(label, data, registry.crypto_wrapper("openssl"))
 
 
 def evidence_claims(presented: Presented) -> TeeClaims | None:

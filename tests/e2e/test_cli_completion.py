@@ -63,7 +63,7 @@ def complete(program: Path, *words: str, folder: Path | None = None) -> list[str
         (["completion", ""], ["bash", "zsh", "fish"]),
         (["server", "--endorse"], ["--endorsements", "--endorsements-file"]),
         (["client", "--log-level", "f"], ["fatal"]),
-        (["client", "--attester", "simulated_s"], ["simulated_sgx_ecdsa", "simulated_sgx_la", "simulated_sev_snp"]),
+        (["client", "--attester", "simulated_sg"], ["simulated_sgx_ecdsa", "simulated_sgx_la"]),
         (["server", "-t", ""], ["openssl", "null"]),
     ],
 )

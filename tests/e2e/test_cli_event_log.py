@@ -120,7 +120,7 @@ def test_dstacks_answer_is_quote_and_log(case: Case) -> None:
     assert "carries its own or none" in twice.stderr
     shown = run("inspect", path)
     assert shown.returncode == 0
-    assert "Evidence of Intel TDX with its event log (dstack)" in shown.stdout
+    assert "Evidence of Intel TDX with its event log (JSON)" in shown.stdout
     assert "1 rtmr3 EV_EVENT_TAG" in shown.stdout
 
 

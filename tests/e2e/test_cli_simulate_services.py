@@ -54,7 +54,7 @@ def get(url: str, target: str, ca: str) -> tuple[int, bytes]:
 def test_they_serve_until_a_signal(directory: Path, number: signal.Signals, code: int) -> None:
     with started("simulate", "services", directory) as process:
         urls = urls_of(process)
-        assert list(urls) == ["intel-pcs", "intel-pccs", "amd-kds", "CA certificate"]
+        assert list(urls) == ["intel-pcs", "intel-pccs", "amd-kds", "hygon-certs", "CA certificate"]
         ca = urls["CA certificate"]
         assert ca == str(directory / "services-ca.pem")
         status, body = get(urls["intel-pcs"], IDENTITY, ca)
@@ -86,7 +86,7 @@ def test_faults_and_json(directory: Path) -> None:
     ("arguments", "code", "message"),
     [
         (("--fault", "broken"), 1, "error: configuration: fault 'broken': expected one of expired, "),
-        (("--fault", "pcs:down"), 1, "no service 'pcs'; there are intel-pcs, intel-pccs, amd-kds"),
+        (("--fault", "pcs:down"), 1, "no service 'pcs'; there are intel-pcs, intel-pccs, amd-kds, hygon-certs"),
         (("--fault", "stall=-1"), 1, "error: configuration: stall: got -1.0"),
         (("--port", "65534"), 1, "error: usage: "),
         (("--http",), 1, "No such option '--http'"),

@@ -319,20 +319,20 @@ def test_a_port_of_ones_own() -> None:
         taken = services.amd_kds.port
         with pytest.raises(ConfigurationError, match=f"intel-pcs: port {taken}: Address already in use"):
             SimulatedServices(world(), port=taken)
-    services = on_three_ports(taken)
+    services = on_four_ports(taken)
     with services:
         first = services.intel_pcs.port
-        assert [service.port for service in services.all] == [first, first + 1, first + 2]
+        assert [service.port for service in services.all] == [first + number for number in range(4)]
 
 
-def on_three_ports(first: int) -> SimulatedServices:
+def on_four_ports(first: int) -> SimulatedServices:
     """Make services on ports in a row; others on this machine may have some."""
-    for port in range(first, first + 60, 3):
+    for port in range(first, first + 60, 4):
         try:
             return SimulatedServices(world(), tls=False, port=port)
         except ConfigurationError as error:
             assert "Address already in use" in error.message  # noqa: PT017  # any other error fails the test
-    raise AssertionError(f"no three free ports from {first} on")
+    raise AssertionError(f"no four free ports from {first} on")
 
 
 def test_settings_out_of_range() -> None:

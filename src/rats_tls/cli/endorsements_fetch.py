@@ -18,6 +18,7 @@ from rats_tls.cli.endorsements_output import (
     item_document,
     items,
     json_option,
+    minute,
     missing_document,
     show_verified,
     store_option,
@@ -28,6 +29,7 @@ from rats_tls.cli.groups import examples
 from rats_tls.cli.lookups import SourceOptions, open_or_make_store, sources_options
 from rats_tls.cli.options import debug_option, trust_anchors_option
 from rats_tls.cli.screen import Screen, Styled
+from rats_tls.core import lookup_keys
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.claims import SnpTcb
 from rats_tls.core.endorsements import Endorsement, MissingEndorsement
@@ -36,6 +38,7 @@ from rats_tls.core.refusals import ExitCode
 from rats_tls.endorsements.bundle import Bundle, write_bundle
 from rats_tls.endorsements.fetcher import Fetcher
 from rats_tls.endorsements.store import EndorsementStore
+from rats_tls.endorsements.url_parts import serial_number
 from rats_tls.files import load_trust_anchors
 from rats_tls.gathering import Gathered, Gatherer, subject_of, wanted_of_chip, wanted_of_family
 from rats_tls.provisioning import anchors_with, exit_code, floors_in, keep_items, require_clock
@@ -71,7 +74,7 @@ _SHORT_HWID_DIGITS = 16
     multiple=True,
     metavar="PRODUCT:HWID:TCB",
     help="AMD chip: Milan, Genoa or Turin, chip id in hexadecimal, and the SVNs bl,tee,snp,ucode of its reported TCB "
-    "(Turin: fmc first); may be given again.",
+    "(Turin: fmc first); or HYGON:SERIAL; may be given again.",
 )
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="BUNDLE", help="Write it into a bundle."
@@ -218,7 +221,7 @@ class _Report:
             Styled(" written ", "black on yellow" if wanting else "black on green"),
             " ",
             Styled(", ".join(places), "bold"),
-            f"  {items(len(good))}, {len(wanting)} wanting; the first expires {first:%Y-%m-%d %H:%M}",
+            f"  {items(len(good))}, {len(wanting)} wanting; the first expires {minute(first)}",
         )
         if self.store is not None and self._kept < len(good):
             rows = [("kept", items(self._kept)), ("not kept", f"{items(len(good) - self._kept)}: {ROOTS_ARE_NOT_KEPT}")]
@@ -246,12 +249,17 @@ def _fmspc(text: str) -> bytes:
 
 
 def _chip(text: str) -> tuple[MissingEndorsement, ...]:
-    """Read PRODUCT:HWID:TCB."""
+    """Read PRODUCT:HWID:TCB, or HYGON:SERIAL."""
     name, _, rest = text.partition(":")
+    if name.lower() == "hygon":
+        item = lookup_keys.hygon_cek_chain(rest)
+        if serial_number(dict(item.key), "chip") is None:
+            raise _bad_chip(f"serial number {rest[:40]!r}", "letters and digits, with '.', '-' and '_' among them")
+        return (item,)
     hwid, _, tcb = rest.partition(":")
     product = _PRODUCTS.get(name.lower())
     if product is None:
-        raise _bad_chip(f"product {name[:40]!r}", " or ".join(_PRODUCTS.values()))
+        raise _bad_chip(f"product {name[:40]!r}", " or ".join((*_PRODUCTS.values(), "Hygon")))
     is_turin = product == "Turin"
     if not _HWID.fullmatch(hwid) or (len(hwid) == _SHORT_HWID_DIGITS and not is_turin):
         raise _bad_chip(f"chip id of {len(hwid)} characters", f"128 hexadecimal digits{' or 16' if is_turin else ''}")

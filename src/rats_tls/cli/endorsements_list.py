@@ -24,6 +24,7 @@ from rats_tls.cli.options import debug_option, parse_time, trust_anchors_option
 from rats_tls.cli.screen import Cell, Screen, Styled
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.documents import Json, to_json
+from rats_tls.core.endorsements import NO_EXPIRY
 from rats_tls.core.errors import DecodeError
 from rats_tls.core.refusals import ExitCode
 from rats_tls.endorsements.listing import Listed, by_item, listed, listed_items
@@ -109,6 +110,8 @@ def _show(screen: Screen, lines: Sequence[Listed], now: datetime) -> None:
         line = item[0]
         left = line.expires - now
         told = f"{duration(left)} left" if line.expires > now else f"expired {duration(left)} ago"
+        if line.expires == NO_EXPIRY:
+            told = ""
         style = "red" if line.expires <= now else "yellow" if line.is_ending(now) else "green"
         kind: Cell = "not verified"
         if line.anchor_kind is not None:

@@ -13,7 +13,7 @@ import click
 from rats_tls.cli.screen import Cell, Screen, Styled
 from rats_tls.core.anchors import AnchorKind
 from rats_tls.core.documents import Json, to_json
-from rats_tls.core.endorsements import EndorsementKind, MissingEndorsement
+from rats_tls.core.endorsements import NO_EXPIRY, NO_ISSUE_DATE, EndorsementKind, MissingEndorsement
 from rats_tls.core.errors import RatsTlsError
 from rats_tls.core.refusals import ExitCode
 from rats_tls.endorsements.bundle import CHANNELS
@@ -82,7 +82,9 @@ def duration(time: timedelta) -> str:
 
 
 def minute(time: datetime) -> str:
-    """Give a time (UTC) to the minute."""
+    """Give a time (UTC) to the minute; what has no dates never expires, and was issued at no known time."""
+    if time in (NO_EXPIRY, NO_ISSUE_DATE):
+        return "never" if time == NO_EXPIRY else "unknown"
     return f"{time:%Y-%m-%d %H:%M}"
 
 
@@ -96,7 +98,8 @@ def show_verified(screen: Screen, outcomes: Iterable[VerifiedItem], *, good_word
         subject = f"{about(keys[0].key)}; " if keys else ""
         if outcome.verified is not None:
             use, anchor = outcome.verified.use, outcome.verified.anchor
-            until = f"{subject}{duration(use.expires - now)}, until {minute(use.expires)}; "
+            lasts = "" if use.expires == NO_EXPIRY else f"{duration(use.expires - now)}, "
+            until = f"{subject}{lasts}until {minute(use.expires)}; "
             root = Styled(f"{anchor.name} ({anchor.kind.value})", ANCHOR_STYLES[anchor.kind])
             word = (
                 Styled(good_word, "green") if keys else Styled("not kept" if good_word == "kept" else good_word, "dim")

@@ -14,6 +14,7 @@ from rats_tls.cli.endorsements_output import (
     finish,
     items,
     json_option,
+    minute,
     show_verified,
     store_option,
     summary_document,
@@ -105,9 +106,7 @@ def export(
         screen.document(summary_document("export", ExitCode.OK, output=str(output), **counts))
         return
     screen.line(Styled(" written ", "black on green"), " ", Styled(output.name, "bold"))
-    screen.columns(
-        [("written", items(len(carried))), ("left out", left_out), ("first expires", f"{first:%Y-%m-%d %H:%M}")]
-    )
+    screen.columns([("written", items(len(carried))), ("left out", left_out), ("first expires", minute(first))])
 
 
 def _count(entries: Iterable[StoredEndorsement]) -> int:

@@ -12,6 +12,7 @@ from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndo
 from rats_tls.endorsements.http import HttpsClient, host_of, require_base_url
 from rats_tls.endorsements.http_source import HttpSource, SourceRequest
 from rats_tls.endorsements.url_parts import parts_of, serial_number
+from rats_tls.formats.hygon.certificates import KeyCertificate, RootCertificate
 from rats_tls.formats.hygon.hsk_cek import endorsement_from_hsk_cek
 
 HYGON_URL = "https://cert.hygon.cn"
@@ -56,4 +57,7 @@ class HygonCerts(HttpSource):
 
 
 def _read_chain(body: bytes, _headers: Mapping[str, str]) -> tuple[Endorsement, ...]:
-    return (endorsement_from_hsk_cek(body),)
+    chain = endorsement_from_hsk_cek(body)
+    RootCertificate.from_bytes(chain.issuer_chain[0], "HskCertificate")
+    KeyCertificate.from_bytes(chain.data, "CekCertificate")
+    return (chain,)

@@ -7,6 +7,7 @@ from dataclasses import fields
 
 from rats_tls import registry
 from rats_tls.certificates.registry import read_certificate
+from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.claims import IntelPlatform
 from rats_tls.core.errors import RatsTlsError
 from rats_tls.files import anchor_of_root
@@ -74,12 +75,17 @@ def nodes_of_certificate(certificate: Certificate) -> tuple[Node, ...]:
     ]
     anchor = anchor_of_root(certificate)
     if anchor is not None:
-        meaning = f"as a trust anchor, of kind {anchor.kind.value}"
-        nodes.append(Node(name="fingerprint", value=anchor.shown_fingerprint, meaning=meaning))
+        nodes.append(fingerprint_node(anchor))
     if certificate.path_length is not None:
         nodes.append(Node(name="path_length", value=certificate.path_length))
     nodes.append(group("extensions", (_extension(oid, found) for oid, found in certificate.extensions.items())))
     return (*nodes, *_vendor(certificate))
+
+
+def fingerprint_node(anchor: TrustAnchor) -> Node:
+    """Show by what a root is told where it is not known."""
+    meaning = f"as a trust anchor, of kind {anchor.kind.value}"
+    return Node(name="fingerprint", value=anchor.shown_fingerprint, meaning=meaning)
 
 
 def _public_key(spki: bytes) -> Node:

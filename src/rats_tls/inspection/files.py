@@ -6,13 +6,14 @@ import json
 import tomllib
 from pathlib import Path
 
+from rats_tls.core.anchors import Vendor
 from rats_tls.core.documents import Json
 from rats_tls.core.endorsements import Endorsement, EndorsementKind
 from rats_tls.core.errors import DecodeError, RatsTlsError, UnsupportedError
 from rats_tls.endorsements.bundle import Bundle, bundle_from_bytes, is_bundle
 from rats_tls.endorsements.files import endorsements_from_file
-from rats_tls.files import evidence_from_json, read_file, require_binary
-from rats_tls.formats.amd.pem import CERTIFICATE, PemBlock, is_pem, split_pem
+from rats_tls.files import VENDOR_FORM_LABELS, anchor_of_vendor_form, evidence_from_json, read_file, require_binary
+from rats_tls.formats.amd.pem import CERTIFICATE, CRL, PemBlock, is_pem, split_pem
 from rats_tls.formats.amd.sev_certificate import is_sev_certificate
 from rats_tls.formats.amd.sev_signer import is_signer_file, split_signers
 from rats_tls.formats.detect import detect_evidence
@@ -20,11 +21,12 @@ from rats_tls.formats.event_log.reading import is_event_log
 from rats_tls.formats.intel.json_document import JsonObject, split_response
 from rats_tls.formats.x509 import RevocationList
 from rats_tls.inspection.attested import attested_nodes
-from rats_tls.inspection.certificates import revocation_list_nodes
+from rats_tls.inspection.certificates import fingerprint_node, revocation_list_nodes
 from rats_tls.inspection.endorsements import endorsement_node
 from rats_tls.inspection.event_log import event_log_group, event_log_nodes, event_log_title
 from rats_tls.inspection.evidence import evidence_nodes, evidence_title
 from rats_tls.inspection.hygon import certificate_nodes as hygon_certificate_nodes
+from rats_tls.inspection.hygon import root_certificate_nodes
 from rats_tls.inspection.sev import sev_certificate_nodes, sev_signer_nodes
 from rats_tls.inspection.tree import Inspection, Node, group, octets
 from rats_tls.policy import Policy
@@ -100,8 +102,8 @@ def _json(data: bytes) -> tuple[str, tuple[Node, ...]]:
 
 
 def _pem(data: bytes) -> tuple[str, tuple[Node, ...]]:
-    blocks = split_pem(data, "Pem")
-    if len(blocks) == 1:
+    blocks = split_pem(data, "Pem", labels=(CERTIFICATE, CRL, *VENDOR_FORM_LABELS))
+    if len(blocks) == 1 and blocks[0].label in {CERTIFICATE, CRL}:
         return _der(blocks[0].der)
     return "PEM chain", tuple(_block(number + 1, block) for number, block in enumerate(blocks))
 
@@ -151,12 +153,26 @@ def _der(der: bytes) -> tuple[str, tuple[Node, ...]]:
 
 
 def _block(number: int, block: PemBlock) -> Node:
+    if block.label not in {CERTIFICATE, CRL}:
+        return _root(number, block)
     name = f"certificate {number}" if block.label == CERTIFICATE else f"revocation list {number}"
     try:
         _, fields = _der(block.der)
     except RatsTlsError as error:
         return octets(name, block.der, meaning=error.message)
     return group(name, fields, size=len(block.der))
+
+
+def _root(number: int, block: PemBlock) -> Node:
+    """Show a root in a form of its vendor's."""
+    name = f"root {number}"
+    try:
+        anchor = anchor_of_vendor_form(block.label, block.der)
+        of_hygon = anchor.vendor is Vendor.HYGON
+        fields = root_certificate_nodes(block.der) if of_hygon else sev_signer_nodes(block.der)
+    except RatsTlsError as error:
+        return octets(name, block.der, meaning=error.message)
+    return group(name, (*fields, fingerprint_node(anchor)), size=len(block.der))
 
 
 def _is_policy(data: bytes) -> bool:

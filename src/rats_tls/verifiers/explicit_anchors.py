@@ -51,6 +51,21 @@ def anchors_from_pem(pem: bytes, *, crypto: CryptoWrapper, now: datetime) -> tup
     )
 
 
+def root_labels() -> tuple[str, ...]:
+    """Give the PEM labels of roots that are no X.509."""
+    return tuple(_VENDOR_FORMS)
+
+
+def anchor_of_block(label: str, data: bytes, crypto: CryptoWrapper) -> TrustAnchor:
+    """Give the trust anchor that a root of one of `root_labels` is.
+
+    Raises:
+        DecodeError: malformed.
+        ConfigurationError: its own signature does not verify.
+    """
+    return _VENDOR_FORMS[label](data, crypto)
+
+
 def amd_sev_label(product: str) -> str:
     """Give the PEM label of an ARK in AMD's own form, which does not name its product."""
     return f"AMD SEV ARK {product.upper()}"

@@ -13,9 +13,11 @@ from rats_tls.endorsements.http import HttpsClient
 from rats_tls.endorsements.hygon_certs import HygonCerts
 from rats_tls.endorsements.source import FetchError, FetchProblem
 from support.pcs import missing
+from support.simulated import world
 from support.vendor_server import Reply, VendorServer, server_identity, vendor_server
 
-HSK, CEK = b"\x01" * 832, b"\x02" * 2084
+CHAIN = world().hygon_chip().chain()
+(HSK,), CEK = CHAIN.issuer_chain, CHAIN.data
 
 
 @pytest.fixture
@@ -54,8 +56,10 @@ def test_what_it_does_not_serve(server: VendorServer) -> None:
     assert not source.serves(missing(EndorsementKind.HYGON_CEK_CHAIN, serial="A1"))
 
 
-@pytest.mark.parametrize("body", [b"", HSK, CEK, (HSK + CEK)[:-1], HSK + CEK + b"\0", b"<html/>"])
-def test_answers_of_another_size(server: VendorServer, body: bytes) -> None:
+@pytest.mark.parametrize(
+    "body", [b"", HSK, CEK, (HSK + CEK)[:-1], HSK + CEK + b"\0", b"<html/>", CEK + HSK, bytes([0xFF]) * 2916]
+)
+def test_answers_of_another_form(server: VendorServer, body: bytes) -> None:
     server.default = Reply(body=body)
     with pytest.raises(FetchError, match=r"^hygon-certs: ") as caught:
         service(server).fetch(lookup_keys.hygon_cek_chain("A1"))
