@@ -114,7 +114,17 @@ TESTS_BY_ID: dict[str, tuple[str, ...]] = {
     ),
     "ra_tls_cert/c-rats-tls-0.6.4/cert-tdx_ecdsa": ("appraisal_certificates::TestCapturedFromC",),
     "ra_tls_cert/c-rats-tls-0.6.4/cert-sgx_ecdsa": ("appraisal_certificates::TestCapturedFromC",),
-    "ra_tls_cert/c-rats-tls-0.6.4/cert-csv": ("appraisal_certificates::test_captured_csv_is_unsupported_by_name",),
+    "ra_tls_cert/c-rats-tls-0.6.4/cert-csv": ("appraisal_certificates::test_captured_csv_is_bound_and_not_signed",),
+    "csv/csv-rs-complete": (
+        "csv::test_complete_is_accepted_by_a_policy_that_allows_its_policy_bits",
+        "csv::test_every_byte_that_the_report_signs_is_covered",
+        "csv::test_every_byte_that_a_certificate_signs_is_covered",
+        "csv_signatures::test_from_the_root_to_the_report",
+    ),
+    "csv/trustee-csv-evidence-v2": (
+        "csv::test_trustees_evidence_lacks_its_certificates_and_names_them",
+        "event_logs::test_the_log_beside_a_csv_report",
+    ),
     "ra_tls_cert/c-rats-tls-0.6.4/cert-tdx_ecdsa-libcbor010": ("appraisal_certificates::TestCapturedFromC",),
     "ra_tls_cert/c-rats-tls-0.6.4/null-server-cert": (
         "appraisal_certificates::test_captured_null_certificate_only_where_null_is_named",
