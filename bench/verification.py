@@ -25,9 +25,11 @@ from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.endorsements.files import endorsements_from_file
 from rats_tls.formats.amd.report import AttestationReport
+from rats_tls.formats.hygon.evidence import CsvEvidence
 from rats_tls.formats.intel.collateral import endorsements_from_json
 from rats_tls.formats.intel.quote import Quote
 from rats_tls.formats.x509 import Certificate
+from rats_tls.verifiers.csv import CsvVerifier
 from rats_tls.verifiers.sev_snp import SevSnpVerifier
 from rats_tls.verifiers.sgx_ecdsa import SgxEcdsaVerifier
 from rats_tls.verifiers.tdx_ecdsa import TdxEcdsaVerifier
@@ -54,13 +56,43 @@ _CASES = (
 
 _SNP = "sev_snp/trustee-genoa-e2e-json"
 _SNP_AT = "2025-09-01T00:00:00Z"
+_CSV = "csv/csv-rs-complete"
+_CSV_AT = "2026-01-01T00:00:00Z"
 
 
 def figures(rounds: int) -> list[Figure]:
     """Measure each case; none where the vectors are not at hand."""
     if not VECTORS.is_dir():
         return []
-    return [*(figure for case in _CASES for figure in _compare(case, rounds)), *_snp(rounds)]
+    return [*(figure for case in _CASES for figure in _compare(case, rounds)), *_snp(rounds), *_csv(rounds)]
+
+
+def _csv(rounds: int) -> list[Figure]:
+    """Measure a report of CSV, by the SM2 library that is at hand."""
+    crypto, now = OpensslCryptoWrapper(), datetime.fromisoformat(_CSV_AT)
+    data = (VECTORS / _CSV / "hsk_cek.cert").read_bytes()
+    pool = Endorsements(tuple(endorsements_from_file(data, where="hsk_cek.cert")))
+    evidence = Evidence.of(TeeType.CSV, (VECTORS / _CSV / "report.cert").read_bytes())
+    known = CsvVerifier()
+
+    def verify(verifier: CsvVerifier) -> None:
+        result = verifier.verify(verifier.decode(evidence), pool, anchors=VENDOR_ROOTS, crypto=crypto, now=now)
+        if result.problems:
+            raise SystemExit(f"{_CSV}: {result.problems[0].error}")
+
+    report = CsvEvidence.from_bytes(evidence.data).report
+    key = crypto.load_sm2_point(report.pek.key.point, report.pek.key.user_id)
+    bare = partial(key.verify_ecdsa, SignatureAlgorithm.SM2_SM3, report.r, report.s, report.signed)
+
+    def candidate(name: str, run: Callable[[], object]) -> Candidate:
+        return Candidate(f"csv: {name}", partial(_repeat, run), _TIMES, "verifications/s")
+
+    return interleaved(
+        candidate(f"the report's signature alone ({key.library})", bare),
+        candidate("rats-tls, warm", lambda: verify(known)),
+        candidate("rats-tls, cold", lambda: verify(CsvVerifier())),
+        rounds=rounds,
+    )
 
 
 def _snp(rounds: int) -> list[Figure]:

@@ -261,7 +261,7 @@ def test_3_33_certificates_in_evidence_prove_nothing_by_themselves() -> None:
 
 
 # --- 3.34 policy bits -------------------------------------------------------------------------------------------------
-SET_BY_DEFAULT = {0: "allow_debug", 1: "allow_key_sharing", 2: "allow_unencrypted_state", 3: "allow_send"}
+SET_BY_DEFAULT = {0: "allow_debug", 1: "allow_key_sharing", 2: "allow_plain_registers", 3: "allow_send"}
 DEMANDED = {4: "require_domain", 5: "require_csv", 6: "require_csv3"}
 
 

@@ -28,7 +28,7 @@ from support.simulated import NOW
 
 COMPLETE = VECTORS / "csv" / "csv-rs-complete"
 USER_DATA = b"user data".ljust(64, b"\0")
-ALLOWED = {"allow_key_sharing": True, "allow_unencrypted_state": True, "allow_send": True, "allow_debug": False}
+ALLOWED = {"allow_key_sharing": True, "allow_plain_registers": True, "allow_send": True, "allow_debug": False}
 """Its policy word is 0x40000001: NODBG alone."""
 
 

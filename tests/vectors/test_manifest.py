@@ -115,6 +115,14 @@ TESTS_BY_ID: dict[str, tuple[str, ...]] = {
     "ra_tls_cert/c-rats-tls-0.6.4/cert-tdx_ecdsa": ("appraisal_certificates::TestCapturedFromC",),
     "ra_tls_cert/c-rats-tls-0.6.4/cert-sgx_ecdsa": ("appraisal_certificates::TestCapturedFromC",),
     "ra_tls_cert/c-rats-tls-0.6.4/cert-csv": ("appraisal_certificates::test_captured_csv_is_bound_and_not_signed",),
+    "sev/naples-cert-chain": (
+        "sev::test_the_chain_of_a_naples_platform",
+        "sev::test_a_naples_cek_under_the_ask_of_another_product_is_refused",
+        "sev::test_the_bad_root_is_refused",
+        "sev::test_every_byte_that_a_certificate_signs_is_covered",
+        "sev::test_every_byte_of_an_ask_is_covered",
+        "sev::test_every_byte_of_an_ark_is_covered",
+    ),
     "csv/csv-rs-complete": (
         "csv::test_complete_is_accepted_by_a_policy_that_allows_its_policy_bits",
         "csv::test_every_byte_that_the_report_signs_is_covered",

@@ -83,7 +83,7 @@ CLAIM_OF_FIELD: dict[str, str | None] = {
             *("allowed_xfam", "host_data", "vmpl", "allow_migration_agent", "allow_smt", "allow_cxl"),
             *("allowed_policy_bits", "required_policy_bits", "min_policy_abi", "min_policy_api", "allow_key_sharing"),
             *("allow_send", "allow_send_outside_domain", "allow_send_outside_sev"),
-            *("allow_unencrypted_state", "allow_asid_reuse", "require_domain", "require_csv", "require_csv3"),
+            *("allow_asid_reuse", "require_domain", "require_csv", "require_csv3"),
         ),
         CONFIGURATION,
     ),

@@ -163,7 +163,7 @@ class CsvEntry(Entry):
     allow_key_sharing: bool = optional(
         _unless_set(_NOKS, "NOKS", "Accept guests that may share their memory key with others (NOKS clear)."), False
     )
-    allow_unencrypted_state: bool = optional(
+    allow_plain_registers: bool = optional(
         _unless_set(_ES, "ES", "Accept guests whose registers the host sees (ES clear)."), False
     )
     allow_send: bool = optional(

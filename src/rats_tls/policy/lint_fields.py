@@ -103,7 +103,6 @@ _WIDER: Mapping[str, tuple[Level, str]] = {
     "allow_send": (_W, "the host can send the guest to a machine that nobody judged"),
     "allow_send_outside_domain": (_W, "the host can send the guest to a machine of another owner"),
     "allow_send_outside_sev": (_W, "the host can send the guest to a machine that encrypts no memory"),
-    "allow_unencrypted_state": (_W, "the host reads and changes the guest's registers"),
     "allow_asid_reuse": (_W, "what runs later under the same ASID may meet what the guest left in caches"),
     "allow_unproved_mask": (_D, "what a report of version 1 says, the policy bits too, may be anybody's choice"),
     "allow_provisional_firmware": (_W, "the host can put back the older firmware, and with it its holes"),
