@@ -51,6 +51,8 @@ def verify_binding(
         if subject.binding is Binding.NONE:
             checks += (not_bound("the peer has not proved that it holds the certificate's key"),)
         return checks
+    if subject.expected_report_data is None and decoded is not None and decoded.report_data is None:
+        return (not_bound(f"Evidence of {decoded.claims.tee_type} has no report_data"),)
     if subject.expected_report_data is None:
         unproved = decoded.unproved_unbound if decoded is not None else ""
         return (not_bound("no expected report_data was given" + (f"; {unproved}" if unproved else "")),)

@@ -71,6 +71,11 @@ def test_3_30_it_never_satisfies_an_expected_report_data() -> None:
             appraise(evidence, endorsements, pinned(), report_data=expected)
 
 
+def test_3_30_the_result_of_bare_evidence_says_that_it_has_nothing_to_bind() -> None:
+    (check,) = [check for check in judged().checks if check.id == "binding.key"]
+    assert check.note == "key binding: not checked: Evidence of sev has no report_data"
+
+
 def test_3_30_a_certificate_with_it_is_bound_to_nothing() -> None:
     certificate, endorsements = presented(SEV, custom_claims={"role": b"database"})
     result = judge(appraiser(endorsements, pinned()), certificate)

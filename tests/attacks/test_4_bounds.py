@@ -91,20 +91,20 @@ def test_4_4_what_has_come_is_not_asked_for_again_while_others_are_still_fetched
     go, waiting = threading.Event(), threading.Event()
 
     def give(item: MissingEndorsement) -> Endorsement:
-        if item.kind is K.AMD_CRL:
+        if item.kind is K.AMD_VEK:
             waiting.set()
             assert go.wait(20)
         return answer_to(item)
 
-    crl = MissingEndorsement(kind=K.AMD_CRL, key=(("product", "Milan"), ("type", "VCEK")))
+    signer = MissingEndorsement(kind=K.AMD_SIGNER, key=(("product", "Milan"), ("name", "SEV-Milan")))
     source = ScriptedSource(give=give)
     service = EndorsementService((source,), refresh=False)
-    first = threading.Thread(target=lambda: service.find([vek(), crl], anchors=(), now=NOW), daemon=True)
+    first = threading.Thread(target=lambda: service.find([vek(), signer], anchors=(), now=NOW), daemon=True)
     first.start()
     try:
         assert waiting.wait(20)
-        assert service.find([vek()], anchors=(), now=NOW).items == ((vek(), answer_to(vek())),)
-        assert source.asked == [vek(), crl]
+        assert service.find([signer], anchors=(), now=NOW).items == ((signer, answer_to(signer)),)
+        assert source.asked == [signer, vek()]
     finally:
         go.set()
         first.join(20)

@@ -115,8 +115,34 @@ def test_4_4_an_honest_chip_that_is_seen_first_during_an_attack_waits_and_nobody
         judge(SNP, service)
     for tee in (SGX, TDX):
         assert judge(tee, service).verdict == "accepted"
-    ticks.seconds += 2 * 180  # its certificate, and that of its signer
+    ticks.seconds += 180
     assert judge(SNP, service).verdict == "accepted"
+
+
+def test_4_4_three_chips_that_are_new_are_judged_at_once(vendors: SimulatedServices) -> None:
+    """Signer and list are no chip's, and spend nothing of what there is for chips that nobody knows."""
+    service = looking_up(vendors)
+    for machine in range(3):
+        new = world().attester(SNP, machine=machine)
+        assert judge(new, service, policy_for(SNP)).verdict == "accepted"
+
+
+def test_4_4_who_comes_again_while_a_list_is_not_to_be_had_spends_nothing(vendors: SimulatedServices) -> None:
+    """Its certificate is remembered though no verdict has rested on it."""
+    ticks = SetClock()
+    service = looking_up(vendors, ticks=ticks)
+    vendors.amd_kds.faults = Faults(status=503, only="crl")
+    for _ in range(12):
+        with pytest.raises(EndorsementMissingError, match="amd-crl"):
+            judge(SNP, service)
+        ticks.seconds += 120
+    requests = asked(vendors.amd_kds)
+    assert max(count for path, count in requests.items() if path != "crl") == 1
+    vendors.amd_kds.faults = NO_FAULTS
+    ticks.seconds += 120
+    assert judge(SNP, service).verdict == "accepted"
+    for machine in (1, 2):
+        assert judge(world().attester(SNP, machine=machine), service, policy_for(SNP)).verdict == "accepted"
 
 
 def test_4_4_each_of_two_sources_of_one_service_has_its_own_budget(vendors: SimulatedServices) -> None:

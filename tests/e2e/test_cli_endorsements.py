@@ -661,6 +661,25 @@ def test_what_is_older_than_what_is_kept_is_told_and_left_out(site: Site, tmp_pa
     assert run("endorsements", "list", store, *site.anchors).stdout == before
 
 
+def test_what_sources_have_that_is_older_than_what_is_kept_is_not_fetched(site: Site, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    fetch = ("endorsements", "fetch", "--fmspc", "53494d000000", "--tee", "tdx", *site.vendors, *site.anchors)
+    assert run(*fetch, "--store", store).returncode == 0
+    before = run("endorsements", "list", store, *site.anchors).stdout
+    for web in site.services.all:
+        web.faults = Faults(rolled_back=True)
+    try:
+        for options in ((), ("--partial",)):
+            ended = run(*fetch, "--store", store, *options)
+            assert ended.returncode == 4
+            assert "newer" in ended.stdout
+            assert "Traceback" not in ended.stderr
+    finally:
+        for web in site.services.all:
+            web.faults = NO_FAULTS
+    assert run("endorsements", "list", store, *site.anchors).stdout == before
+
+
 def test_a_malformed_item_is_called_so(site: Site, tmp_path: Path) -> None:
     (crl,) = (item for item in site.items(SNP) if item.endorsement.kind is K.AMD_CRL)
     junk = replace(crl, endorsement=replace(crl.endorsement, data=b"\x30\x03\x02\x01\x01"))

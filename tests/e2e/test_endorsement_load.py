@@ -78,7 +78,7 @@ def test_a_throttled_service_is_asked_once_for_each_platform(vendors: SimulatedS
     """50 handshakes at once from 10 platforms; who is refused meanwhile comes again, as clients do."""
     before = veks_asked(vendors)
     vendors.amd_kds.faults = Faults(throttle=Throttle(requests=REQUESTS, seconds=WINDOW))
-    endorsements = service(vendors, Rate(burst=3, seconds_each=0.6 * WINDOW))
+    endorsements = service(vendors, Rate(burst=2, seconds_each=0.6 * WINDOW))
     judging = context(None, policy_for(SNP), endorsements=endorsements)
     serving = [platform(number) for number in range(PLATFORMS)]
     failed: list[BaseException] = []
@@ -140,13 +140,13 @@ class Forger:
 
 def test_forged_reports_spend_their_budget_and_delay_no_known_platform(vendors: SimulatedServices) -> None:
     """1,000 of them, each of another chip, 20 at once, in an event loop, while AMD's service stalls on each request."""
-    endorsements = service(vendors, Rate(burst=6, seconds_each=180.0))
+    endorsements = service(vendors, Rate(burst=4, seconds_each=180.0))
     judging = context(None, policy_for(SNP), endorsements=endorsements)
     honest = platform(0)
     for one in connected_pair(honest, judging):
         one.close()
     before = sum(vendors.amd_kds.requests.values())
-    assert before >= 3  # certificate, signer and list: three of the six requests are left
+    assert before >= 3  # its certificate, signer and list; of what there is for strangers the certificate took one
     vendors.amd_kds.faults = Faults(stall=STALL)
     chance = random.Random(1)
 

@@ -216,12 +216,13 @@ class _Report:
             why = "something is wanting; --partial writes the rest" if good else "nothing was got"
             screen.line(Styled(" not written ", "white on red"), " ", Styled(", ".join(places), "bold"), f"  {why}")
             return
-        first = min(item.verified.use.expires for item in good if item.verified is not None)
+        ends = [item.verified.use.expires for item in good if item.verified is not None]
+        first = f"; the first expires {minute(min(ends))}" if ends else ""
         screen.line(
             Styled(" written ", "black on yellow" if wanting else "black on green"),
             " ",
             Styled(", ".join(places), "bold"),
-            f"  {items(len(good))}, {len(wanting)} wanting; the first expires {minute(first)}",
+            f"  {items(len(good))}, {len(wanting)} wanting{first}",
         )
         if self.store is not None and self._kept < len(good):
             rows = [("kept", items(self._kept)), ("not kept", f"{items(len(good) - self._kept)}: {ROOTS_ARE_NOT_KEPT}")]

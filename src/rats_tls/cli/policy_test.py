@@ -20,7 +20,6 @@ from rats_tls.cli.options import (
     simulated_target_enclave_option,
     trust_anchors_option,
 )
-from rats_tls.cli.render import refused_word
 from rats_tls.cli.screen import Cell, Screen, Styled
 from rats_tls.cli.verifiers import chosen_verifiers
 from rats_tls.core.documents import Json, refusal_document, result_document
@@ -167,7 +166,7 @@ def _judge(file_appraiser: FileAppraiser, path: Path, event_log: Path | None, *,
 
 def _rows(judged: _Judged, *, wrong: bool) -> Iterator[tuple[Cell, Cell, Cell]]:
     """Give the rows of one file: verdict and what it rests on, then every mismatch."""
-    verdict = Styled("accepted", "green") if judged.error is None else Styled(refused_word(judged.error), "red")
+    verdict = Styled("accepted", "green") if judged.error is None else Styled(judged.error.verdict, "red")
     mark: Cell = (verdict, Styled(" !", "bold yellow")) if wrong else verdict
     if judged.result is not None:
         yield mark, judged.path.name, f"entry {judged.result.policy_entry!r}"

@@ -62,9 +62,7 @@ def show_result(
 def show_refusal(screen: Screen, error: RatsTlsError, *, title: str, checks: bool = False) -> None:
     """Print a refusal: its reason, or every mismatch with its field, got and expected; all checks where asked."""
     reported = error.reported if isinstance(error, AppraisalError) else None
-    screen.line(
-        Styled(f" {refused_word(error)} ", "white on red"), " ", Styled(title, "bold"), f"  {error.refusal.label}"
-    )
+    screen.line(Styled(f" {error.verdict} ", "white on red"), " ", Styled(title, "bold"), f"  {error.refusal.label}")
     if isinstance(error, AppraisalError):
         for mismatch in error.mismatches:
             screen.line("  ", Styled(f"{mismatch.entry}: {mismatch.field}", "bold"), hanging=4)
@@ -83,12 +81,6 @@ def show_refusal(screen: Screen, error: RatsTlsError, *, title: str, checks: boo
         )
     if checks:
         show_checks(screen, error.checks)
-
-
-def refused_word(error: RatsTlsError) -> str:
-    """Give the verdict of a refusal: "refused", or what the result says that it carries of a report-only policy."""
-    reported = error.reported if isinstance(error, AppraisalError) else None
-    return reported.verdict if reported is not None else "refused"
 
 
 def show_failure(screen: Screen, error: RatsTlsError, *, title: str) -> None:

@@ -57,7 +57,7 @@ def refusal_document(error: RatsTlsError) -> dict[str, Json]:
     """
     document: dict[str, Json] = {
         "schema": RESULT_SCHEMA,
-        "verdict": "refused",
+        "verdict": error.verdict,
         "reason": error.refusal.label,
         "exit_code": int(error.refusal.exit_code),
         "message": error.message,
@@ -68,7 +68,6 @@ def refusal_document(error: RatsTlsError) -> dict[str, Json]:
         document["not_done"] = to_json(error.not_done)
         document["authenticated"] = error.authenticated
         if error.reported is not None:
-            document["verdict"] = error.reported.verdict
             document["result"] = result_document(error.reported)
     tcb = getattr(error.claims, "tcb", None)
     if tcb is not None:

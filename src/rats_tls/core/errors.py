@@ -34,6 +34,10 @@ _CERTIFICATE_ALERTS = frozenset(
 )
 
 
+REFUSED = "refused"
+"""The verdict of a refusal."""
+
+
 class RatsTlsError(Exception):
     """Base of all errors.
 
@@ -63,6 +67,11 @@ class RatsTlsError(Exception):
     def message(self) -> str:
         """The message in one line of printable characters."""
         return str(self.args[0])
+
+    @property
+    def verdict(self) -> str:
+        """`REFUSED`, or the verdict of the result that a report-only policy's refusal carries."""
+        return REFUSED
 
 
 class ConfigurationError(RatsTlsError):
@@ -230,6 +239,11 @@ class AppraisalError(RatsTlsError):
         self.not_done = not_done
         self.authenticated = authenticated
         self.reported: AttestationResult | None = None
+
+    @property
+    def verdict(self) -> str:
+        """`REFUSED`, or that of `reported`."""
+        return self.reported.verdict if self.reported is not None else REFUSED
 
 
 class NotConfirmedError(RatsTlsError):

@@ -13,6 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 
 from rats_tls.core.endorsements import MissingEndorsement
 from rats_tls.core.errors import ConfigurationError
@@ -49,9 +50,19 @@ SOURCE_RATES: Mapping[str, Rate] = {
     "amd-kds": Rate(burst=3, seconds_each=180.0),
 }
 KNOWN_RATES: Mapping[str, Rate] = {"amd-kds": Rate(burst=2, seconds_each=300.0)}
+SHARED_RATES: Mapping[str, Rate] = {"amd-kds": Rate(burst=1, seconds_each=600.0)}
+"""What is about no platform, such as the signers of a product, of which there are few."""
 PLATFORM_RATE = Rate(burst=1, seconds_each=300.0)
 """A platform that is known has one new certificate when its TCB changes, which is seldom; who shows its id with levels
 that it does not have spends no more than this."""
+
+
+class _Use(Enum):
+    """What a request is about: each has a bucket of its own at each source."""
+
+    STRANGER = "a platform that nobody has proved"
+    SHARED = "no platform"
+    KNOWN = "a platform that was proved"
 
 
 class _Bucket:
@@ -78,6 +89,7 @@ class FetchBudget:
         total: requests to all sources together.
         per_source: requests to one source, by its name; `other_sources` for one that is not named.
         other_sources: see there.
+        shared_per_source: requests to one source about no platform, beside the others; as `per_source`.
         known_per_source: requests to one source about platforms that are known, beside the others; as `per_source`.
         per_platform: of these, requests about one platform.
         known_chips_only: grant only what is about a platform that is known, or about none (revocation lists, chains,
@@ -97,6 +109,7 @@ class FetchBudget:
         total: Rate = TOTAL_RATE,
         per_source: Mapping[str, Rate] = SOURCE_RATES,
         other_sources: Rate = SOURCE_RATE,
+        shared_per_source: Mapping[str, Rate] = SHARED_RATES,
         known_per_source: Mapping[str, Rate] = KNOWN_RATES,
         per_platform: Rate = PLATFORM_RATE,
         known_chips_only: bool = False,
@@ -106,10 +119,14 @@ class FetchBudget:
     ) -> None:
         self._clock = clock
         self._total = _Bucket(total, clock())
-        self._rates = {False: dict(per_source), True: dict(known_per_source)}
+        self._rates = {
+            _Use.STRANGER: dict(per_source),
+            _Use.SHARED: dict(shared_per_source),
+            _Use.KNOWN: dict(known_per_source),
+        }
         self._other_sources = other_sources
         self._per_platform = per_platform
-        self._buckets: dict[tuple[str, int, bool], _Bucket] = {}
+        self._buckets: dict[tuple[str, int, _Use], _Bucket] = {}
         self._platforms: OrderedDict[str, _Bucket] = OrderedDict()
         self._known_chips_only = known_chips_only
         self._known = frozenset(form for chip in known_chips for form in _forms(chip))
@@ -154,9 +171,11 @@ class FetchBudget:
                     problem=FetchProblem.BUDGET,
                 )
             now = self._clock()
-            ways = [(self._total, self._bucket(source, number, now, known=False))]
-            if known and platform is not None:
-                ways.insert(0, (self._of_platform(platform, now), self._bucket(source, number, now, known=True)))
+            ways = [(self._total, self._bucket(source, number, now, _Use.STRANGER))]
+            if platform is None:
+                ways.insert(0, (self._total, self._bucket(source, number, now, _Use.SHARED)))
+            elif known:
+                ways.insert(0, (self._of_platform(platform, now), self._bucket(source, number, now, _Use.KNOWN)))
             waits = [max(bucket.seconds_until_next(now) for bucket in way) for way in ways]
             if 0.0 in waits:
                 for bucket in ways[waits.index(0.0)]:
@@ -169,10 +188,10 @@ class FetchBudget:
                 retry_after=min(waits),
             )
 
-    def _bucket(self, source: str, number: int, now: float, *, known: bool) -> _Bucket:
-        key = (source, number, known)
+    def _bucket(self, source: str, number: int, now: float, use: _Use) -> _Bucket:
+        key = (source, number, use)
         if key not in self._buckets:
-            self._buckets[key] = _Bucket(self._rates[known].get(source, self._other_sources), now)
+            self._buckets[key] = _Bucket(self._rates[use].get(source, self._other_sources), now)
         return self._buckets[key]
 
     def _of_platform(self, platform: str, now: float) -> _Bucket:

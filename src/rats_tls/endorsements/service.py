@@ -19,6 +19,7 @@ from rats_tls.core.errors import ClockError, ConfigurationError, DecodeError, En
 from rats_tls.core.floors import Floors
 from rats_tls.core.limits import DEFAULT_LIMITS
 from rats_tls.core.verification import EndorsementsVerifier, EndorsementUse
+from rats_tls.endorsements.budget import platform_of
 from rats_tls.endorsements.fetcher import Fetcher, FetchOutcome, Proved, Suffices
 from rats_tls.endorsements.forking import renew_in_children
 from rats_tls.endorsements.refresh import Clock, Freshness, Refresher, system_time
@@ -43,7 +44,9 @@ _UNPROVED = frozenset(
 VEK that the peer sends, as long as its signer is missing."""
 _MOST_RECENT = 256
 _RECENT_SECONDS = 60.0
-"""How long an answer that no verdict has rested on yet is given again before its source is asked again."""
+_RECENT_CERTIFICATE_SECONDS = 3600.0
+"""How long an answer that no verdict has rested on yet is given again before its source is asked again: documents and
+lists may be issued anew, certificates are the same for ever."""
 _CLOCK_TOLERANCE = timedelta(seconds=DEFAULT_LIMITS.clock_skew_seconds)
 
 
@@ -181,8 +184,12 @@ class EndorsementService:
         unknown = [item for item in wanted if not current[item]]
         for item in wanted:
             _log.debug("%s: %s", item, _standing(bool(current[item]), bool(here[item]), item in recent))
-        if unproved and not any(item in unknown for item in unproved):
-            unknown = []  # the others wait for the next look-up, when the Evidence is proved: they then spend no budget
+        if unproved:
+            # The others wait for the next look-up, when the Evidence is proved: they then spend no budget. What is
+            # about no platform comes first: without it no platform's certificate is worth anything.
+            unknown = sorted(
+                (item for item in unproved if item in unknown), key=lambda item: platform_of(item) is not None
+            )
         to_ask = [item for item in unknown if item not in failed]
         fetched: list[Pair] = []
         outcome = FetchOutcome()
@@ -263,10 +270,11 @@ class EndorsementService:
                 self._recent.popitem(last=False)
 
     def _given_recently(self, item: MissingEndorsement) -> tuple[Endorsement, ...]:
-        """Give what a source gave for `item` within the last minute: it would give the same again."""
+        """Give what a source gave for `item` a short while ago: it would give the same again."""
         with self._lock:
             given, answer = self._recent.get(item, (0.0, ()))
-        return answer if answer and self._clock() - given < _RECENT_SECONDS else ()
+        longest = _RECENT_SECONDS if item.kind.is_reissued else _RECENT_CERTIFICATE_SECONDS
+        return answer if answer and self._clock() - given < longest else ()
 
     def keep(
         self,

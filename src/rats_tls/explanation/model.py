@@ -12,7 +12,7 @@ from rats_tls.core.claims import TeeClaims
 from rats_tls.core.errors import AppraisalError, EndorsementMissingError, RatsTlsError
 from rats_tls.core.evidence import NAMES_BY_TEE
 from rats_tls.core.refusals import Refusal
-from rats_tls.core.results import AttestationResult
+from rats_tls.core.results import ACCEPTED, AttestationResult
 from rats_tls.explanation.tcb import TcbTable, tcb_tables
 from rats_tls.policy import Entry, Policy
 
@@ -42,7 +42,7 @@ class Explanation:
 
     Attributes:
         subject: what was judged, such as a file's name.
-        accepted: whether it was accepted.
+        verdict: "accepted", "refused", or "refused (report-only)".
         label: label of the refusal; "" when accepted.
         reason: one sentence.
         facts: what a reader wants to know besides, as (name, value) pairs.
@@ -55,7 +55,7 @@ class Explanation:
     """
 
     subject: str
-    accepted: bool
+    verdict: str
     label: str
     reason: str
     facts: tuple[tuple[str, str], ...]
@@ -65,6 +65,11 @@ class Explanation:
     stages: tuple[StageChecks, ...]
     tcb: tuple[TcbTable, ...]
     judged_at: datetime
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it was accepted."""
+        return self.verdict == ACCEPTED
 
     @property
     def checks(self) -> tuple[Check, ...]:
@@ -102,10 +107,10 @@ def explain_result(result: AttestationResult, *, subject: str, policy: Policy | 
     facts.append(("crypto", result.crypto))
     return Explanation(
         subject=subject,
-        accepted=not result.mismatches,
+        verdict=result.verdict,
         label=Refusal.POLICY.label if result.mismatches else "",
         reason=(
-            f"{_not_accepted(result.mismatches)} (report-only)"
+            _not_accepted(result.mismatches)
             if result.mismatches
             else f"accepted by the policy entry {result.policy_entry!r}"
         ),
@@ -143,7 +148,7 @@ def explain_refusal(
     tables = tcb_tables(error.claims, entries)
     return Explanation(
         subject=subject,
-        accepted=False,
+        verdict=error.verdict,
         label=error.refusal.label,
         reason=_reason(error),
         facts=tuple(facts),

@@ -38,9 +38,8 @@ class _Page:
 
     def text(self) -> str:
         shown = self._explanation
-        verdict = "accepted" if shown.accepted else "refused"
-        title = f"{_value(shown.subject, 200)}: {verdict}"
-        body = "".join((self._head(verdict), self._main(), self._foot()))
+        title = f"{_value(shown.subject, 200)}: {shown.verdict}"
+        body = "".join((self._head(), self._main(), self._foot()))
         return (
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             f'<meta http-equiv="Content-Security-Policy" content="{html.escape(_POLICY)}">\n'
@@ -50,11 +49,12 @@ class _Page:
         )
 
     # --- parts ---------------------------------------------------------------------------------------------------
-    def _head(self, verdict: str) -> str:
+    def _head(self) -> str:
         shown = self._explanation
+        kind = "accepted" if shown.accepted else "refused"
         label = f' <span class="label">{_value(shown.label)}</span>' if shown.label else ""
         return (
-            f'<header class="{verdict}">\n<h1><span class="verdict">{verdict}</span> {_value(shown.subject, 200)}'
+            f'<header class="{kind}">\n<h1><span class="verdict">{shown.verdict}</span> {_value(shown.subject, 200)}'
             f"{label}</h1>\n<p>{_value(shown.reason)}</p>\n</header>\n"
         )
 

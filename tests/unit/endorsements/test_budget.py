@@ -8,7 +8,7 @@ import pytest
 
 from rats_tls.core.endorsements import EndorsementKind, MissingEndorsement
 from rats_tls.core.errors import ConfigurationError
-from rats_tls.endorsements.budget import SOURCE_RATES, FetchBudget, Rate, about_platform, platform_of
+from rats_tls.endorsements.budget import SHARED_RATES, SOURCE_RATES, FetchBudget, Rate, about_platform, platform_of
 from rats_tls.endorsements.source import FetchError, FetchProblem
 from support.fetching import SetClock, vek
 from support.pcs import missing
@@ -148,9 +148,29 @@ def test_a_clock_that_goes_back_gives_nothing() -> None:
 
 
 def test_kds_is_asked_less_often_than_it_throttles() -> None:
-    rate = SOURCE_RATES["amd-kds"]
-    assert rate.burst < 5
-    assert 600 / rate.seconds_each < 5
+    rates = (SOURCE_RATES["amd-kds"], SHARED_RATES["amd-kds"])
+    assert sum(rate.burst for rate in rates) < 5
+    assert sum(600 / rate.seconds_each for rate in rates) < 5
+
+
+def test_what_is_about_no_platform_has_its_own_part_and_then_that_for_strangers() -> None:
+    signers = [missing(K.AMD_SIGNER, product=product, name="") for product in ("Milan", "Genoa", "Turin", "Siena")]
+    shared = {"a": Rate(burst=1, seconds_each=700)}
+    budget = FetchBudget(per_source=STRANGERS, shared_per_source=shared, clock=SetClock())
+    budget.spend("a", signers[0])
+    for number in (1, 2):  # all that there is for strangers is left
+        budget.spend("a", vek(number))
+    assert refused(budget, "a", vek(3)).retry_after == 1000
+    with pytest.raises(FetchError, match="budget") as caught:
+        budget.spend("a", signers[1])
+    assert caught.value.retry_after == 700
+
+    budget = FetchBudget(per_source=STRANGERS, shared_per_source=shared, clock=SetClock())
+    for signer in signers[:3]:
+        budget.spend("a", signer)
+    with pytest.raises(FetchError, match="budget"):
+        budget.spend("a", signers[3])
+    refused(budget, "a", vek(1))
 
 
 def test_known_chips_alone() -> None:

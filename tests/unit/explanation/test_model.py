@@ -83,11 +83,15 @@ def test_a_report_only_result_is_a_refusal_as_its_error_is() -> None:
     assert judged.error.reported is not None
     explained = explain_result(judged.error.reported, subject="quote.bin", policy=judged.policy)
     assert (explained.accepted, explained.label) == (False, "policy")
-    assert explained.reason == "the policy does not accept it: 1 mismatch (report-only)"
+    assert explained.reason == "the policy does not accept it: 1 mismatch"
     assert explained.mismatches == judged.explained().mismatches
-    page = html_page(explained)
-    assert '<header class="refused">' in page
-    assert "accepted" not in re.sub("<style>.*</style>", "", page, flags=re.DOTALL)
+    for each in (explained, judged.explained()):
+        assert each.verdict == "refused (report-only)"
+        page = html_page(each)
+        assert '<header class="refused">' in page
+        assert "refused (report-only)</title>" in page
+        assert '<span class="verdict">refused (report-only)</span>' in page
+        assert "accepted" not in re.sub("<style>.*</style>", "", page, flags=re.DOTALL)
 
 
 def test_a_waived_check_is_shown_as_not_checked() -> None:

@@ -36,7 +36,7 @@ def hostile(text: str, *, times: int = 1) -> Explanation:
     mismatches = (Mismatch(entry=text, field=text, got=text, expected=text),) * times
     return Explanation(
         subject=text,
-        accepted=False,
+        verdict="refused",
         label=text,
         reason=text,
         facts=((text, text),) * times,
