@@ -25,7 +25,7 @@ from rats_tls.formats.detect import detect_evidence
 from rats_tls.formats.event_log.dstack_quote import read_dstack_quote
 from rats_tls.formats.hygon.hsk_cek import joined
 from rats_tls.formats.hygon.trustee import evidence_from_trustee, is_trustee_evidence
-from rats_tls.formats.intel.json_document import JsonObject
+from rats_tls.formats.json_document import JsonObject
 from rats_tls.formats.x509 import Certificate
 from rats_tls.policy import Policy
 from rats_tls.verifiers.chain import anchor_of, vendor_of

@@ -46,8 +46,8 @@ from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.core.reader import Reader
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.formats.intel import report
-from rats_tls.formats.intel.json_document import split_response
 from rats_tls.formats.intel.tcb_info import TcbInfo
+from rats_tls.formats.json_document import split_response
 from rats_tls.formats.x509 import Certificate
 from rats_tls.policy import ANY
 from support import ratls_variants

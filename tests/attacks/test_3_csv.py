@@ -208,6 +208,15 @@ def test_3_33_each_link_has_its_usage(state: dict[str, int], message: str) -> No
     refused(CertificateChainError, message, **state)
 
 
+def test_3_33_a_cek_has_no_second_signature() -> None:
+    evidence, _ = collected(CSV, certificates="beside")
+    own = world().hygon_chip(0).chain()
+    for at in (1564, 1568, 1572, 1644):  # usage, algorithm, r, s
+        changed = own.data[:at] + bytes((own.data[at] ^ 1,)) + own.data[at + 1 :]
+        with pytest.raises(CertificateChainError, match="CEK second signature"):
+            appraise(evidence, Endorsements((replace(own, data=changed),)), pinned())
+
+
 def test_3_33_a_report_with_another_user_id_or_key_is_refused() -> None:
     for version in (1, 2, 3):
         refused(SignatureError, "report", version=version, wrong_user_id=True)

@@ -20,9 +20,9 @@ from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.core.verification import DecodedEvidence, Verification
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.formats.intel.collateral import endorsements_from_json
-from rats_tls.formats.intel.json_document import split_response
 from rats_tls.formats.intel.quote import Quote
 from rats_tls.formats.intel.report import SgxReportBody
+from rats_tls.formats.json_document import split_response
 from rats_tls.formats.x509 import certificates_from_pem
 from rats_tls.verifiers.sgx_ecdsa import SgxEcdsaVerifier
 from rats_tls.verifiers.tdx_ecdsa import TdxEcdsaVerifier

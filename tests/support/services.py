@@ -18,7 +18,7 @@ from rats_tls.core.refusals import Refusal
 from rats_tls.core.verification import Verification
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.formats.amd.pem import split_pem
-from rats_tls.formats.intel.json_document import split_response
+from rats_tls.formats.json_document import split_response
 from rats_tls.formats.x509 import certificates_from_pem
 from rats_tls.registry import verifier
 from rats_tls.simulation.services.server import WebService

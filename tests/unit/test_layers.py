@@ -88,7 +88,7 @@ LAYERS = (
             # Anchors, and what a file that the user names holds.
             *("verifiers.chain", "verifiers.endorsements", "verifiers.explicit_anchors", "verifiers.vendor_roots"),
             *("formats.amd.pem", "formats.amd.sev_report", "formats.detect", "formats.event_log.dstack_quote"),
-            *("formats.hygon.hsk_cek", "formats.hygon.trustee", "formats.intel.json_document", "formats.x509"),
+            *("formats.hygon.hsk_cek", "formats.hygon.trustee", "formats.json_document", "formats.x509"),
             # Which library does SM2.
             "crypto_wrappers.sm2.choosing",
         ),

@@ -9,8 +9,8 @@ from rats_tls.core.claims import SgxClaims, TcbStatus
 from rats_tls.core.endorsements import EndorsementKind
 from rats_tls.core.errors import DecodeError
 from rats_tls.core.verification import Verification
-from rats_tls.formats.intel.json_document import split_response
 from rats_tls.formats.intel.tcb_info import TcbInfo
+from rats_tls.formats.json_document import split_response
 from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
 from support.appraisals import user_anchors
 from support.intel import PHALA_SGX, QUOTES, SGX_TEST_ROOT, labels, load, manifest, passed, verify

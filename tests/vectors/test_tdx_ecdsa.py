@@ -16,11 +16,11 @@ from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.core.verification import Verification
 from rats_tls.endorsements.files import endorsements_from_file
 from rats_tls.formats.detect import detect_evidence
-from rats_tls.formats.intel.json_document import split_response
 from rats_tls.formats.intel.pck import PckChain
 from rats_tls.formats.intel.qe_identity import QeIdentity
 from rats_tls.formats.intel.quote import Quote
 from rats_tls.formats.intel.tcb_info import TcbInfo
+from rats_tls.formats.json_document import split_response
 from rats_tls.formats.x509 import Certificate, RevocationList, certificates_from_pem
 from rats_tls.verifiers.tdx_ecdsa import TdxEcdsaVerifier
 from support.intel import OUTDATED, PHALA_TDX, QUOTES, SPR_E4, labels, load, manifest, passed, verify

@@ -26,7 +26,7 @@ from rats_tls.core.errors import ConfigurationError, DecodeError
 from rats_tls.core.limits import DEFAULT_BUNDLE_LIMITS, BundleLimits
 from rats_tls.endorsements.bundle_form import BundleItem, item_of, manifest_entry, members_of, names_in
 from rats_tls.endorsements.local_files import read_regular_file, replace_file
-from rats_tls.formats.intel.json_document import JsonObject
+from rats_tls.formats.json_document import JsonObject
 
 SCHEMA = "rats-tls/endorsement-bundle/1"
 MANIFEST = "manifest.json"

@@ -14,7 +14,7 @@ from rats_tls.core.errors import ConfigurationError, DecodeError
 from rats_tls.core.limits import DEFAULT_LIMITS, BundleLimits
 from rats_tls.formats.amd.pem import CERTIFICATE, join_pem, split_pem
 from rats_tls.formats.hygon.hsk_cek import endorsement_from_hsk_cek, endorsement_to_hsk_cek
-from rats_tls.formats.intel.json_document import JsonObject, join_response, split_response
+from rats_tls.formats.json_document import JsonObject, join_response, split_response
 
 _RESPONSES = {EndorsementKind.INTEL_TCB_INFO: "tcbInfo", EndorsementKind.INTEL_QE_IDENTITY: "enclaveIdentity"}
 """Documents, as Intel's service answers: an object with the document under this name and its signature."""

@@ -12,9 +12,9 @@ from urllib.parse import unquote_to_bytes
 
 from rats_tls.core.endorsements import Endorsement, EndorsementKind
 from rats_tls.core.errors import DecodeError
-from rats_tls.formats.intel.json_document import split_response
 from rats_tls.formats.intel.qe_identity import QeIdentity
 from rats_tls.formats.intel.tcb_info import TcbInfo
+from rats_tls.formats.json_document import split_response
 from rats_tls.formats.x509 import Certificate, RevocationList, certificates_from_pem
 
 TCB_INFO_CHAIN = "TCB-Info-Issuer-Chain"

@@ -18,7 +18,7 @@ from rats_tls.formats.amd.sev_certificate import is_sev_certificate
 from rats_tls.formats.amd.sev_signer import is_signer_file, split_signers
 from rats_tls.formats.detect import detect_evidence
 from rats_tls.formats.event_log.reading import is_event_log
-from rats_tls.formats.intel.json_document import JsonObject, split_response
+from rats_tls.formats.json_document import JsonObject, split_response
 from rats_tls.formats.x509 import RevocationList
 from rats_tls.inspection.attested import attested_nodes
 from rats_tls.inspection.certificates import fingerprint_node, revocation_list_nodes

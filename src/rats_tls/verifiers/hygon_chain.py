@@ -57,13 +57,15 @@ def verify_cek(cek: KeyCertificate, hsk: RootCertificate, crypto: CryptoWrapper)
     """Verify that an HSK signed a CEK certificate; its other signature is nobody's.
 
     Raises:
-        CertificateChainError: another usage or key, a signature of the owner's, or one that does not verify.
+        CertificateChainError: another usage or key, a second signature, or one that does not verify.
         UnsupportedError: no library for SM2.
     """
     _require_usage("CEK", cek.usage, USAGE_CEK)
     by_hsk, other = cek.signatures
     _require_usage("CEK first signature", by_hsk.usage, USAGE_HSK)
     _require_usage("CEK second signature", other.usage, USAGE_NONE)
+    if other.algorithm or other.r or other.s:
+        raise CertificateChainError("CEK second signature: got one without a usage, expected zeros")
     _verify_signature(by_hsk, load_key(hsk.key, "HSK", crypto), cek.signed, "CEK signature by the HSK")
 
 

@@ -12,7 +12,7 @@ from rats_tls.core.errors import DecodeError
 from rats_tls.core.reader import Reader
 from rats_tls.formats.amd.sev_certificate import CERTIFICATE_SIZE, SevCertificate
 from rats_tls.formats.amd.sev_keys import ecdsa_to_bytes, read_ecdsa
-from rats_tls.formats.intel.json_document import JsonObject
+from rats_tls.formats.json_document import JsonObject
 
 REPORT_SIZE = 208
 SIGNED_SIZE = 52

@@ -14,7 +14,7 @@ from rats_tls.core.errors import DecodeError
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.formats.event_log.event_data import LONGEST_NAME, EventContent, Reading, event_content
 from rats_tls.formats.event_log.event_types import DSTACK_RUNTIME_EVENT, EV_NO_ACTION, event_type_name
-from rats_tls.formats.intel.json_document import JsonObject, objects_from_bytes
+from rats_tls.formats.json_document import JsonObject, objects_from_bytes
 
 _STRUCTURE = "DstackEventLog"
 _LAST_RTMR = 3

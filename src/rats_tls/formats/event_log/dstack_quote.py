@@ -5,7 +5,7 @@ from __future__ import annotations
 from rats_tls.core.errors import DecodeError
 from rats_tls.core.evidence import Evidence
 from rats_tls.formats.detect import detect_evidence
-from rats_tls.formats.intel.json_document import JsonObject
+from rats_tls.formats.json_document import JsonObject
 
 _STRUCTURE = "DstackQuote"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rats_tls.core.errors import DecodeError
 from rats_tls.core.reader import Reader
-from rats_tls.formats.hygon.sm2 import EccPublicKey, read_signature
+from rats_tls.formats.hygon.sm2 import CURVE_SM2, EccPublicKey, read_signature
 
 ROOT_CERTIFICATE_SIZE = 832
 CERTIFICATE_SIZE = 2084
@@ -26,6 +26,23 @@ USAGE_NONE = 0x1000
 USAGE_OCA = 0x1001
 USAGE_PEK = 0x1002
 USAGE_CEK = 0x1004
+
+
+def is_root_form(data: bytes, usage: int) -> bool:
+    """Whether `data` has the size, curve and `usage` of an HRK or HSK certificate.
+
+    AMD's certificates before SEV-SNP have the same sizes and usages, and other keys.
+    """
+    return len(data) == ROOT_CERTIFICATE_SIZE and _word(data, 64) == CURVE_SM2 and _word(data, 36) == usage
+
+
+def is_key_form(data: bytes, usage: int) -> bool:
+    """Whether `data` has the size, curve and `usage` of a CEK or PEK certificate."""
+    return len(data) == CERTIFICATE_SIZE and _word(data, 16) == CURVE_SM2 and _word(data, 8) == usage
+
+
+def _word(data: bytes, offset: int) -> int:
+    return int.from_bytes(data[offset : offset + 4], "little")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,10 @@ from dataclasses import replace
 
 from rats_tls.core.endorsements import Endorsement, EndorsementKind
 from rats_tls.core.errors import DecodeError
-from rats_tls.formats.hygon.certificates import USAGE_CEK, USAGE_HSK
+from rats_tls.formats.hygon.certificates import USAGE_CEK, USAGE_HSK, is_key_form, is_root_form
 
 HSK_SIZE, CEK_SIZE = 832, 2084
 HSK_CEK_SIZE = HSK_SIZE + CEK_SIZE
-_HSK_USAGE, _CEK_USAGE = 36, 8  # offsets
 
 
 def endorsement_from_hsk_cek(data: bytes, structure: str = "HskCek") -> Endorsement:
@@ -26,15 +25,15 @@ def endorsement_from_hsk_cek(data: bytes, structure: str = "HskCek") -> Endorsem
 
 
 def endorsement_from_certificate(data: bytes, structure: str = "HskCek") -> Endorsement | None:
-    """Read HSK ‖ CEK, or one of the two alone, told by its size and usage; None of anything else.
+    """Read HSK ‖ CEK, or one of the two alone, told by its size, curve and usage; None of anything else.
 
     One alone is half of an Endorsement, and none until `joined` finds its other half.
     """
-    if len(data) == HSK_CEK_SIZE and _usage(data, _HSK_USAGE) == USAGE_HSK:
+    if len(data) == HSK_CEK_SIZE and is_root_form(data[:HSK_SIZE], USAGE_HSK):
         return endorsement_from_hsk_cek(data, structure)
-    if len(data) == HSK_SIZE and _usage(data, _HSK_USAGE) == USAGE_HSK:
+    if is_root_form(data, USAGE_HSK):
         return Endorsement(kind=EndorsementKind.HYGON_CEK_CHAIN, data=b"", issuer_chain=(data,))
-    if len(data) == CEK_SIZE and _usage(data, _CEK_USAGE) == USAGE_CEK:
+    if is_key_form(data, USAGE_CEK):
         return Endorsement(kind=EndorsementKind.HYGON_CEK_CHAIN, data=data)
     return None
 
@@ -55,10 +54,6 @@ def joined(items: Iterable[Endorsement]) -> tuple[Endorsement, ...]:
         raise DecodeError("HskCek", "", None, f"got {got} certificate alone, expected the {other}'s beside it")
     pairs = [replace(cek, issuer_chain=hsk.issuer_chain) for cek in ceks for hsk in hsks]
     return (*(item for item in items if item not in halves), *pairs)
-
-
-def _usage(data: bytes, offset: int) -> int:
-    return int.from_bytes(data[offset : offset + 4], "little")
 
 
 def endorsement_to_hsk_cek(item: Endorsement) -> bytes:

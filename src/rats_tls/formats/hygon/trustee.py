@@ -16,7 +16,7 @@ from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.formats.hygon.certificates import CERTIFICATE_SIZE
 from rats_tls.formats.hygon.hsk_cek import HSK_CEK_SIZE
 from rats_tls.formats.hygon.report import PAGE_SIZE, AttestationReport, masked
-from rats_tls.formats.intel.json_document import JsonObject
+from rats_tls.formats.json_document import JsonObject
 
 _STRUCTURE = "CsvEvidenceJson"
 _REPORT, _CHAIN = "attestation_report", "cert_chain"

@@ -17,7 +17,7 @@ from rats_tls.core.endorsements import Endorsement, EndorsementKind, Origin
 from rats_tls.core.errors import ConfigurationError, DecodeError
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.formats.amd.pem import CRL, join_pem
-from rats_tls.formats.intel.json_document import JsonObject, join_response, split_response
+from rats_tls.formats.json_document import JsonObject, join_response, split_response
 from rats_tls.formats.x509 import certificates_from_pem
 
 _CRL_PEM = re.compile(rb"-----BEGIN X509 CRL-----([A-Za-z0-9+/=\s]*)-----END X509 CRL-----\s*")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rats_tls.core.errors import DecodeError
-from rats_tls.formats.intel.json_document import JsonObject
 from rats_tls.formats.intel.tcb_info import EnclaveTcbLevel, enclave_levels
+from rats_tls.formats.json_document import JsonObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

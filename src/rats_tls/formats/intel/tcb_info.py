@@ -10,7 +10,7 @@ from datetime import datetime
 
 from rats_tls.core.claims import TcbStatus
 from rats_tls.core.errors import DecodeError
-from rats_tls.formats.intel.json_document import JsonObject
+from rats_tls.formats.json_document import JsonObject
 
 COMPONENTS = 16
 _PLATFORM_STATUSES = {

@@ -31,7 +31,7 @@ from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.core.refusals import Refusal
 from rats_tls.core.verification import DecodedEvidence, Verification
 from rats_tls.formats.amd.pem import join_pem
-from rats_tls.formats.intel.json_document import join_response
+from rats_tls.formats.json_document import join_response
 from rats_tls.verifiers.check_log import CheckLog, Step
 from rats_tls.verifiers.intel_run import QuoteEvidence
 from rats_tls.verifiers.local_report import NO_TARGET_ENCLAVE

@@ -12,9 +12,9 @@ import pytest
 from rats_tls.core.claims import TcbStatus
 from rats_tls.core.endorsements import EndorsementKind
 from rats_tls.core.errors import DecodeError
-from rats_tls.formats.intel.json_document import JsonObject, split_response
 from rats_tls.formats.intel.qe_identity import QeIdentity
 from rats_tls.formats.intel.tcb_info import TcbInfo
+from rats_tls.formats.json_document import JsonObject, split_response
 from support.intel import OUTDATED, PHALA_SGX, PHALA_TDX, load
 
 SGX_V2 = "sgx_ecdsa/openenclave-evidence-endorsements"

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from rats_tls.core.errors import RatsTlsError
 from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.formats.intel.collateral import endorsements_from_fields, endorsements_from_json
-from rats_tls.formats.intel.json_document import split_response
 from rats_tls.formats.intel.pck import PckChain, platform_from_extension
 from rats_tls.formats.intel.qe_identity import QeIdentity
 from rats_tls.formats.intel.quote import CertificationData, Quote
 from rats_tls.formats.intel.tcb_info import TcbInfo
+from rats_tls.formats.json_document import split_response
 from rats_tls.verifiers.sgx_ecdsa import SgxEcdsaVerifier
 from rats_tls.verifiers.tdx_ecdsa import TdxEcdsaVerifier
 from support.intel import OUTDATED, PHALA_SGX, PHALA_TDX, load, verifier_of

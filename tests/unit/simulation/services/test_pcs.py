@@ -18,7 +18,7 @@ from rats_tls.core.endorsements import Endorsement
 from rats_tls.core.endorsements import EndorsementKind as Kind
 from rats_tls.core.evidence import Evidence
 from rats_tls.core.refusals import Refusal
-from rats_tls.formats.intel.json_document import split_response
+from rats_tls.formats.json_document import split_response
 from rats_tls.formats.x509 import Certificate, RevocationList, certificates_from_pem
 from rats_tls.simulation.intel_levels import sgx_components
 from rats_tls.simulation.services import pcs

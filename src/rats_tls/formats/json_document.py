@@ -1,4 +1,4 @@
-"""Intel's signed JSON documents: strict reading, and the exact bytes of the value that is signed."""
+"""JSON documents of vendors: strict reading, and the exact bytes of a value that is signed."""
 
 from __future__ import annotations
 
