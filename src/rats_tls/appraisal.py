@@ -46,6 +46,7 @@ from rats_tls.core.endorsements import Endorsement, Endorsements
 from rats_tls.core.errors import (
     AppraisalError,
     ConfigurationError,
+    ExpiredError,
     InternalError,
     RatsTlsError,
     TcbLevelError,
@@ -391,8 +392,14 @@ class Appraiser:
 
 
 def _raise_first(hard: Sequence[Problem], last: Stage) -> None:
-    if hard and hard[0].stage <= last:
-        raise hard[0].error
+    """Raise the first error up to a stage; all that have expired are named together, to be renewed together."""
+    errors = [problem.error for problem in hard if problem.stage <= last]
+    if not errors:
+        return
+    messages = dict.fromkeys(error.message for error in errors if isinstance(error, ExpiredError))
+    if isinstance(errors[0], ExpiredError) and len(messages) > 1:
+        raise ExpiredError("; ".join(messages), refusal=errors[0].refusal)
+    raise errors[0]
 
 
 def _earliest(*times: datetime | None) -> datetime | None:

@@ -26,7 +26,7 @@ from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.results import AttestationResult
 from rats_tls.core.verification import EndorsementUse, RefusedEndorsement
 from rats_tls.endorsements.forking import renew_in_children
-from rats_tls.endorsements.service import EndorsementService, Found, Pair, explained
+from rats_tls.endorsements.service import EndorsementService, Found, Pair
 from rats_tls.verifiers.endorsements import SignerAbsentError, VendorEndorsementsVerifier
 
 _ROUNDS = 6
@@ -118,7 +118,7 @@ class Lookups:
                 # What was remembered has expired, or something newer came since this was found: look for newer copies.
                 superseded = isinstance(error, RolledBackError) and seen != self._service.generation
                 if not more or (more != remembered and not superseded):
-                    raise
+                    raise explained(error, "; ".join(filter(None, why))) from error
                 seen = self._service.generation
                 more = added = ()
             except (AppraisalError, TcbLevelError) as error:
@@ -220,3 +220,20 @@ def _is_too_old_alone(error: RatsTlsError) -> bool:
     for mismatch in error.mismatches if isinstance(error, AppraisalError) else ():
         fields.setdefault(mismatch.entry, set()).add(mismatch.field)
     return {_LARGEST_AGE} in fields.values()
+
+
+def explained(
+    error: EndorsementMissingError | ExpiredError | RolledBackError, why: str
+) -> EndorsementMissingError | ExpiredError | RolledBackError:
+    """Give the refusal with what the sources said."""
+    if not why:
+        return error
+    told: EndorsementMissingError | ExpiredError | RolledBackError
+    if isinstance(error, EndorsementMissingError):
+        told = EndorsementMissingError(f"{error.message}; {why}", missing=error.missing)
+        told.why = why
+    else:
+        told = type(error)(f"{error.message}; no newer copy: {why}", refusal=error.refusal)
+    told.checks, told.claims = error.checks, error.claims
+    told.anchor, told.endorsements = error.anchor, error.endorsements
+    return told

@@ -248,9 +248,11 @@ def floors_in(store: EndorsementStore, channel: str) -> Floors:
 
 
 def keep_items(
-    store: EndorsementStore, items: Iterable[VerifiedItem], *, channel: str, now: datetime
+    store: EndorsementStore, items: Iterable[VerifiedItem], *, channel: str, now: datetime, whole: bool = False
 ) -> tuple[VerifiedItem, ...]:
     """Keep in a store what is good, all of it or nothing; gives the items again, those that are older not good.
+
+    With `whole` nothing is kept where one is older.
 
     They raise floors under anchors of vendors: an operator stands behind them as a service does. Documents whose file
     does not say their update channel raise none: were `channel` the wrong one, all that are right would be rolled back.
@@ -282,7 +284,11 @@ def keep_items(
         says_channel = item.source.channel is not None or not verified.item.kind.has_channel
         if verified.anchor.kind is AnchorKind.VENDOR and says_channel:
             raising += entries
-    kept = {stored.endorsement.digest for stored in store.keep(to_keep, raises_floors=raising)} if to_keep else set()
+    kept = (
+        {stored.endorsement.digest for stored in store.keep(to_keep, raises_floors=raising, whole=whole)}
+        if to_keep
+        else set()
+    )
     return tuple(item if not item.keys or item.source.endorsement.digest in kept else _older(item) for item in given)
 
 

@@ -680,6 +680,27 @@ def test_what_sources_have_that_is_older_than_what_is_kept_is_not_fetched(site: 
     assert run("endorsements", "list", store, *site.anchors).stdout == before
 
 
+def test_a_part_is_not_kept_where_the_rest_is_older(site: Site, tmp_path: Path) -> None:
+    store, bundle = tmp_path / "store", tmp_path / "bundle.zip"
+    fetch = ("endorsements", "fetch", "--fmspc", "53494d000000", *site.vendors, *site.anchors, "--store", store)
+    assert run(*fetch, "--tee", "sgx").returncode == 0
+    before = run("endorsements", "list", store, *site.anchors).stdout
+    site.services.intel_pccs.faults = site.services.intel_pcs.faults = Faults(rolled_back=True)
+    try:
+        ended = run(*fetch, "--tee", "both", "--output", bundle)
+        assert ended.returncode == 4
+        assert "not written" in ended.stdout
+        assert "--partial writes the rest" in ended.stdout
+        assert run("endorsements", "list", store, *site.anchors).stdout == before
+        assert not bundle.exists()
+        assert run(*fetch, "--tee", "both", "--output", bundle, "--partial").returncode == 4
+        assert run("endorsements", "list", store, *site.anchors).stdout != before
+        assert bundle.exists()
+    finally:
+        for web in site.services.all:
+            web.faults = NO_FAULTS
+
+
 def test_a_malformed_item_is_called_so(site: Site, tmp_path: Path) -> None:
     (crl,) = (item for item in site.items(SNP) if item.endorsement.kind is K.AMD_CRL)
     junk = replace(crl, endorsement=replace(crl.endorsement, data=b"\x30\x03\x02\x01\x01"))

@@ -147,12 +147,12 @@ def fetch(
         )
         gathered = gatherer.gather(wanted, subjects)
     written = bool(gathered.good) and (partial or not gathered.shortcomings)
-    if written:
-        if store is not None:
-            gathered = gathered.after(keep_items(store, gathered.good, channel=channel, now=now))
-        if output is not None:
-            carried = tuple(item.carried for item in gathered.good if item.carried is not None)
-            write_bundle(output, Bundle(made=now, channel=channel, items=carried))
+    if written and store is not None:
+        gathered = gathered.after(keep_items(store, gathered.good, channel=channel, now=now, whole=not partial))
+        written = partial or not gathered.shortcomings
+    if written and output is not None:
+        carried = tuple(item.carried for item in gathered.good if item.carried is not None)
+        write_bundle(output, Bundle(made=now, channel=channel, items=carried))
     report = _Report(gathered=gathered, written=written, output=output, store=store_directory, now=now)
     if as_json:
         report.documents(screen)

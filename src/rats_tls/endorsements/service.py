@@ -15,7 +15,11 @@ from rats_tls.core import lookup_keys
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.checks import time_text
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, MissingEndorsement
-from rats_tls.core.errors import ClockError, ConfigurationError, DecodeError, EndorsementMissingError
+from rats_tls.core.errors import (
+    ClockError,
+    ConfigurationError,
+    DecodeError,
+)
 from rats_tls.core.floors import Floors
 from rats_tls.core.limits import DEFAULT_LIMITS
 from rats_tls.core.verification import EndorsementsVerifier, EndorsementUse
@@ -382,17 +386,6 @@ def _signers_of(item: Endorsement) -> list[MissingEndorsement]:
     except DecodeError:
         return []
     return [signer for key in keys if (signer := lookup_keys.signer_of(key)) is not None]
-
-
-def explained(error: EndorsementMissingError, why: str) -> EndorsementMissingError:
-    """Give the refusal with what the sources said."""
-    if not why:
-        return error
-    told = EndorsementMissingError(f"{error.message}; {why}", missing=error.missing)
-    told.checks, told.claims = error.checks, error.claims
-    told.anchor, told.endorsements = error.anchor, error.endorsements
-    told.why = why
-    return told
 
 
 def sha256(data: bytes) -> bytes:

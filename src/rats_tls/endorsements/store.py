@@ -122,7 +122,11 @@ class EndorsementStore:
         return tuple(stored for row in rows if row[0] in known and (stored := _stored(row)) is not None)
 
     def keep(
-        self, items: Iterable[StoredEndorsement], *, raises_floors: bool | Collection[StoredEndorsement] = False
+        self,
+        items: Iterable[StoredEndorsement],
+        *,
+        raises_floors: bool | Collection[StoredEndorsement] = False,
+        whole: bool = False,
     ) -> tuple[StoredEndorsement, ...]:
         """Keep items that a Verifier has verified, all or none; an older one of the same key and anchor goes.
 
@@ -131,22 +135,27 @@ class EndorsementStore:
         Args:
             items: the items.
             raises_floors: whether what is older than they are is a rollback from now on; or of which of them.
+            whole: whether nothing is kept, and no floor raised, where one of them is older than what is there.
 
         Returns:
-            What was kept: the others are older than what is there.
+            What was kept, or would have been but for `whole`: the others are older than what is there.
 
         Raises:
             ConfigurationError: the file cannot be written.
         """
+        given = tuple(items)
         kept: list[StoredEndorsement] = []
         with self._database() as database:
-            for item in items:
+            for item in given:
                 raises = raises_floors if isinstance(raises_floors, bool) else item in raises_floors
                 if raises and item.endorsement.kind.is_reissued:
                     _raise_floor(database, item)
                 if _keep(database, item):
                     kept.append(item)
-            self._bound(database)
+            if whole and len(kept) < len(given):
+                database.rollback()
+            else:
+                self._bound(database)
         return tuple(kept)
 
     def floors(self) -> dict[str, Floors]:

@@ -20,11 +20,11 @@ from rats_tls.endorsements import service as service_module
 from rats_tls.endorsements import shelf
 from rats_tls.endorsements.budget import FetchBudget, Rate
 from rats_tls.endorsements.fetcher import Fetcher
-from rats_tls.endorsements.service import EndorsementService, Found, explained
+from rats_tls.endorsements.service import EndorsementService, Found
 from rats_tls.endorsements.source import FetchError, FetchProblem
 from rats_tls.endorsements.store import FILE_NAME, EndorsementStore
 from rats_tls.formats.endorsement_keys import keys_of
-from rats_tls.lookups import Lookups
+from rats_tls.lookups import Lookups, explained
 from support.bundles import anchors
 from support.claims import SNP
 from support.endorsed import ANCHOR, ANCHORS, CRL, START, Source, crl, use
