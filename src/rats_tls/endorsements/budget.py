@@ -220,6 +220,8 @@ def about_platform(item: MissingEndorsement) -> str | None:
 
 def _forms(chip: str) -> tuple[str, ...]:
     """Give the forms in which keys name a chip: that of Turin by the first 8 bytes of its id."""
+    if not isinstance(chip, str):
+        raise ConfigurationError(f"known chip: got {type(chip).__name__}, expected its id in hexadecimal digits")
     lower = chip.lower()
     if not _HEX.fullmatch(lower):
         raise ConfigurationError(f"known chip {chip[:64]!r}: expected hexadecimal digits")

@@ -90,8 +90,8 @@ class SimulatedWorld:
         clock: gives the time to the attesters; the present time when left out.
     """
 
-    def __init__(self, directory: Path | None = None, *, clock: Clock = utc_now) -> None:
-        self._store = KeyStore(directory)
+    def __init__(self, directory: str | Path | None = None, *, clock: Clock = utc_now) -> None:
+        self._store = KeyStore(Path(directory) if directory is not None else None)
         self._clock = clock
         self._amd: dict[Product, SimulatedAmdVendor] = {}
         self._sev: dict[SevProduct, SimulatedSevVendor] = {}
@@ -105,7 +105,7 @@ class SimulatedWorld:
 
     @classmethod
     def create(
-        cls, directory: Path, *, products: Sequence[Product] = ("Milan",), clock: Clock = utc_now
+        cls, directory: str | Path, *, products: Sequence[Product] = ("Milan",), clock: Clock = utc_now
     ) -> SimulatedWorld:
         """Make a world in `directory`: private keys (mode 0600) and `trust-anchors.pem`.
 
@@ -117,6 +117,7 @@ class SimulatedWorld:
         Raises:
             ConfigurationError: there is a world already, or the directory cannot be written.
         """
+        directory = Path(directory)
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -130,12 +131,13 @@ class SimulatedWorld:
         return world
 
     @classmethod
-    def load(cls, directory: Path, *, clock: Clock = utc_now) -> SimulatedWorld:
+    def load(cls, directory: str | Path, *, clock: Clock = utc_now) -> SimulatedWorld:
         """Load the world that `create` made in `directory`.
 
         Raises:
             ConfigurationError: there is none, or it cannot be read.
         """
+        directory = Path(directory)
         if not (directory / _SECRET_FILE).exists():
             raise ConfigurationError(f"simulated world {directory}: there is none")
         world = cls(directory, clock=clock)

@@ -218,3 +218,5 @@ def test_settings_of_another_form() -> None:
     for chip in ("", "xyz", "abc"):
         with pytest.raises(ConfigurationError, match="known chip"):
             FetchBudget(known_chips=(chip,))
+    with pytest.raises(ConfigurationError, match="known chip: got bytes, expected its id in hexadecimal digits"):
+        FetchBudget(known_chips=(bytes(64),))  # type: ignore[arg-type]  # what a user may give

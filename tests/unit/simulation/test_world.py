@@ -109,7 +109,7 @@ def test_keys_are_private_and_named_simulated(tmp_path: Path) -> None:
 
 def test_product_made_later_joins_the_anchors_of_all(tmp_path: Path) -> None:
     first = create(tmp_path, products=())
-    second = SimulatedWorld.load(tmp_path)
+    second = SimulatedWorld.load(str(tmp_path))
     second.amd("Genoa")
     first.amd("Turin")
     names = {anchor.name for anchor in user_anchors(first.trust_anchors_file.read_bytes())}
