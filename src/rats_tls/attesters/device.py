@@ -1,0 +1,152 @@
+"""What Attesters ask of the machine: character devices by ioctl, and pseudo files.
+
+Both are Protocols, so that a simulated device can stand behind them. What fails raises OSError, as the kernel says it;
+`failure` makes of it what users read.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import stat
+from pathlib import Path
+from typing import Protocol
+
+from rats_tls.core.errors import CollectionError
+
+Argument = ctypes.Structure | ctypes.Array  # type: ignore[type-arg]  # of any elements
+"""What an ioctl reads and writes; pointers in it are addresses in this process."""
+
+
+class Device(Protocol):
+    """A character device."""
+
+    @property
+    def path(self) -> str:
+        """Where it is."""
+        ...
+
+    def is_there(self) -> bool:
+        """Whether there is such a device; asking has no effect."""
+        ...
+
+    def ioctl(self, number: int, argument: Argument) -> None:
+        """Open the device, make one call, and close it. Raises OSError."""
+        ...
+
+
+class Files(Protocol):
+    """A tree of pseudo files, such as configfs and Gramine's /dev/attestation. Every call may raise OSError."""
+
+    def is_there(self, path: str) -> bool:
+        """Whether there is such a file or directory; asking has no effect."""
+        ...
+
+    def read(self, path: str, most: int) -> bytes:
+        """Read a file up to its end. Raises OSError (EFBIG) where it has more than `most` bytes."""
+        ...
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write all of `data` in one write(2). Raises OSError (EIO) where not all of it was taken."""
+        ...
+
+    def make_directory(self, path: str) -> None:
+        """Make a directory."""
+        ...
+
+    def remove_directory(self, path: str) -> None:
+        """Remove an empty directory."""
+        ...
+
+    def names(self, path: str) -> tuple[str, ...]:
+        """Give the names in a directory."""
+        ...
+
+
+class CharacterDevice:
+    """A character device of this machine.
+
+    Args:
+        path: where it is.
+        flags: how it is opened.
+    """
+
+    def __init__(self, path: str, flags: int = os.O_RDWR) -> None:
+        self.path = path
+        self._flags = flags | os.O_CLOEXEC
+
+    def is_there(self) -> bool:
+        """Whether there is a character device."""
+        try:
+            return stat.S_ISCHR(os.stat(self.path).st_mode)  # noqa: PTH116  # one call
+        except OSError:
+            return False
+
+    def ioctl(self, number: int, argument: Argument) -> None:
+        """Open, call, close. Raises OSError."""
+        descriptor = os.open(self.path, self._flags)
+        try:
+            fcntl.ioctl(descriptor, number, argument)
+        finally:
+            os.close(descriptor)
+
+
+class OsFiles:
+    """Files of this machine."""
+
+    def is_there(self, path: str) -> bool:
+        """Whether there is such a file or directory."""
+        return Path(path).exists()
+
+    def read(self, path: str, most: int) -> bytes:
+        """Read up to the end. Raises OSError."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            parts: list[bytes] = []
+            left = most + 1
+            while left > 0 and (part := os.read(descriptor, left)):
+                parts.append(part)
+                left -= len(part)
+        finally:
+            os.close(descriptor)
+        data = b"".join(parts)
+        if len(data) > most:
+            raise OSError(errno.EFBIG, f"more than {most} bytes", path)
+        return data
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write in one call. Raises OSError."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            written = os.write(descriptor, data)
+        finally:
+            os.close(descriptor)
+        if written != len(data):
+            raise OSError(errno.EIO, f"{written} of {len(data)} bytes were taken", path)
+
+    def make_directory(self, path: str) -> None:
+        """Make a directory. Raises OSError."""
+        Path(path).mkdir(mode=0o700)
+
+    def remove_directory(self, path: str) -> None:
+        """Remove a directory. Raises OSError."""
+        Path(path).rmdir()
+
+    def names(self, path: str) -> tuple[str, ...]:
+        """Give the names in a directory. Raises OSError."""
+        return tuple(os.listdir(path))  # noqa: PTH208  # of text
+
+
+def failure(where: str, what: str, error: OSError, *, told: str = "") -> CollectionError:
+    """Make what users read of a call that failed.
+
+    Args:
+        where: the device or file.
+        what: what was asked of it.
+        error: what the kernel said.
+        told: what the device said besides.
+    """
+    name = errno.errorcode.get(error.errno or 0, str(error.errno))
+    return CollectionError(f"{where}: {what}: {name} ({error.strerror or error}){f', {told}' if told else ''}")

@@ -1,0 +1,1 @@
+"""What the kernel's devices and their services read and write: numbers, structures, messages."""
