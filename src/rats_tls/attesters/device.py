@@ -49,7 +49,7 @@ class Files(Protocol):
         ...
 
     def write(self, path: str, data: bytes) -> None:
-        """Write all of `data` in one write(2). Raises OSError (EIO) where not all of it was taken."""
+        """Write at once. Raises OSError, EIO where not all of `data` was taken by one call."""
         ...
 
     def make_directory(self, path: str) -> None:
