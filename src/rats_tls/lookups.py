@@ -35,6 +35,9 @@ too old for the policy, and one for this side's copies of what the peer has sent
 _REMEMBERED = 1024
 _LARGEST_AGE = "max_endorsement_age"
 
+_OF_WHAT_IS_BROKEN = (SignatureError, CertificateChainError, DecodeError)
+"""What comes of items that a disk has broken; nothing else says that one is."""
+
 Judge = Callable[[tuple[Endorsement, ...]], AttestationResult]
 
 
@@ -112,13 +115,13 @@ class Lookups:
                 why.append(found.why)
                 added = _added(found, more, old)
                 if not added:
-                    raise explained(error, "; ".join(filter(None, why))) from error
+                    raise explained(error, "; ".join(filter(None, dict.fromkeys(why)))) from error
                 fetched += found.fetched
             except (ExpiredError, RolledBackError) as error:
                 # What was remembered has expired, or something newer came since this was found: look for newer copies.
                 superseded = isinstance(error, RolledBackError) and seen != self._service.generation
                 if not more or (more != remembered and not superseded):
-                    raise explained(error, "; ".join(filter(None, why))) from error
+                    raise explained(error, "; ".join(filter(None, dict.fromkeys(why)))) from error
                 seen = self._service.generation
                 more = added = ()
             except (AppraisalError, TcbLevelError) as error:
@@ -134,7 +137,7 @@ class Lookups:
                     if not old or not _is_too_old_alone(error):
                         raise
                     more = tuple(item for item in more if item not in old)  # look for newer copies of these
-            except RatsTlsError as error:
+            except _OF_WHAT_IS_BROKEN as error:
                 more, added = self._without_broken(more, now, error), ()
             else:
                 added = self._beside_the_peers(result.endorsements, now, more)
@@ -163,7 +166,7 @@ class Lookups:
         Whatever a peer shows, this drops nothing that is good: the items are verified by themselves. Raises `error`
         where nothing was dropped.
         """
-        if not more:
+        if not more or self._explicit_time:
             raise error
         signers = self._service.signers_at_hand(more, anchors=self._anchors, now=now)
         pool = tuple(dict.fromkeys((*more, *signers)))
@@ -172,7 +175,7 @@ class Lookups:
             outcome.item
             for outcome in outcomes
             if isinstance(outcome, RefusedEndorsement)
-            and isinstance(outcome.error, SignatureError | CertificateChainError | DecodeError)
+            and isinstance(outcome.error, _OF_WHAT_IS_BROKEN)
             and not isinstance(outcome.error, SignerAbsentError)
         ]
         dropped = self._service.drop(broken, anchors=self._anchors) if broken else ()
