@@ -24,6 +24,7 @@ from rats_tls.appraisal_checks import (
     policy_error,
     require_fresh,
     uncovered,
+    unproved,
     unread,
 )
 from rats_tls.appraisal_expiry import (
@@ -362,6 +363,8 @@ class Appraiser:
         graced = in_grace(entry, verification, now)
         if graced:
             checks.append(grace_check(entry, graced, now))
+        if why := entry.unproved(verification.claims, subject.binding):
+            checks.append(unproved(why))
         return AttestationResult(
             submodules={str(verification.claims.tee_type): verification.claims},
             binding=subject.binding,

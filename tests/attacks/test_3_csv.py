@@ -158,7 +158,7 @@ def test_3_31_a_serial_number_identifies_nobody(version: int) -> None:
     assert accepted({"identity": {"hardware_ids": [digest.hex()]}}, version=version).verdict == "accepted"
     assert mismatches({"identity": {"hardware_ids": [digest.hex()]}}, version=version, machine=1) == {"identity"}
     with pytest.raises(EntryError, match="hardware_ids"):
-        pinned(version, identity={"hardware_ids": [usual.claims.chip_id.hex()]})
+        pinned(version, identity={"hardware_ids": [usual.claims.unsigned_chip_id.hex()]})
 
 
 # --- 3.32 versions ----------------------------------------------------------------------------------------------------

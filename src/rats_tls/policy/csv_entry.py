@@ -105,6 +105,9 @@ def _mask_holds(value: Anything, claims: Anything, facts: Facts) -> Finding | No
     )
 
 
+_MASK = "the mask of a report of version 1 is not signed, and every word may be another than the chip signed"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CsvEntry(Entry):
     """Accepts CSV guests."""
@@ -204,6 +207,14 @@ class CsvEntry(Entry):
         ),
         False,
     )
+
+    def unproved(self, claims: Anything, binding: Binding) -> str:
+        """Say that the words of a report of version 1 may be others than the chip signed, where nothing shows them."""
+        if claims.report_version > 1:
+            return ""
+        if binding is Binding.NONE:
+            return f"{_MASK}: its user_data was compared with nothing"
+        return f"{_MASK}: entry {self.name!r} accepts any measurement" if self.measurement is ANY else ""
 
     def contradictions(self) -> list[str]:
         """Name fields that do not go together."""

@@ -288,6 +288,10 @@ class Entry:
         """Bindings of channels over which its peers may come: all, where the Evidence binds nothing in any of them."""
         return frozenset(self.bindings) if self.binds_keys else frozenset(Binding)
 
+    def unproved(self, claims: Anything, binding: Binding) -> str:  # noqa: ARG002  # of some TEEs
+        """Say why claims that this entry accepts may not be what was signed; "" where they are."""
+        return ""
+
     def contradictions(self) -> list[str]:
         """Name fields that do not go together."""
         return []

@@ -43,6 +43,9 @@ _SIGNATURE = Step(
     "signature by the PEK, with its user id, over the first 0xB4 bytes (version 1) or 0x400 bytes as received",
 )
 _EVENT_LOG = Step("event_log.registers", Stage.EVIDENCE_SIGNATURE, _REPORT_SOURCE, "a report that has registers")
+_UNSIGNED = Step(
+    "csv.unsigned_fields", Stage.EVIDENCE_SIGNATURE, _REPORT_SOURCE, "nothing in the report that no signature covers"
+)
 _PEK = Step("hygon.pek", Stage.VENDOR_CHAIN, _CERTIFICATES, f"the certificate of a PEK: usage {USAGE_PEK:#x}")
 _CHAIN = Step(
     "hygon.chain",
@@ -85,6 +88,9 @@ class CsvRun:
         self.log.passed(_REPORT, f"version {self.evidence.report.version}")
         self._verify_signer()
         self._verify_signature()
+        self.log.not_checked(
+            _UNSIGNED, "chip_id, reserved1, hmac: anybody may have written them; nothing rests on them"
+        )
         self._replay_event_log()
         self._verify_pek()
         self._verify_chain()
