@@ -104,17 +104,6 @@ class TestCapturedFromC:
             assert f"{attested.trailing_bytes[0]} behind the Evidence extension's item" in note
 
 
-def test_captured_csv_is_unsupported_by_name() -> None:
-    der = (CAPTURED / "cert-csv.der").read_bytes()
-    attested = read_attested_certificate(der)
-    assert evidence_of(attested).media_type.endswith("csv")
-    assert attested.trailing_bytes == (1037, 19, 28)
-    assert attested.custom_claims == {"key_0": b"value_0\0", "key_1": b"value_1\0"}
-    with pytest.raises(UnsupportedError, match="csv") as caught:
-        appraise(der, null_policy(preamble="optional"), CAPTURED_AT)
-    assert caught.value.refusal.exit_code is ExitCode.NO_INSTANCE
-
-
 def test_captured_null_certificate_only_where_null_is_named() -> None:
     der = (CAPTURED / "null-server-cert.der").read_bytes()
     captured = read_attested_certificate((CAPTURED / "cert-sgx_ecdsa.der").read_bytes())

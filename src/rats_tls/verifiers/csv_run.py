@@ -124,9 +124,13 @@ class CsvRun:
         self.log.passed(_SIGNATURE, f"{VERIFIES} ({key.library})")
 
     def _replay_event_log(self) -> None:
-        # (4) A log beside the report replays to its registers; reports of version 1 have none.
+        # (4) A log beside the report replays to its registers. Reports of version 1 have none: a log beside one, as
+        # firmware without measurements leaves it, must not say that anything was measured.
         rtmrs = self.evidence.report.rtmrs
         if self.event_log is None:
+            return
+        if rtmrs is None and not any(event.is_extended for event in self.event_log.events):
+            self.log.not_checked(_EVENT_LOG, "the log has no events, and a report of version 1 no registers")
             return
         if rtmrs is None:
             error = EventLogError("event log: a report of version 1 has no registers that it could replay to")
