@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, replace
+from typing import Any
 
+from rats_tls.core.claims import CsvClaims
 from rats_tls.core.endorsements import Endorsement, Endorsements
 from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.core.verification import Verification
 from rats_tls.endorsements.files import endorsements_from_file
 from rats_tls.files import evidence_from_json
+from rats_tls.policy import Policy
 from rats_tls.verifiers.csv import CsvVerifier
 from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
+from support.appraisals import claims_of
 from support.intel import CRYPTO
 from support.paths import VECTORS
+from support.policies import default_policy
 from support.simulated import NOW
 
 CSV_RS = "csv/csv-rs-complete"
@@ -92,3 +97,15 @@ def under_another_mask(data: bytes, change: bytes) -> bytes:
     end = PEK_V1 + 2084 + 64
     words, tail = xor(data[SIGNED_V1 : ANONCE.start], change), xor(data[PEK_V1:end], change)
     return data[:SIGNED_V1] + words + anonce + data[ANONCE.stop : PEK_V1] + tail + data[end:]
+
+
+def csv_claims(data: bytes) -> CsvClaims:
+    """Give the claims that Evidence shows, unverified."""
+    claims = claims_of(data)
+    assert isinstance(claims, CsvClaims)
+    return claims
+
+
+def pinned(data: bytes, **changes: Any) -> Policy:
+    """Give the policy that pins what a report says."""
+    return default_policy(csv_claims(data), **changes)

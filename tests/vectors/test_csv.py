@@ -16,10 +16,11 @@ import pytest
 
 from rats_tls.certificates.binding import verify_certificate_key_binding
 from rats_tls.certificates.registry import read_attested_certificate
+from rats_tls.core.anchors import Vendor
 from rats_tls.core.checks import Verdict
 from rats_tls.core.claims import CsvClaims
 from rats_tls.core.endorsements import EndorsementKind, Endorsements, Origin
-from rats_tls.core.errors import AppraisalError, EndorsementMissingError, SignatureError
+from rats_tls.core.errors import AppraisalError, CertificateChainError, EndorsementMissingError, SignatureError
 from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.core.refusals import ExitCode, Refusal
 from rats_tls.core.results import AttestationResult
@@ -27,9 +28,11 @@ from rats_tls.formats.event_log.tcg import TcgEventLog
 from rats_tls.formats.hygon.evidence import CsvEvidence
 from rats_tls.formats.hygon.report import AttestationReport
 from rats_tls.verifiers.csv import CsvVerifier, DecodedCsv
+from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
 from support.appraisals import claims_of, make_appraiser
 from support.event_logs import SHA384, SM3, Logged
 from support.hygon import CSV_RS, PEK_V1, SIGNED_V1, CsvVector, load, trustee_evidence, verify
+from support.hygon_links import vendor
 from support.intel import CRYPTO, manifest
 from support.paths import VECTORS
 from support.policies import default_policy
@@ -91,6 +94,14 @@ class TestCsvRs:
         assert [mismatch.field for mismatch in caught.value.mismatches] == ["allow_unproved_mask"]
         result = appraise(load(), **BITS, allow_unproved_mask=True)
         assert any("nothing signs the mask" in str(check.note) for check in result.not_checked)
+
+    def test_refused_under_any_other_root(self) -> None:
+        pinned = default_policy(claims_of(load().evidence.data), **UNREVOKED, **BITS)
+        hygon = [anchor for anchor in VENDOR_ROOTS if anchor.vendor is Vendor.HYGON]
+        others = (*(anchor for anchor in VENDOR_ROOTS if anchor not in hygon), vendor().trust_anchor)
+        judging = make_appraiser(pinned, load().endorsements, anchors=others)
+        with pytest.raises(CertificateChainError, match="HSK signature by rats-tls simulation HRK"):
+            judging.appraise_evidence(load().evidence, now=NOW, expected_report_data=USER_DATA)
 
     def test_the_pek_is_the_one_that_upstream_derives(self) -> None:
         report = AttestationReport.from_bytes(load().evidence.data)
