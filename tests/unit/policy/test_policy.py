@@ -297,6 +297,7 @@ OTHER_VALUES: dict[str, object] = {
     "products": "Milan",
     "vmpl": 1,
     "min_policy_abi": [0, 1],
+    "min_policy_api": [0, 1],
     "min_firmware_version": [0, 0, 1],
     "signing_keys": "VCEK",
     "csp_ids": "cloud",
