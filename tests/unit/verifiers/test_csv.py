@@ -202,6 +202,35 @@ def test_nothing_is_taken_over_from_other_anchors_or_crypto(
     assert set(seen) == set(signed(evidence, chain).values())
 
 
+class KnowsNoPoint(OpensslCryptoWrapper):
+    """A crypto wrapper of any name and version to which no point is a key."""
+
+    def __init__(self, name: str, version: str) -> None:
+        self.name, self._version = name, version
+
+    @property
+    def version(self) -> str:
+        return self._version
+
+    def load_sm2_point(self, point: bytes, user_id: bytes) -> Any:
+        raise DecodeError("Point", "", None, f"{len(point)} and {len(user_id)} bytes that are no key here")
+
+
+@pytest.mark.parametrize(("name", "version"), [("other", CRYPTO.version), (CRYPTO.name, "another")])
+def test_keys_are_those_of_their_crypto_wrapper(name: str, version: str) -> None:
+    evidence, chain, verifier = Links().evidence(), Links().chain(), CsvVerifier()
+    assert verify(evidence, chain, verifier=verifier).problems == ()
+    other = verify(evidence, chain, verifier=verifier, crypto=KnowsNoPoint(name, version))
+    assert failed(other) == ["csv.report_signature"]
+
+
+def test_keys_of_one_point_differ_by_user_id() -> None:
+    verifier, chain = CsvVerifier(), Links().chain()
+    assert verify(Links().evidence(), chain, verifier=verifier).problems == ()
+    other = Links(pek_key=named(chip()._pek, b"another user"))
+    assert failed(verify(other.evidence(), chain, verifier=verifier)) == ["csv.report_signature"]
+
+
 def test_what_one_root_vouched_for_is_nothing_under_another() -> None:
     evidence, chain, verifier = Links().evidence(), Links().chain(), CsvVerifier()
     assert verify(evidence, chain, verifier=verifier).problems == ()
