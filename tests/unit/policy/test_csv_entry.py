@@ -121,6 +121,7 @@ def test_every_field_is_tried() -> None:
 def test_the_api_version_is_compared_as_one() -> None:
     entry = pinning_entry(CSV, min_policy_api=[1, 4])
     assert refusals(entry, replace(CSV, policy=ALL & 0xFFFF | 0x0002_0000)) == []  # 2.0
+    assert refusals(pinning_entry(CSV, min_policy_api=[16, 16]), replace(CSV, policy=ALL & 0xFFFF | 0x1010_0000)) == []
     newest_of_0 = replace(CSV, policy=ALL & 0xFFFF | 0xFF00_0000)
     assert [found[0] for found in refusals(entry, newest_of_0)] == ["min_policy_api"]
 

@@ -372,3 +372,34 @@ def test_a_mask_of_zeros_changes_nothing() -> None:
     evidence, items = collected(CSV, report_version=1)
     assert under_another_mask(evidence.data, bytes(4)) == evidence.data
     assert verify(evidence, *items).problems == ()
+
+
+# --- which error is told ----------------------------------------------------------------------------------------------
+def test_the_error_of_this_peks_chain_is_told_before_others() -> None:
+    chain = Links().chain()
+    malformed = replace(chain, data=b"\1")
+    of_another = Links(cek_key=chip("another chip")._cek).chain()
+    forged = Links(hrk=vendor("another vendor")._hrk).chain()
+    inside = of_another.issuer_chain[0] + of_another.data + (2916).to_bytes(4, "little")
+    evidence = Evidence.of(TeeType.CSV, Links().evidence().data + inside)
+    for items, says in (((malformed, forged), "HSK signature by"), ((malformed,), "PEK signature by the CEK")):
+        (problem,) = verify(evidence, *items).problems
+        assert says in problem.error.message
+
+
+def test_certificates_that_came_twice_are_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    forged = Links(hrk=vendor("another vendor")._hrk).chain()
+    hsk = RootCertificate.from_bytes(forged.issuer_chain[0])
+    with counted(monkeypatch) as seen:
+        verification = verify(Links().evidence(), forged, replace(forged, origin=Origin.PEER), anchors=(ANCHOR,))
+    assert failed(verification) == ["hygon.chain"]
+    assert seen.count(hsk.signed) == 1
+
+
+def test_a_root_is_an_anchor_where_no_library_could_verify_anything_under_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise UnsupportedError("SM2: no library")
+
+    crypto = OpensslCryptoWrapper()
+    monkeypatch.setattr(crypto, "load_sm2_point", none, raising=False)
+    assert anchor_of_root(RootCertificate.from_bytes(vendor().root_certificate), crypto).spki == ANCHOR.spki
