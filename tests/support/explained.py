@@ -19,10 +19,10 @@ from rats_tls.explanation import Explanation, explain_refusal, explain_result
 from rats_tls.policy import Mode, Policy
 from support.judged import REPORT_DATA, appraise, appraiser, collected, judge, presented
 from support.policies import null_policy
-from support.sides import LOCAL, SGX, SNP, TDX, policy_for
+from support.sides import CSV, LOCAL, SGX, SNP, TDX, policy_for
 from support.simulated import NOW, world
 
-TEES = {SGX: "sgx_ecdsa", TDX: "tdx_ecdsa", SNP: "sev_snp", LOCAL: "sgx_la"}
+TEES = {SGX: "sgx_ecdsa", TDX: "tdx_ecdsa", SNP: "sev_snp", LOCAL: "sgx_la", CSV: "csv"}
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,9 @@ CASES: dict[str, Callable[[], Judged]] = {
     "other sgx": lambda: judge_state(SGX, {"mr_enclave": "00" * 32}),
     "other tdx": lambda: judge_state(TDX, {"mr_td": "00" * 48}),
     "other snp": lambda: judge_state(SNP, {"measurement": "00" * 48}),
+    "debug csv": lambda: judge_state(CSV, {"debug": True}),
+    "other csv": lambda: judge_state(CSV, {"measurement": "00" * 32}),
+    "changed csv": lambda: judge_changed(CSV),
     "changed sgx": lambda: judge_changed(SGX),
     "changed tdx": lambda: judge_changed(TDX),
     "changed snp": lambda: judge_changed(SNP),
