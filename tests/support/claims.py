@@ -10,6 +10,7 @@ from rats_tls.core.binding import Binding
 from rats_tls.core.claims import (
     IntelPlatform,
     IntelTcb,
+    SevClaims,
     SgxClaims,
     SgxLocalClaims,
     SnpClaims,
@@ -140,6 +141,15 @@ SNP = SnpClaims(
     committed_tcb=SNP_TCB,
     launch_tcb=SNP_TCB,
     vek_type="VCEK",
+)
+
+
+SEV = SevClaims(
+    mnonce=bytes([0xD2] * 16),
+    launch_digest=bytes([0xD3] * 32),
+    policy=0x1600_003F,
+    product="Rome",
+    cek_sha256=bytes([0xD4] * 32),
 )
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 from rats_tls import policy
 from rats_tls.core.binding import Binding
-from rats_tls.core.claims import SgxLocalClaims, TeeClaims
+from rats_tls.core.claims import SevClaims, SgxLocalClaims, TeeClaims
 from rats_tls.policy import MEASUREMENT_ONLY, Entry, NullEntry, Policy
 
 
 def pinning_entry(claims: TeeClaims, **changes: Any) -> Entry:
     """Make an entry that pins the measurements in `claims`, at any TCB; `changes` are written besides."""
     common: dict[str, Any] = {"name": "pinned", "bindings": (Binding.NONE, Binding.CERTIFICATE)}
-    if not isinstance(claims, SgxLocalClaims):
+    if not isinstance(claims, SgxLocalClaims | SevClaims):
         common["min_tcb"] = "any"
     return policy.pinning_entry(claims, **{**common, **changes})
 

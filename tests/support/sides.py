@@ -23,6 +23,7 @@ SGX = "simulated_sgx_ecdsa"
 TDX = "simulated_tdx_ecdsa"
 SNP = "simulated_sev_snp"
 LOCAL = "simulated_sgx_la"
+SEV = "simulated_sev"
 ALL_SIMULATED = (SGX, TDX, SNP)
 """Those that a vendor's chain and Endorsements stand behind."""
 
@@ -51,7 +52,7 @@ def policy_for(name: str, **changes: Any) -> Policy:
 
 def context(attests: str | Attester | None = None, judges: str | Policy | None = None, **settings: Any) -> Context:
     """Make a context: what it attests with, and what it judges (a simulated TEE's healthy policy, or a policy)."""
-    own = attester(attests) if isinstance(attests, str) and attests in (*ALL_SIMULATED, LOCAL) else attests
+    own = attester(attests) if isinstance(attests, str) and attests in (*ALL_SIMULATED, LOCAL, SEV) else attests
     policy = policy_for(judges) if isinstance(judges, str) else judges
     common: dict[str, Any] = {
         "verifiers": verifiers_for(policy) if policy is not None else None,

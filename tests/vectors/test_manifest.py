@@ -103,6 +103,13 @@ TESTS_BY_ID: dict[str, tuple[str, ...]] = {
         "appraisal_sev_snp::test_genoa_is_accepted_without_a_list",
         "appraisal_sev_snp::test_auxblob_of_configfs_tsm",
     ),
+    "sev/naples-cert-chain": (
+        "sev::test_every_link_verifies",
+        "sev::test_every_flip_of_a_signed_byte_is_refused",
+        "sev::test_every_flip_of_a_signature_is_refused",
+        "sev::test_a_naples_cek_is_refused_under_the_ask_of_another_product",
+        "sev::test_the_bad_ark_is_refused",
+    ),
     "ra_tls_cert/interop-gramine": ("appraisal_certificates::test_interop_gramine",),
     "ra_tls_cert/interop-rats-tls": ("appraisal_certificates::test_interop_rats_tls",),
     "ra_tls_cert/rats-tls-old-openssl": ("appraisal_certificates::test_other_formats_are_unsupported_by_name",),
