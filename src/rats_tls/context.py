@@ -25,7 +25,7 @@ from rats_tls.core.errors import (
     InternalError,
     RatsTlsError,
 )
-from rats_tls.core.evidence import TeeType
+from rats_tls.core.evidence import BINDS_NOTHING, TeeType
 from rats_tls.core.interfaces import Attester, CryptoWrapper, Verifier
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.core.results import AttestationResult
@@ -35,7 +35,7 @@ from rats_tls.endorsements.service import EndorsementService
 from rats_tls.judging import PeerJudge, system_time
 from rats_tls.listener import Listener
 from rats_tls.lookups import Lookups
-from rats_tls.policy import Policy
+from rats_tls.policy import Entry, Policy
 from rats_tls.verdicts import Confirm, opens_refused
 from rats_tls.workers import Workers
 
@@ -355,9 +355,7 @@ class Context:
             tls=self._tls,
             attests=attests,
             demands_evidence=policy is not None,
-            bindings=frozenset(binding for entry in entries for binding in entry.bindings)
-            if policy is not None
-            else frozenset(Binding),
+            bindings=_bindings(entries) if policy is not None else frozenset(Binding),
             preamble_required=all(entry.preamble == "required" for entry in entries)
             if policy is not None
             else not self._serves_without_preamble,
@@ -369,6 +367,14 @@ class Context:
             insecure_report_only=self._opens_refused,
             limits=self._limits,
         )
+
+
+def _bindings(entries: Sequence[Entry]) -> frozenset[Binding]:
+    """Bindings that entries accept. Where a TEE's Evidence binds nothing, the channel still proves the peer's key."""
+    accepted = {binding for entry in entries for binding in entry.bindings}
+    if any(entry.tee in BINDS_NOTHING for entry in entries):
+        accepted.add(Binding.CERTIFICATE)
+    return frozenset(accepted)
 
 
 _HOSTNAMES = 100
