@@ -13,6 +13,7 @@ import pytest
 from rats_tls.core.endorsements import EndorsementKind
 from rats_tls.core.errors import DecodeError, RatsTlsError, UnsupportedError
 from rats_tls.core.evidence import TeeType
+from rats_tls.files import evidence_from_json as evidence_from_document
 from rats_tls.formats.amd.sev_bundle import endorsements_from_signers
 from rats_tls.formats.amd.sev_certificate import CERTIFICATE_SIZE, SevCertificate, is_sev_certificate
 from rats_tls.formats.amd.sev_keys import SevRsaKey
@@ -228,7 +229,8 @@ def document(nonce: str = "monce") -> dict[str, Any]:
 def test_the_brokers_json_gives_the_same_bytes(nonce: str) -> None:
     text = json.dumps(document(nonce)).encode()
     assert evidence_from_json(text) == evidence()
-    found = detect_evidence(text)
+    found = evidence_from_document(text)
+    assert found is not None
     assert (found.data, found.media_type) == (evidence(), "application/vnd.rats-tls.sev")
     assert detect_evidence(evidence()).media_type == f"application/vnd.rats-tls.{TeeType.SEV.value}"
 
