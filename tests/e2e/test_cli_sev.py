@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from rats_tls.simulation.sev_states import SevState
 from support.command_files import REPORT_DATA, CommandFiles
@@ -63,9 +66,14 @@ def test_a_result_as_a_document_and_as_an_ear(files: CommandFiles) -> None:
     claims = document["submodules"]["sev"]
     assert claims["product"] == "Naples"
     assert claims["launch_digest"] == SevState().launch_digest.hex()
-    ended = run("verify", report, *given, "--ear")
-    ear = json.loads(ended.stdout)
-    assert "sev" in ear["submods"], ended.stdout
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    ended = run("verify", report, *given, "--ear", files.write("ear-key.pem", pem))
+    payload = ended.stdout.split(".")[1]
+    ear = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    # Contraindicated, as whatever a simulated root stands behind.
+    assert {name: appraisal["ear_status"] for name, appraisal in ear["submods"].items()} == {"sev": "contraindicated"}
+    assert ear["rats_tls_result"]["binding"] == "none"
 
 
 @pytest.mark.parametrize(

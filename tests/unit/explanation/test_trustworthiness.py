@@ -56,6 +56,7 @@ HEALTHY = {"instance-identity": 0, "configuration": 2, "executables": 2, "hardwa
         ("good tdx_ecdsa", Tier.AFFIRMING, {}),
         ("good sev_snp", Tier.AFFIRMING, {}),
         ("good sgx_la", Tier.WARNING, {"hardware": 32}),
+        ("good sev", Tier.WARNING, {"hardware": 32, "configuration": 0}),
         ("out of date accepted", Tier.WARNING, {"hardware": 32}),
         ("list waived", Tier.WARNING, {"hardware": 32}),
         ("in its grace", Tier.WARNING, {"hardware": 32}),
