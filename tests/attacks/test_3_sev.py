@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from rats_tls.channel_events import AppraisalNeeded
 from rats_tls.core.anchors import AnchorKind
 from rats_tls.core.binding import Binding
 from rats_tls.core.checks import Verdict
@@ -21,6 +22,7 @@ from rats_tls.core.errors import (
     ConfigurationError,
     DecodeError,
     EndorsementMissingError,
+    InternalError,
     RatsTlsError,
     SignatureError,
     UnsupportedError,
@@ -28,11 +30,12 @@ from rats_tls.core.errors import (
 from rats_tls.core.evidence import Evidence
 from rats_tls.core.lookup_keys import amd_sev_signer
 from rats_tls.core.results import AttestationResult
+from rats_tls.formats.amd.sev_report import SevEvidence
 from rats_tls.formats.amd.sev_signer import SevSignerCertificate
 from rats_tls.simulation import sev_structure
 from rats_tls.simulation.sev_structure import ARK, ASK, CEK, OCA, PEK
 from rats_tls.simulation.vendor_state import SignedItem
-from rats_tls.verifiers.amd_sev_chain import verify_root, verify_signer
+from rats_tls.verifiers.amd_sev_chain import verify_cek, verify_pek, verify_root, verify_signer
 from support.channels import CRYPTO
 from support.judged import appraise, appraiser, collected, judge, presented
 from support.sev import (
@@ -154,6 +157,22 @@ def test_3_30_over_a_connection_both_sides_know_that_nothing_is_bound(bindings: 
         end.close()
 
 
+def test_3_30_a_channel_takes_no_result_that_says_otherwise() -> None:
+    certificate, endorsements = presented(SEV)
+    result = judge(appraiser(endorsements, policy_for(SEV)), certificate)
+    needed = AppraisalNeeded(
+        certificate=certificate,
+        binding=Binding.CERTIFICATE,
+        endorsements=(),
+        preamble=True,
+        facts=None,  # type: ignore[arg-type]  # not looked at
+    )
+    needed.require_answer(result)
+    object.__setattr__(result, "binding", Binding.CERTIFICATE)
+    with pytest.raises(InternalError, match="the result's binding is certificate, expected none"):
+        needed.require_answer(result)
+
+
 def test_3_30_an_entry_for_bound_evidence_accepts_none_of_it() -> None:
     certificate, endorsements = presented(SEV)
     with pytest.raises(RatsTlsError):
@@ -257,6 +276,18 @@ def test_3_33_keys_for_another_purpose_sign_nothing() -> None:
         refused_bytes(CertificateChainError, "expected", changed)
         changed = put(evidence, PEK_AT + 12, word(algorithm))
         refused_bytes(SignatureError, "PEK certificate pubkey_algo: got ECDH", changed)
+
+
+def test_3_33_each_link_asks_for_usage_and_algorithm_itself() -> None:
+    evidence = SevEvidence.from_bytes(collected(SEV)[0].data)
+    ask = SevSignerCertificate.from_bytes(world().sev("Naples").signer())
+    for changes, says in (({"algorithm": ECDH_SHA256}, "pubkey_algo: got ECDH"), ({"usage": PDH}, "usage: got 0x1003")):
+        with pytest.raises(CertificateChainError, match=f"CEK certificate {says}"):
+            verify_cek(replace(evidence.cek, **changes), ask, CRYPTO)
+        with pytest.raises(CertificateChainError, match=f"PEK certificate {says}"):
+            verify_pek(replace(evidence.pek, **changes), evidence.cek, CRYPTO)
+    verify_cek(evidence.cek, ask, CRYPTO)
+    verify_pek(evidence.pek, evidence.cek, CRYPTO)
 
 
 # --- the report -------------------------------------------------------------------------------------------------------
