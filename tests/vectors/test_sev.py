@@ -194,3 +194,8 @@ def test_the_owners_key_of_this_platform_is_no_part_of_amds_chain() -> None:
         cek(platform("oca"))
     with pytest.raises(CertificateChainError, match="CEK certificate usage: got 0x1001"):
         verify_pek(decoded("pek"), decoded("oca"), CRYPTO)
+
+
+def test_another_certificate_is_no_pdh() -> None:
+    with pytest.raises(CertificateChainError, match=r"PDH certificate usage: got 0x1004 \(CEK\)"):
+        pdh(platform("cek"))

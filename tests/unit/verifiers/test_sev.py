@@ -219,3 +219,13 @@ def test_of_asks_that_may_be_missing_the_claimed_product_is_named(device_type: i
         "sev.product",
         "sev.not_revoked",
     ]
+
+
+def test_that_one_ask_signed_is_not_remembered_of_another() -> None:
+    verifier = SevVerifier()
+    evidence, endorsements = collected(SEV)
+    assert errors(verify(evidence, endorsements, verifier=verifier)) == []
+    found = verify(evidence, Endorsements((ask_of(other_world().sev("Naples")),)), verifier=verifier)
+    assert [problem.missing for problem in found.problems if not problem.waived_by_revocation] == [
+        amd_sev_signer("Naples")
+    ]
