@@ -290,6 +290,20 @@ def test_3_33_each_link_asks_for_usage_and_algorithm_itself() -> None:
     verify_pek(evidence.pek, evidence.cek, CRYPTO)
 
 
+def test_3_33_an_owner_whose_key_signs_nothing_is_refused() -> None:
+    """Key and signatures all say ECDH, which is how none of them was made."""
+    evidence, ecdh = collected(SEV)[0], word(ECDH_SHA256)
+    for at in (OCA_AT + 12, OCA_AT + FIRST_SIGNATURE + 4, PEK_AT + FIRST_SIGNATURE + 4):
+        evidence = put(evidence, at, ecdh)
+    refused_bytes(CertificateChainError, "OCA certificate signature by 0x1001", evidence)
+
+
+@pytest.mark.parametrize("at", [256, 300, 511])
+def test_3_33_an_rsa_signature_longer_than_the_key_is_refused(at: int) -> None:
+    changed = put(collected(SEV)[0], CEK_AT + FIRST_SIGNATURE + 8 + at, b"\1")
+    refused_bytes(CertificateChainError, "no ASK signed it: CEK certificate signature by the ASK", changed)
+
+
 # --- the report -------------------------------------------------------------------------------------------------------
 def test_3_30_a_report_of_another_chip_is_refused() -> None:
     evidence, _ = collected(SEV)

@@ -229,3 +229,23 @@ def test_that_one_ask_signed_is_not_remembered_of_another() -> None:
     assert [problem.missing for problem in found.problems if not problem.waived_by_revocation] == [
         amd_sev_signer("Naples")
     ]
+
+
+def test_a_pek_that_one_chip_signed_is_not_remembered_for_another() -> None:
+    verifier = SevVerifier()
+    first, endorsements = collected(SEV)
+    second, _ = collected(SEV, machine=1)
+    for evidence in (first, second):
+        assert errors(verify(evidence, endorsements, verifier=verifier)) == []
+    mixed = put(first, 208, second.data[208:PEK_AT])
+    assert "PEK certificate signature by the CEK" in messages(verify(mixed, endorsements, verifier=verifier))[0]
+
+
+def test_another_crypto_wrapper_verifies_all_anew() -> None:
+    evidence, endorsements = collected(SEV)
+    alone, after = CountedCrypto(), CountedCrypto()
+    verify(evidence, endorsements, crypto=alone)
+    verifier = SevVerifier()
+    verify(evidence, endorsements, verifier=verifier)
+    verify(evidence, endorsements, verifier=verifier, crypto=after)
+    assert after.loaded == alone.loaded
