@@ -11,6 +11,7 @@ from rats_tls.core.claims import (
     CsvClaims,
     IntelPlatform,
     IntelTcb,
+    SevClaims,
     SgxClaims,
     SgxLocalClaims,
     SnpClaims,
@@ -161,6 +162,15 @@ CSV = CsvClaims(
 )
 
 CSV_V1 = replace(CSV, report_version=1, build=None, rtmr_version=None, rtmrs=None, host_data=None)
+
+
+SEV = SevClaims(
+    mnonce=bytes([0xD2] * 16),
+    launch_digest=bytes([0xD3] * 32),
+    policy=0x1600_003F,
+    product="Rome",
+    cek_sha256=bytes([0xD4] * 32),
+)
 
 
 def facts(**changes: Any) -> Facts:

@@ -19,7 +19,7 @@ from rats_tls.explanation import Explanation, explain_refusal, explain_result
 from rats_tls.policy import Mode, Policy
 from support.judged import REPORT_DATA, appraise, appraiser, collected, judge, presented
 from support.policies import null_policy
-from support.sides import CSV, LOCAL, SGX, SNP, TDX, policy_for
+from support.sides import CSV, LOCAL, SEV, SGX, SNP, TDX, policy_for
 from support.simulated import NOW, world
 
 TEES = {SGX: "sgx_ecdsa", TDX: "tdx_ecdsa", SNP: "sev_snp", LOCAL: "sgx_la", CSV: "csv"}
@@ -68,7 +68,8 @@ def judge_state(name: str = SGX, state: dict[str, str | bool] | None = None, **p
         assert made is not None
         evidence, endorsements = made.evidence, Endorsements(made.endorsements)
     judging = policy_for(name, **policy)
-    return judged(judging, lambda: appraise(evidence, endorsements, judging))
+    expected = None if name == SEV else REPORT_DATA
+    return judged(judging, lambda: appraise(evidence, endorsements, judging, report_data=expected))
 
 
 def judge_changed(name: str = SGX) -> Judged:
@@ -133,6 +134,8 @@ def _null() -> Judged:
 
 CASES: dict[str, Callable[[], Judged]] = {
     **{f"good {tee}": functools.partial(judge_state, name) for name, tee in TEES.items()},
+    "good sev": functools.partial(judge_state, SEV),
+    "plain registers": lambda: judge_state(SEV, {"es": False}),
     "good certificate": _of_certificate,
     "good connection": _in_channel,
     "null": _null,

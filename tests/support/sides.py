@@ -24,6 +24,7 @@ TDX = "simulated_tdx_ecdsa"
 SNP = "simulated_sev_snp"
 LOCAL = "simulated_sgx_la"
 CSV = "simulated_csv"
+SEV = "simulated_sev"
 ALL_SIMULATED = (SGX, TDX, SNP)
 """Those that a vendor's chain and Endorsements stand behind."""
 

@@ -40,7 +40,7 @@ from support.ratls_real import CAPTURED
 from support.simulated import NOW
 from support.tampering import ACCEPTED, EVERY_BIT, Part, flipped, outcome, surviving_cuts, survivors
 
-BITS: dict[str, Any] = {"allow_key_sharing": True, "allow_unencrypted_state": True, "allow_send": True}
+BITS: dict[str, Any] = {"allow_key_sharing": True, "allow_plain_registers": True, "allow_send": True}
 """What the guest policy 0x40000001 leaves open: NODBG alone is set."""
 UNREVOKED: dict[str, Any] = {"revocation": "not-checked"}
 
@@ -77,7 +77,11 @@ class TestCsvRs:
         assert result.verdict == "accepted"
         assert result.anchor is not None
         assert result.anchor.name == "HYGON-SSD-HRK"
-        assert [check.id for check in result.not_checked] == ["hygon.revocation", "freshness.evidence_age"]
+        assert [check.id for check in result.not_checked] == [
+            "csv.unsigned_fields",
+            "hygon.not_revoked",
+            "freshness.evidence_age",
+        ]
         (used,) = result.endorsements
         assert (used.kind, used.origin) == (EndorsementKind.HYGON_CEK_CHAIN, "local")
 
@@ -202,10 +206,7 @@ UNCOVERED: dict[str, list[tuple[int, int]]] = {
         (PEK + 2084, 2548),  # chip_id identifies nothing; what the hmac covers, and the hmac, are the guest's
     ],
     HSK: [],
-    CEK: [
-        (OWNER_SLOT + 4, OWNER_SLOT + 40),  # usage says that there is no second signature: its algorithm and r
-        (OWNER_SLOT + 80, OWNER_SLOT + 112),  # its s
-    ],
+    CEK: [],
 }
 EACH = pytest.mark.parametrize("name", SIZES)
 

@@ -31,7 +31,7 @@ from rats_tls.core.checks import Mismatch
 from rats_tls.core.claims import CsvClaims, TeeClaims
 from rats_tls.core.documents import to_json
 from rats_tls.core.errors import ConfigurationError, NoEvidenceError, RatsTlsError
-from rats_tls.core.evidence import NAMES_BY_TEE, TeeType
+from rats_tls.core.evidence import BINDS_NOTHING, NAMES_BY_TEE, TeeType
 from rats_tls.core.results import AttestationResult
 from rats_tls.core.text import printable
 from rats_tls.files import Presented, evidence_claims, load_evidence, load_policy, read_file
@@ -205,7 +205,7 @@ def _pin(
 
 
 def _usual_binding(claims: TeeClaims) -> Binding:
-    return Binding.NONE if claims.tee_type is TeeType.SEV else Binding.CERTIFICATE
+    return Binding.NONE if claims.tee_type in BINDS_NOTHING else Binding.CERTIFICATE
 
 
 def _header(made: list[_Pinned]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import ClassVar
 from rats_tls.core.binding import Binding
 from rats_tls.core.checks import Mismatch
 from rats_tls.core.claims import TeeClaims
-from rats_tls.core.evidence import TeeType
+from rats_tls.core.evidence import BINDS_NOTHING, TeeType
 from rats_tls.policy.problems import EntryError
 from rats_tls.policy.rules import (
     ClaimAbsentError,
@@ -182,8 +182,6 @@ class Entry:
     """Bytes of what identifies a machine of this TEE; None where nothing does."""
     unavoidable: ClassVar[frozenset[str]] = frozenset()
     """Fields whose default no Evidence of this TEE can meet, so that they must be written otherwise."""
-    binds_keys: ClassVar[bool] = True
-    """Whether Evidence of this TEE can be bound to anything. Where not, it is the same over any channel."""
 
     name: str = required(
         custom(
@@ -286,7 +284,7 @@ class Entry:
     @property
     def channel_bindings(self) -> frozenset[Binding]:
         """Bindings of channels over which its peers may come: all, where the Evidence binds nothing in any of them."""
-        return frozenset(self.bindings) if self.binds_keys else frozenset(Binding)
+        return frozenset(self.bindings) if self.tee not in BINDS_NOTHING else frozenset(Binding)
 
     def unproved(self, claims: Anything, binding: Binding) -> str:  # noqa: ARG002  # of some TEEs
         """Say why claims that this entry accepts may not be what was signed; "" where they are."""

@@ -57,6 +57,7 @@ HEALTHY = {"instance-identity": 0, "configuration": 2, "executables": 2, "hardwa
         ("good sev_snp", Tier.AFFIRMING, {}),
         ("good csv", Tier.WARNING, {"hardware": 32}),
         ("good sgx_la", Tier.WARNING, {"hardware": 32}),
+        ("good sev", Tier.WARNING, {"hardware": 32, "configuration": 0}),
         ("out of date accepted", Tier.WARNING, {"hardware": 32}),
         ("list waived", Tier.WARNING, {"hardware": 32}),
         ("in its grace", Tier.WARNING, {"hardware": 32}),

@@ -47,7 +47,7 @@ STRICT: list[tuple[str, dict[str, Any], str, str, object]] = [
     *((f"rtmr{n}", {"rtmrs": registers(n)}, OTHER[32].hex(), (CSV.rtmrs or ())[n].hex(), "any") for n in range(5)),
     ("allow_debug", {"policy": ALL & ~1}, "NODBG clear", "NODBG set", True),
     ("allow_key_sharing", {"policy": ALL & ~2}, "NOKS clear", "NOKS set", True),
-    ("allow_unencrypted_state", {"policy": ALL & ~4}, "ES clear", "ES set", True),
+    ("allow_plain_registers", {"policy": ALL & ~4}, "ES clear", "ES set", True),
     ("allow_send", {"policy": ALL & ~8}, "NOSEND clear", "NOSEND set", True),
     ("allow_asid_reuse", {"policy": ALL | 1 << 7}, "ASID_REUSE set", "ASID_REUSE clear", True),
 ]
@@ -217,7 +217,7 @@ def test_nothing_is_said_of_a_strict_policy() -> None:
         ({"allow_debug": True}, D, "memory of a debug TEE"),
         ({"allow_unproved_mask": True}, D, "may be anybody's choice"),
         ({"allow_key_sharing": True}, W, "read each other's memory"),
-        ({"allow_unencrypted_state": True}, W, "reads and changes the guest's registers"),
+        ({"allow_plain_registers": True}, W, "reads and changes the guest's registers"),
         ({"allow_send": True}, W, "a machine that nobody judged"),
         ({"allow_asid_reuse": True}, W, "ASID"),
         ({"rtmr2": "any"}, N, "any boot loader and kernel"),
