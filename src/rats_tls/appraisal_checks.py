@@ -38,6 +38,7 @@ class Subject:
     attested: AttestedCertificate | None = None
     expected_report_data: bytes | None = None
     preamble: bool | None = None
+    possession_proved: bool = False
 
 
 def require_fresh(

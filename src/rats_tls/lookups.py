@@ -109,7 +109,13 @@ class Lookups:
             except EndorsementMissingError as error:
                 tried = (*more, *old)
                 found = self._service.find(
-                    error.missing, anchors=self._anchors, now=now, tried=tried, failed=failed, may_wait=may_wait
+                    error.missing,
+                    anchors=self._anchors,
+                    now=now,
+                    tried=tried,
+                    failed=failed,
+                    may_wait=may_wait,
+                    authentic=lambda item: self._is_authentic(item, now),
                 )
                 failed.update(dict.fromkeys(found.failed))
                 why.append(found.why)
@@ -157,6 +163,14 @@ class Lookups:
         """Give this side's copies of what a verdict rests on and the peer has sent: its own never beat newer ones."""
         sent = [use.key for use in uses if use.key is not None and use.origin != Origin.LOCAL.value]
         return self._service.at_hand(sent, anchors=self._anchors, now=now, tried=more) if sent else ()
+
+    def _is_authentic(self, item: Endorsement, now: datetime) -> bool:
+        """Whether it verifies by itself, or could with its signer beside it. Dates are looked at elsewhere."""
+        signers = self._service.signers_at_hand((item,), anchors=self._anchors, now=now)
+        outcome, *_ = self._verifier((item, *signers), now=now, floors=NO_FLOORS)
+        return not isinstance(outcome, RefusedEndorsement) or (
+            isinstance(outcome.error, SignerAbsentError) or not isinstance(outcome.error, _OF_WHAT_IS_BROKEN)
+        )
 
     def _without_broken(
         self, more: tuple[Endorsement, ...], now: datetime, error: RatsTlsError

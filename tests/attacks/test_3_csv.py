@@ -23,7 +23,8 @@ from rats_tls.core.errors import (
     SignatureError,
 )
 from rats_tls.core.evidence import Evidence, TeeType
-from rats_tls.policy import Policy
+from rats_tls.policy import Mode, Policy
+from rats_tls.simulation.csv_states import CsvState
 from support.hygon import ANONCE, PEK_LATER, SIGNED_V1, csv_claims, pinned, shifted, under_another_mask, xor
 from support.judged import REPORT_DATA, appraise, collected, judge, presented
 from support.judged import appraiser as make_appraiser
@@ -203,10 +204,30 @@ def test_3_32_older_versions_than_the_policy_accepts(version: int, least: int) -
     assert appraise(evidence, None, pinned(evidence.data, min_report_version=version)).verdict == "accepted"
 
 
-def test_3_32_no_registers_no_build_and_no_host_data_are_zeros_to_a_policy() -> None:
+def test_3_32_a_report_without_registers_meets_none_that_is_pinned() -> None:
+    """Whatever a guest has extended, it can ask for a report of version 1."""
     evidence, _ = collected(CSV, **V1)
     refused = mismatches(evidence, policy_for(CSV, min_build=1))
-    assert refused == {"rtmr0", "rtmr1", "rtmr2", "rtmr3", "min_build", "host_data"}
+    assert refused == {"rtmr0", "rtmr1", "rtmr2", "rtmr3", "rtmr4", "min_build", "host_data"}
+
+
+def test_3_31_report_only_passes_over_nothing_that_another_mask_can_hide() -> None:
+    """A guest under debug asks for user data that another mask turns into the expected ones, and its policy too."""
+    word = b"\1\0\0\0"
+    own, _ = collected(CSV, **V1)
+    entries = pinned(own.data, vm_id="any", vm_version="any", user_pubkey_digest="any").entries
+    policy = Policy.of(*entries, mode=Mode.REPORT_ONLY)
+    state = CsvState(report_version=1, debug=True, certificates="rats-tls")
+    made = world().hygon_chip().evidence(state, xor(REPORT_DATA, word))
+    shifted = Evidence.of(TeeType.CSV, under_another_mask(made, word))
+    with pytest.raises(AppraisalError) as caught:
+        appraise(shifted, None, policy)
+    assert [mismatch.field for mismatch in caught.value.mismatches] == ["measurement"]
+    assert caught.value.reported is None
+    later, _ = collected(CSV, report_version=3, measurement=bytes(32))
+    with pytest.raises(AppraisalError) as caught:
+        appraise(later, None, Policy.of(*pinned(collected(CSV)[0].data).entries, mode=Mode.REPORT_ONLY))
+    assert caught.value.reported is not None
 
 
 # --- 3.34 policy bits ------------------------------------------------------------------------------------------------

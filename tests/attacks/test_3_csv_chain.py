@@ -20,7 +20,8 @@ from rats_tls.core.errors import (
 )
 from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.core.results import AttestationResult
-from rats_tls.simulation.vendor_state import SignedItem
+from rats_tls.simulation.vendor_state import HygonVendorState, SignedItem
+from rats_tls.verifiers import hygon_endorsements
 from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
 from support.hygon import PEK_LATER, pinned
 from support.hygon_links import (
@@ -260,6 +261,37 @@ def test_3_33_what_a_peer_sends_beside_is_no_more_than_nothing(name: str) -> Non
     with pytest.raises(EndorsementMissingError) as caught:
         linked(Links(), endorsements=Endorsements((bad,)))
     assert dict(caught.value.missing[0].key) == {"chip": chip().serial}
+
+
+def test_3_33_a_forged_chain_that_a_peer_sends_beside_is_missing_and_said() -> None:
+    """So that a good one is looked up."""
+    forged = world().hygon_chip().chain(vendor_state=HygonVendorState(forged=frozenset({SignedItem.HYGON_HSK})))
+    evidence, _ = collected(CSV, certificates="beside")
+    sent = Endorsements((replace(forged, origin=Origin.PEER),))
+    with pytest.raises(EndorsementMissingError, match="peer copy: HSK signature"):
+        appraise(evidence, sent, policy_for(CSV))
+    with pytest.raises(CertificateChainError, match="HSK signature"):
+        appraise(evidence, Endorsements((forged,)), policy_for(CSV))
+
+
+def test_3_33_a_stranger_has_so_many_chains_tried_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+    verify_pek = hygon_endorsements.verify_pek
+
+    def counted(*arguments: Any) -> None:
+        tried.append(1)
+        verify_pek(*arguments)
+
+    monkeypatch.setattr(hygon_endorsements, "verify_pek", counted)
+    monkeypatch.setattr(hygon_endorsements, "_MOST_TRIALS", 3)
+    others = [chip(f"chip {number}").chain() for number in range(5)]
+    evidence, _ = collected(CSV, certificates="beside")
+    with pytest.raises(EndorsementMissingError, match="of 5 chains at hand 3 were tried: keep them in a store"):
+        appraise(evidence, Endorsements(tuple(others)), policy_for(CSV))
+    assert len(tried) == 3
+    # What comes in the Evidence is tried all the same.
+    evidence, _ = collected(CSV, certificates="rats-tls")
+    assert appraise(evidence, Endorsements(tuple(others)), policy_for(CSV)).verdict == "accepted"
 
 
 def test_3_33_a_malformed_chain_of_this_side_is_said() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from rats_tls.channel import AppraisalNeeded
 from rats_tls.core.binding import Binding
 from rats_tls.core.claims import SnpTcb
-from rats_tls.core.endorsements import Endorsement, EndorsementKind
+from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements
 from rats_tls.core.errors import (
     BindingError,
     EndorsementMissingError,
@@ -33,7 +34,7 @@ from rats_tls.endorsements.store import FILE_NAME, EndorsementStore
 from rats_tls.simulation.services.faults import NO_FAULTS, Faults
 from rats_tls.simulation.services.vendors import SimulatedServices
 from rats_tls.verifiers.sev_snp import SevSnpVerifier
-from support.fetching import SetClock
+from support.fetching import ScriptedSource, SetClock
 from support.judged import presented
 from support.looked_up import TLS, asked, judge, sources_of
 from support.sides import SGX, SNP, TDX, Clock, attester, context, policy_for
@@ -314,3 +315,37 @@ def test_4_4_a_chip_that_is_new_is_judged_though_it_comes_again_and_again_while_
         assert result.verdict == "accepted"
         return
     pytest.fail("refused for ten minutes")
+
+
+# --- a source that is wrong -------------------------------------------------------------------------------------------
+def signature_changed(item: Endorsement) -> Endorsement:
+    if item.kind is EndorsementKind.HYGON_CEK_CHAIN:
+        hsk = bytearray(item.issuer_chain[0])
+        hsk[576] ^= 1
+        return replace(item, issuer_chain=(bytes(hsk),))
+    return replace(item, data=item.data[:-1] + bytes((item.data[-1] ^ 1,)))
+
+
+@pytest.mark.parametrize(
+    ("tee", "kind", "wrong"),
+    [
+        ("simulated_csv", EndorsementKind.HYGON_CEK_CHAIN, signature_changed),
+        ("simulated_csv", EndorsementKind.HYGON_CEK_CHAIN, lambda _: world().hygon_chip(1).chain()),
+        ("simulated_sev", EndorsementKind.AMD_SEV_SIGNER, signature_changed),
+        (SNP, EndorsementKind.AMD_SIGNER, signature_changed),
+    ],
+    ids=["HSK forged", "of another chip", "ASK forged", "SNP's ASK forged"],
+)
+def test_4_3_what_a_source_forged_is_asked_of_the_next_one(
+    tee: str, kind: EndorsementKind, wrong: Callable[[Endorsement], Endorsement]
+) -> None:
+    made = attester(tee, **({"certificates": "beside"} if tee == "simulated_csv" else {}))
+    endorsements = made.endorsements
+    (good,) = endorsements.of_kind(kind)
+    bad_source = ScriptedSource("a mirror", give=lambda _: wrong(good), kinds=(kind,))
+    good_source = ScriptedSource("the vendor", give=lambda _: good, kinds=(kind,))
+    local = Endorsements(tuple(item for item in endorsements if item.kind is not kind))
+    service = EndorsementService((bad_source, good_source), local=local, refresh=False)
+    for _ in range(2):
+        assert judge(made, service, policy_for(tee)).verdict == "accepted"
+    assert len(good_source.asked) == 1

@@ -232,6 +232,8 @@ def _certificates_in(
     def at_hand(item: MissingEndorsement) -> tuple[Endorsement, ...]:
         if store is None or item.kind.is_reissued:
             return ()
+        if item.kind.is_named_by_request:
+            return ()  # a service that was wrong once would be believed for ever: only Evidence shows it
         return tuple(found.endorsement for found in store.find(item, fingerprints) if now < found.expires)
 
     return at_hand

@@ -85,7 +85,7 @@ def _identity_holds(value: Anything, claims: Anything, facts: Facts) -> Finding 
     if value == MEASUREMENT_ONLY:
         return None
     if value.spki_sha256 is not None and facts.spki_sha256 not in value.spki_sha256:
-        got = facts.spki_sha256.hex() if facts.spki_sha256 is not None else "no TLS key"
+        got = facts.spki_sha256.hex() if facts.spki_sha256 is not None else "none that the peer has proved to hold"
         return Finding(f"key {got}", "key " + " or ".join(pin.hex() for pin in value.spki_sha256))
     if value.hardware_ids is not None:
         got_ids = present(claims.hardware_ids)

@@ -10,7 +10,7 @@ import pytest
 from rats_tls.core.binding import Binding
 from rats_tls.core.claims import MeasuredEvent
 from rats_tls.core.errors import ConfigurationError
-from rats_tls.policy import Entry, Facts, Level, NullEntry, Policy, lint
+from rats_tls.policy import ANY, Entry, Facts, Level, NullEntry, Policy, lint
 from rats_tls.policy.csv_entry import CsvEntry
 from support.claims import CSV, CSV_V1, facts
 from support.policies import pinning_entry
@@ -127,13 +127,18 @@ def test_the_api_version_is_compared_as_one() -> None:
 
 
 class TestVersion1:
-    def test_what_it_has_not_is_zeros(self) -> None:
+    def test_it_meets_no_register_and_has_no_host_data(self) -> None:
         wanted = pinning_entry(CSV)
         refused = {name: got for name, got, _ in refusals(wanted, CSV_V1)}
         assert set(refused) == {"host_data", "rtmr0", "rtmr1", "rtmr2", "rtmr3", "rtmr4"}
-        assert bytes(32).hex() in refused["rtmr0"]
-        zeros = {**dict.fromkeys((f"rtmr{n}" for n in range(5)), bytes(32)), "host_data": bytes(64)}
-        assert refusals(pinning_entry(CSV, **zeros), CSV_V1) == []
+        assert refused["rtmr0"] == "none: a report of version 1 has no registers"
+        zeros = dict.fromkeys((f"rtmr{n}" for n in range(5)), bytes(32))
+        found = {name for name, _, _ in refusals(pinning_entry(CSV, **zeros, host_data=bytes(64)), CSV_V1)}
+        assert found == set(zeros)
+        left_open = dict.fromkeys(zeros, "any")
+        assert refusals(pinning_entry(CSV, **left_open, host_data=bytes(64)), CSV_V1) == []
+        made = pinning_entry(CSV_V1)
+        assert {name: getattr(made, name) for name in zeros} == dict.fromkeys(zeros, ANY)
 
     def test_it_has_no_build(self) -> None:
         ((field, got, expected),) = refusals(pinning_entry(CSV_V1, min_build=1), CSV_V1)
