@@ -208,6 +208,8 @@ class _Report:
         places = [str(place) for place in (self.output, self.store) if place is not None]
         if not self.written:
             why = "something is wanting; --partial writes the rest" if good else "nothing was got"
+            if not good and not wanting:
+                why = "nothing is wanting: the Evidence brings all that judges it"
             screen.line(Styled(" not written ", "white on red"), " ", Styled(", ".join(places), "bold"), f"  {why}")
             return
         ends = [item.verified.use.expires for item in good if item.verified is not None]

@@ -54,7 +54,7 @@ class Identity:
     Attributes:
         spki_sha256: digests of accepted TLS keys (32 bytes each).
         hardware_ids: accepted machines: PPID or platform instance id (16 bytes) for Intel, chip id (64) for SEV-SNP,
-            SHA-256 over the key of the chip's certificate (32) for SEV.
+            SHA-256 over the key of the CEK certificate (32, `cek_sha256`) for SEV and CSV.
     """
 
     spki_sha256: tuple[bytes, ...] | None = None

@@ -50,7 +50,9 @@ def verify_hsk(hsk: RootCertificate, anchors: Sequence[TrustAnchor], crypto: Cry
             errors.append(error)
         else:
             return anchor
-    raise errors[0]
+    if len(errors) == 1:
+        raise errors[0]
+    raise CertificateChainError(f"HSK: no anchor signed it: {'; '.join(error.message for error in errors)}")
 
 
 def verify_cek(cek: KeyCertificate, hsk: RootCertificate, crypto: CryptoWrapper) -> None:
