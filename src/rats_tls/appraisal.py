@@ -24,6 +24,7 @@ from rats_tls.appraisal_checks import (
     policy_error,
     require_fresh,
     uncovered,
+    unproved,
     unread,
 )
 from rats_tls.appraisal_expiry import (
@@ -166,6 +167,7 @@ class Appraiser:
             evidence=attested.evidence,
             binding=Binding.CERTIFICATE if possession_proved else Binding.NONE,
             attested=attested,
+            possession_proved=possession_proved,
             preamble=preamble,
         )
         result = self._judge(subject, endorsements.with_items(attested.endorsements), now, connection)
@@ -308,7 +310,9 @@ class Appraiser:
             preamble=subject.preamble,
             custom_claims=subject.attested.custom_claims if subject.attested else {},
             evidence_age=evidence_age(subject, now),
-            spki_sha256=hashlib.sha256(subject.attested.certificate.spki).digest() if subject.attested else None,
+            spki_sha256=hashlib.sha256(subject.attested.certificate.spki).digest()
+            if subject.attested and subject.possession_proved
+            else None,
         )
         facts = known_of_endorsements(facts, verification, now)
         checks.append(require_fresh(self._policy, subject, verification, facts, now=now, skew_seconds=skew))
@@ -362,6 +366,8 @@ class Appraiser:
         graced = in_grace(entry, verification, now)
         if graced:
             checks.append(grace_check(entry, graced, now))
+        if why := entry.unproved(verification.claims, subject.binding):
+            checks.append(unproved(why))
         return AttestationResult(
             submodules={str(verification.claims.tee_type): verification.claims},
             binding=subject.binding,

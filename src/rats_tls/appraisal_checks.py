@@ -10,7 +10,7 @@ from typing import Literal
 from rats_tls.appraisal_expiry import with_all_endorsements
 from rats_tls.certificates.attested import AttestedCertificate
 from rats_tls.core.binding import Binding
-from rats_tls.core.checks import Check, Mismatch, Stage, Verdict, time_text
+from rats_tls.core.checks import UNPROVED_CHECK, Check, Mismatch, Stage, Verdict, time_text
 from rats_tls.core.errors import AppraisalError, EndorsementMissingError, FreshnessError, RatsTlsError
 from rats_tls.core.evidence import Evidence
 from rats_tls.core.refusals import Refusal
@@ -38,6 +38,7 @@ class Subject:
     attested: AttestedCertificate | None = None
     expected_report_data: bytes | None = None
     preamble: bool | None = None
+    possession_proved: bool = False
 
 
 def require_fresh(
@@ -147,6 +148,13 @@ def unread(sizes: tuple[int, int, int]) -> Check:
         source="C rats-tls writes them; docs/certificate-format.md",
         expected="nothing behind the items",
         note=f"bytes that mean nothing and were not read: {found}",
+    )
+
+
+def unproved(why: str) -> Check:
+    """Give the check that says that claims may not be what was signed."""
+    return _not_checked(
+        UNPROVED_CHECK, Stage.POLICY, source="docs/tees.md", expected="claims that are what was signed", note=why
     )
 
 

@@ -6,9 +6,9 @@ import hashlib
 from dataclasses import dataclass
 
 from rats_tls.core.binding import Binding
-from rats_tls.core.claims import SevClaims
 from rats_tls.core.endorsements import Endorsement
 from rats_tls.core.errors import InternalError
+from rats_tls.core.evidence import BINDS_NOTHING
 from rats_tls.core.results import AttestationResult
 from rats_tls.core.tls import TlsFacts
 
@@ -30,7 +30,7 @@ class AppraisalNeeded:
 
     Attributes:
         certificate: DER as received; where `binding` is `certificate` the peer has proved to hold its key.
-        binding: what ties the Evidence to the peer.
+        binding: what ties the Evidence to the peer; of a TEE in `BINDS_NOTHING` nothing does.
         endorsements: Endorsements that the peer provided, untrusted.
         preamble: whether the peer speaks the preamble.
         facts: the TLS connection.
@@ -52,8 +52,7 @@ class AppraisalNeeded:
             raise InternalError(f"channel: got {type(result).__name__}, expected an AttestationResult")
         if result.certificate_sha256 != hashlib.sha256(self.certificate).digest():
             raise InternalError("channel: the result is of another certificate")
-        # Evidence of SEV binds nothing in whatever channel it comes.
-        expected = Binding.NONE if isinstance(result.claims, SevClaims) else self.binding
+        expected = Binding.NONE if result.tee_type in BINDS_NOTHING else self.binding
         if result.binding is not expected:
             raise InternalError(f"channel: the result's binding is {result.binding}, expected {expected}")
 

@@ -15,7 +15,7 @@ from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.checks import Stage
 from rats_tls.core.claims import SnpTcb
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, MissingEndorsement
-from rats_tls.core.errors import DecodeError, NoEvidenceError, RatsTlsError, UnsupportedError
+from rats_tls.core.errors import DecodeError, EndorsementMissingError, NoEvidenceError, RatsTlsError, UnsupportedError
 from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE
 from rats_tls.core.floors import NO_FLOORS, Floors
 from rats_tls.core.interfaces import Verifier
@@ -136,6 +136,12 @@ def wanted_of_chip(product: str, hwid: bytes, tcb: SnpTcb) -> tuple[MissingEndor
     )
 
 
+def _is_of_no_list(problem: Problem) -> bool:
+    """Whether it is that a vendor publishes no revocation list: an entry has to say that it does without."""
+    error = problem.error
+    return problem.waived_by_revocation and isinstance(error, EndorsementMissingError) and not error.missing
+
+
 def _nothing(_: MissingEndorsement) -> tuple[Endorsement, ...]:
     return ()
 
@@ -235,7 +241,8 @@ class Gatherer:
         return [
             Shortcoming(what=subject.where, error=problem.error)
             for problem in self._problems(subject, pool)
-            if problem.missing not in failed and (problem.missing is not None or problem.stage is not Stage.TCB)
+            if problem.missing not in failed
+            and (problem.missing is not None or (problem.stage is not Stage.TCB and not _is_of_no_list(problem)))
         ]
 
     def _verified(self, answers: dict[MissingEndorsement, tuple[Endorsement, ...]]) -> dict[Endorsement, VerifiedItem]:

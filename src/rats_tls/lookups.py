@@ -35,6 +35,9 @@ too old for the policy, and one for this side's copies of what the peer has sent
 _REMEMBERED = 1024
 _LARGEST_AGE = "max_endorsement_age"
 
+_OF_WHAT_IS_BROKEN = (SignatureError, CertificateChainError, DecodeError)
+"""What comes of items that a disk has broken; nothing else says that one is."""
+
 Judge = Callable[[tuple[Endorsement, ...]], AttestationResult]
 
 
@@ -106,19 +109,25 @@ class Lookups:
             except EndorsementMissingError as error:
                 tried = (*more, *old)
                 found = self._service.find(
-                    error.missing, anchors=self._anchors, now=now, tried=tried, failed=failed, may_wait=may_wait
+                    error.missing,
+                    anchors=self._anchors,
+                    now=now,
+                    tried=tried,
+                    failed=failed,
+                    may_wait=may_wait,
+                    authentic=lambda item: self._is_authentic(item, now),
                 )
                 failed.update(dict.fromkeys(found.failed))
                 why.append(found.why)
                 added = _added(found, more, old)
                 if not added:
-                    raise explained(error, "; ".join(filter(None, why))) from error
+                    raise explained(error, "; ".join(filter(None, dict.fromkeys(why)))) from error
                 fetched += found.fetched
             except (ExpiredError, RolledBackError) as error:
                 # What was remembered has expired, or something newer came since this was found: look for newer copies.
                 superseded = isinstance(error, RolledBackError) and seen != self._service.generation
                 if not more or (more != remembered and not superseded):
-                    raise explained(error, "; ".join(filter(None, why))) from error
+                    raise explained(error, "; ".join(filter(None, dict.fromkeys(why)))) from error
                 seen = self._service.generation
                 more = added = ()
             except (AppraisalError, TcbLevelError) as error:
@@ -134,7 +143,7 @@ class Lookups:
                     if not old or not _is_too_old_alone(error):
                         raise
                     more = tuple(item for item in more if item not in old)  # look for newer copies of these
-            except RatsTlsError as error:
+            except _OF_WHAT_IS_BROKEN as error:
                 more, added = self._without_broken(more, now, error), ()
             else:
                 added = self._beside_the_peers(result.endorsements, now, more)
@@ -155,6 +164,14 @@ class Lookups:
         sent = [use.key for use in uses if use.key is not None and use.origin != Origin.LOCAL.value]
         return self._service.at_hand(sent, anchors=self._anchors, now=now, tried=more) if sent else ()
 
+    def _is_authentic(self, item: Endorsement, now: datetime) -> bool:
+        """Whether it verifies by itself, or could with its signer beside it. Dates are looked at elsewhere."""
+        signers = self._service.signers_at_hand((item,), anchors=self._anchors, now=now)
+        outcome, *_ = self._verifier((item, *signers), now=now, floors=NO_FLOORS)
+        return not isinstance(outcome, RefusedEndorsement) or (
+            isinstance(outcome.error, SignerAbsentError) or not isinstance(outcome.error, _OF_WHAT_IS_BROKEN)
+        )
+
     def _without_broken(
         self, more: tuple[Endorsement, ...], now: datetime, error: RatsTlsError
     ) -> tuple[Endorsement, ...]:
@@ -163,7 +180,7 @@ class Lookups:
         Whatever a peer shows, this drops nothing that is good: the items are verified by themselves. Raises `error`
         where nothing was dropped.
         """
-        if not more:
+        if not more or self._explicit_time:
             raise error
         signers = self._service.signers_at_hand(more, anchors=self._anchors, now=now)
         pool = tuple(dict.fromkeys((*more, *signers)))
@@ -172,7 +189,7 @@ class Lookups:
             outcome.item
             for outcome in outcomes
             if isinstance(outcome, RefusedEndorsement)
-            and isinstance(outcome.error, SignatureError | CertificateChainError | DecodeError)
+            and isinstance(outcome.error, _OF_WHAT_IS_BROKEN)
             and not isinstance(outcome.error, SignerAbsentError)
         ]
         dropped = self._service.drop(broken, anchors=self._anchors) if broken else ()

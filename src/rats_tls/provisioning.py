@@ -12,7 +12,7 @@ from rats_tls import registry
 from rats_tls.core.anchors import AnchorKind, TrustAnchor, shown_fingerprint
 from rats_tls.core.checks import time_text
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
-from rats_tls.core.errors import ConfigurationError, DecodeError, RatsTlsError, RolledBackError
+from rats_tls.core.errors import ConfigurationError, DecodeError, EndorsementMissingError, RatsTlsError, RolledBackError
 from rats_tls.core.floors import NO_FLOORS, Floors
 from rats_tls.core.limits import DEFAULT_BUNDLE_LIMITS
 from rats_tls.core.refusals import ExitCode
@@ -23,6 +23,7 @@ from rats_tls.endorsements.bundle_source import Carried, described, read_carried
 from rats_tls.endorsements.service import EndorsementService
 from rats_tls.endorsements.store import EndorsementStore, StoredEndorsement
 from rats_tls.files import named_as_evidence
+from rats_tls.formats.hygon.hsk_cek import is_half, joined
 from rats_tls.verifiers.endorsements import VendorEndorsementsVerifier
 from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
 
@@ -141,7 +142,11 @@ def require_channel(carried: dict[str, Carried], channel: str) -> None:
 
 
 def items_of(carried: dict[str, Carried]) -> tuple[ItemToVerify, ...]:
-    """Give the items of files, each once."""
+    """Give the items of files, each once, halves of one Endorsement joined.
+
+    Raises:
+        DecodeError: one without the other; the message names the file.
+    """
     items = {
         item.endorsement.digest: ItemToVerify(
             where=where, endorsement=item.endorsement, named=item.keys, channel=each.channel
@@ -149,7 +154,29 @@ def items_of(carried: dict[str, Carried]) -> tuple[ItemToVerify, ...]:
         for where, each in reversed(carried.items())
         for item in reversed(each.items)
     }
-    return tuple(reversed(items.values()))
+    found = tuple(reversed(items.values()))
+    halves = [item for item in found if is_half(item.endorsement)]
+    if not halves:
+        return found
+    where = ", ".join(dict.fromkeys(half.where for half in halves))
+    try:
+        pairs = joined(half.endorsement for half in halves)
+    except DecodeError as error:
+        raise DecodeError(where, "", None, error.message) from error
+    return (
+        *(item for item in found if item not in halves),
+        *(ItemToVerify(where=where, endorsement=pair) for pair in pairs),
+    )
+
+
+def named(items: Iterable[ItemToVerify], key: MissingEndorsement | None) -> tuple[ItemToVerify, ...]:
+    """Give items with `key` for those of its kind that nobody has named."""
+    return tuple(
+        replace(item, named=(key,))
+        if key is not None and item.endorsement.kind is key.kind and not item.named
+        else item
+        for item in items
+    )
 
 
 def items_of_store(entries: Iterable[StoredEndorsement], where: str) -> tuple[ItemToVerify, ...]:
@@ -289,7 +316,23 @@ def keep_items(
         if to_keep
         else set()
     )
-    return tuple(item if not item.keys or item.source.endorsement.digest in kept else _older(item) for item in given)
+    return tuple(
+        _nameless(item)
+        if item.verified is not None and item.verified.item.kind.is_named_by_request and not item.keys
+        else item
+        if not item.keys or item.source.endorsement.digest in kept
+        else _older(item)
+        for item in given
+    )
+
+
+def _nameless(item: VerifiedItem) -> VerifiedItem:
+    error = EndorsementMissingError(
+        "nothing in it says which chip it is of, so nobody would find it: name the chip (--chip HYGON:SERIAL), or give "
+        "the file itself (--endorsements-file)",
+        missing=(),
+    )
+    return VerifiedItem(source=item.source, error=error)
 
 
 def _older(item: VerifiedItem) -> VerifiedItem:

@@ -159,6 +159,8 @@ def _verifier(name: str) -> _Facts:
     why: str | None = getattr(made, "why_unusable", None)
     if why is not None:
         raise NoInstanceError(why)
+    if made.tee_type is TeeType.CSV:
+        choosing.chosen()
     if made.tee_type is TeeType.NULL:
         return "for peers without Evidence; verifies nothing", __version__, {"evidence": None}
     return f"Evidence of {NAMES_BY_TEE[made.tee_type].title}", __version__, {"evidence": made.tee_type.value}

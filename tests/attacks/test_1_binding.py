@@ -77,6 +77,12 @@ def test_1_2_another_key_than_the_pinned_one_is_refused(name: str) -> None:
     assert own is not None
     pinned = policy_for(name, identity={"spki_sha256": [own]})
     assert judge(appraiser(endorsements, pinned), certificate).spki_sha256 == own
+    # Anybody has the certificate: without proof that the peer holds its key, the pin does not hold.
+    unbound = policy_for(name, identity={"spki_sha256": [own]}, bindings=("certificate", "none"))
+    with pytest.raises(AppraisalError) as caught:
+        judge(appraiser(endorsements, unbound), certificate, proved=False)
+    assert [mismatch.field for mismatch in caught.value.mismatches] == ["identity"]
+    assert caught.value.mismatches[0].got == "key none that the peer has proved to hold"
     other, _ = presented(name)
     with pytest.raises(AppraisalError) as caught:
         judge(appraiser(endorsements, pinned), other)

@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import cbor2
 import pytest
 
+from rats_tls.channel import AppraisalNeeded
+from rats_tls.core.binding import Binding
 from rats_tls.core.claims import SnpTcb
-from rats_tls.core.endorsements import Endorsement, EndorsementKind
-from rats_tls.core.errors import EndorsementMissingError, ExpiredError, SignatureError
+from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements
+from rats_tls.core.errors import (
+    BindingError,
+    EndorsementMissingError,
+    ExpiredError,
+    FreshnessError,
+    RatsTlsError,
+    RevokedError,
+    SignatureError,
+)
 from rats_tls.core.interfaces import Attester
 from rats_tls.endorsements.budget import FetchBudget, Rate
+from rats_tls.endorsements.bundle_source import BundleSource
 from rats_tls.endorsements.fetcher import Fetcher
 from rats_tls.endorsements.service import EndorsementService
 from rats_tls.endorsements.store import FILE_NAME, EndorsementStore
 from rats_tls.simulation.services.faults import NO_FAULTS, Faults
 from rats_tls.simulation.services.vendors import SimulatedServices
 from rats_tls.verifiers.sev_snp import SevSnpVerifier
-from support.fetching import SetClock
-from support.looked_up import asked, judge, sources_of
-from support.sides import SGX, SNP, TDX, Clock, attester, policy_for
-from support.simulated import world
+from support.fetching import ScriptedSource, SetClock
+from support.judged import presented
+from support.looked_up import TLS, asked, judge, sources_of
+from support.sides import SGX, SNP, TDX, Clock, attester, context, policy_for
+from support.simulated import NOW, world
 
 EVERY_TEE = pytest.mark.parametrize("tee", [SGX, TDX, SNP])
 NEWER = SnpTcb(fmc=None, bootloader=4, tee=0, snp=25, microcode=220)
@@ -224,21 +238,114 @@ def test_4_4_a_store_that_may_not_be_written_breaks_nothing(
     assert judge(SNP, looking_up(vendors, EndorsementStore(tmp_path))).verdict == "accepted"
 
 
-def test_4_4_evidence_that_is_not_authentic_drops_nothing(
-    vendors: SimulatedServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [SignatureError, RevokedError, FreshnessError, BindingError])
+def test_4_4_evidence_that_is_refused_drops_nothing(
+    vendors: SimulatedServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[RatsTlsError]
 ) -> None:
-    """Whoever can connect can show a report of a known chip that this chip did not sign."""
+    """Whoever can connect can show a report of a known chip that this chip did not sign, or an old one."""
     store = EndorsementStore(tmp_path)
     judge(SNP, looking_up(vendors, store))
     kept = store.entries()
+    verify, given = SevSnpVerifier.verify, []
 
-    def forged(*_: Any, **__: Any) -> Any:
-        raise SignatureError("forged")
+    def refuse(self: SevSnpVerifier, decoded: Any, endorsements: Any, **settings: Any) -> Any:
+        given.append(len(tuple(endorsements)))
+        verification = verify(self, decoded, endorsements, **settings)
+        if any(problem.missing is not None for problem in verification.problems):
+            return verification
+        raise error("refused")
 
-    monkeypatch.setattr(SevSnpVerifier, "verify", forged)
-    service = looking_up(vendors, store)
-    lookups_of = [entry for entry in kept if entry.endorsement.kind is EndorsementKind.AMD_VEK]
-    assert lookups_of
-    with pytest.raises(SignatureError):
-        judge(SNP, service)
+    monkeypatch.setattr(SevSnpVerifier, "verify", refuse)
+    with pytest.raises(error):
+        judge(SNP, looking_up(vendors, store))
+    assert given[-1] > given[0]  # it is refused with what was looked up
     assert store.entries() == kept
+
+
+@pytest.mark.parametrize("age", [0, 2], ids=["in date", "too old"])
+def test_4_4_a_list_that_came_without_its_chain_stays(vendors: SimulatedServices, tmp_path: Path, age: int) -> None:
+    """A directory may hold a list alone; by itself it cannot be verified, and that is no reason to drop it."""
+    first = EndorsementStore(tmp_path / "first")
+    judge(TDX, looking_up(vendors, first))
+    medium = tmp_path / "medium"
+    medium.mkdir()
+    for entry in first.entries():
+        if entry.endorsement.kind is EndorsementKind.INTEL_PCK_CRL:
+            (medium / "pck.crl").write_bytes(entry.endorsement.data)
+    store = EndorsementStore(tmp_path / "store")
+    sources = (BundleSource(medium), *sources_of(vendors))
+    assert judge(TDX, EndorsementService(sources, store=store, refresh=False)).verdict == "accepted"
+    kept = store.entries()
+    (alone,) = [entry for entry in kept if entry.endorsement.kind is EndorsementKind.INTEL_PCK_CRL]
+    assert alone.endorsement.issuer_chain == ()
+    offline = EndorsementService(store=store, refresh=False)
+    clock = Clock(NOW)
+    certificate, _ = presented(attester(TDX), clock=clock)
+    needed = AppraisalNeeded(
+        certificate=certificate, binding=Binding.CERTIFICATE, endorsements=(), preamble=True, facts=TLS
+    )
+    judging = context(None, policy_for(TDX), endorsements=offline, clock=clock)
+    clock.now += timedelta(hours=age)
+    if age:
+        with pytest.raises(FreshnessError):
+            judging.appraise(needed)
+    else:
+        assert judging.appraise(needed).verdict == "accepted"
+    assert store.entries() == kept
+
+
+def test_4_4_a_chip_that_is_new_is_judged_though_it_comes_again_and_again_while_the_service_fails(
+    vendors: SimulatedServices,
+) -> None:
+    """Every 30 seconds, of which each spends what there is: certificate and signer need not be got at once."""
+    ticks = SetClock()
+    service = looking_up(vendors, ticks=ticks)
+    vendors.amd_kds.faults = Faults(status=500)
+    for _ in range(4):
+        with pytest.raises(EndorsementMissingError):
+            judge(SNP, service)
+        ticks.seconds += 30
+    vendors.amd_kds.faults = NO_FAULTS
+    for _ in range(20):
+        ticks.seconds += 30
+        try:
+            result = judge(SNP, service)
+        except EndorsementMissingError:
+            continue
+        assert result.verdict == "accepted"
+        return
+    pytest.fail("refused for ten minutes")
+
+
+# --- a source that is wrong -------------------------------------------------------------------------------------------
+def signature_changed(item: Endorsement) -> Endorsement:
+    if item.kind is EndorsementKind.HYGON_CEK_CHAIN:
+        hsk = bytearray(item.issuer_chain[0])
+        hsk[576] ^= 1
+        return replace(item, issuer_chain=(bytes(hsk),))
+    return replace(item, data=item.data[:-1] + bytes((item.data[-1] ^ 1,)))
+
+
+@pytest.mark.parametrize(
+    ("tee", "kind", "wrong"),
+    [
+        ("simulated_csv", EndorsementKind.HYGON_CEK_CHAIN, signature_changed),
+        ("simulated_csv", EndorsementKind.HYGON_CEK_CHAIN, lambda _: world().hygon_chip(1).chain()),
+        ("simulated_sev", EndorsementKind.AMD_SEV_SIGNER, signature_changed),
+        (SNP, EndorsementKind.AMD_SIGNER, signature_changed),
+    ],
+    ids=["HSK forged", "of another chip", "ASK forged", "SNP's ASK forged"],
+)
+def test_4_3_what_a_source_forged_is_asked_of_the_next_one(
+    tee: str, kind: EndorsementKind, wrong: Callable[[Endorsement], Endorsement]
+) -> None:
+    made = attester(tee, **({"certificates": "beside"} if tee == "simulated_csv" else {}))
+    endorsements = made.endorsements
+    (good,) = endorsements.of_kind(kind)
+    bad_source = ScriptedSource("a mirror", give=lambda _: wrong(good), kinds=(kind,))
+    good_source = ScriptedSource("the vendor", give=lambda _: good, kinds=(kind,))
+    local = Endorsements(tuple(item for item in endorsements if item.kind is not kind))
+    service = EndorsementService((bad_source, good_source), local=local, refresh=False)
+    for _ in range(2):
+        assert judge(made, service, policy_for(tee)).verdict == "accepted"
+    assert len(good_source.asked) == 1

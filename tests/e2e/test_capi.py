@@ -22,6 +22,7 @@ from rats_tls.capi import (
     CertAlgorithm,
     CoreCode,
     CoreError,
+    CsvEvidence,
     EnclaveVerifierCode,
     EnclaveVerifierError,
     EvidenceType,
@@ -32,7 +33,7 @@ from rats_tls.capi import (
     TlsWrapperError,
 )
 from rats_tls.connection import Connection
-from rats_tls.core.claims import SgxClaims, SnpClaims, TdxClaims
+from rats_tls.core.claims import CsvClaims, SgxClaims, SnpClaims, TdxClaims
 from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements
 from rats_tls.core.errors import AppraisalError, NotConfirmedError, PeerRefusedError
 from rats_tls.core.limits import Limits
@@ -213,7 +214,6 @@ def seen(attests: str, **options: Any) -> PeerEvidence:
     assert len(evidence.ehd.public_key) == 91
     assert evidence.ehd.unhashed == b""
     assert evidence.quote_size == len(evidence.quote) > 432
-    assert evidence.csv is None
     return evidence
 
 
@@ -259,6 +259,21 @@ def test_what_the_callback_is_told_of_tdx() -> None:
     assert claims.platform is not None
     assert tdx.cpu_svn == claims.platform.cpu_svn
     assert (tdx.tdel_info, tdx.tdel_data) == (b"", b"")
+    assert evidence.csv is None
+
+
+def test_what_the_callback_is_told_of_csv() -> None:
+    evidence = seen("simulated_csv")
+    claims = evidence.result.claims
+    assert isinstance(claims, CsvClaims)
+    assert evidence.type is EvidenceType.CSV
+    assert (evidence.sgx, evidence.tdx) == (None, None)
+    assert evidence.csv == CsvEvidence(
+        vm_id=claims.vm_id,
+        vm_version=claims.vm_version,
+        measure=claims.measurement,
+        policy=claims.policy.to_bytes(4, "little"),
+    )
 
 
 def test_what_the_callback_is_told_of_snp() -> None:

@@ -105,6 +105,7 @@ def test_another_time_keeps_nothing(site: Site, tmp_path: Path) -> None:
         (("--pcs", "https://127.0.0.1:1"), "go with --fetch"),
         (("--fetch", "--pcs", "https://127.0.0.1:1", "--pccs", "https://127.0.0.1:2"), "choose one"),
         (("--fetch", "--services-ca", "CA"), "goes with --pcs, --pccs, --kds, --hygon"),
+        (("--channel", "early"), "--channel goes with --fetch or --store"),
     ],
 )
 def test_options_that_do_not_go_together(site: Site, options: tuple[str, ...], message: str) -> None:
@@ -112,7 +113,7 @@ def test_options_that_do_not_go_together(site: Site, options: tuple[str, ...], m
     result = run("verify", site.evidence(TEES[0]), *site.judging(TEES[0]), *given)
     assert (result.returncode, result.stdout) == (1, "")
     assert message in result.stderr
-    if "go with --fetch" not in message:
+    if "--fetch" not in message:
         result = run("endorsements", "fetch", "--fmspc", "00" * 6, "--output", "b.zip", *given[1:])
         assert (result.returncode, result.stdout) == (1, "")
         assert message in result.stderr
@@ -161,6 +162,19 @@ def test_policies_are_tried_and_made_with_what_is_looked_up(site: Site, tee: str
     assert made.returncode == 0, made.stdout
     assert "verified as of" in made.stdout
     assert site.asked == asked
+
+
+def test_of_files_that_the_user_has_chosen_all_are_looked_up(tmp_path: Path) -> None:
+    """More than the service would be asked for on behalf of strangers."""
+    world = SimulatedWorld.create(tmp_path / "world")
+    with SimulatedServices(world, products=("Milan",), machines=6) as vendors:
+        site = Site(tmp_path, world, vendors)
+        files = [tmp_path / f"{machine}.bin" for machine in range(6)]
+        for machine, path in enumerate(files):
+            path.write_bytes(world.attester("simulated_sev_snp", machine=machine).collect(bytes(64)).evidence.data)
+        judging = site.judging("simulated_sev_snp")
+        result = run("policy", "test", judging[1], *files, *judging[2:], *site.asking)
+        assert (result.returncode, result.stdout.count("accepted")) == (0, 6)
 
 
 def test_policies_tried_at_another_time_keep_nothing(site: Site, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from rats_tls.core.errors import (
 from rats_tls.core.evidence import TeeType
 from rats_tls.core.interfaces import Collected
 from rats_tls.endorsements.amd_kds import AmdKds
-from rats_tls.endorsements.budget import SOURCE_RATES
+from rats_tls.endorsements.budget import SHARED_RATES, SOURCE_RATES
 from rats_tls.endorsements.bundle import Bundle, write_bundle
 from rats_tls.endorsements.bundle_source import BundleSource, described
 from rats_tls.endorsements.failures import RecentFailures
@@ -260,7 +260,7 @@ def test_a_forged_chip_certificate_spends_the_budget(vendors: SimulatedServices)
     forging = context(Forger(), provide_endorsements=True)
     for _ in range(4):
         assert isinstance(refusal(forging, judging), EndorsementMissingError)
-    assert asked(vendors) == SOURCE_RATES["amd-kds"].burst
+    assert asked(vendors) == SOURCE_RATES["amd-kds"].burst + SHARED_RATES["amd-kds"].burst
     vendors.amd_kds.faults = NO_FAULTS
     # It is refused as soon as its signer is there.
     assert isinstance(refusal(forging, client(SNP, service(vendors))), CertificateChainError)

@@ -20,6 +20,7 @@ from rats_tls.policy import (
     Entry,
     NullEntry,
     Policy,
+    SevEntry,
     SgxEntry,
     SgxLocalEntry,
     SnpEntry,
@@ -27,9 +28,10 @@ from rats_tls.policy import (
     compare,
     lint,
 )
+from rats_tls.policy.csv_entry import CsvEntry
 from rats_tls.policy.file_form import entry_document
 from rats_tls.policy.snp_entry import PRODUCTS
-from support.claims import SGX, SGX_LA, SNP, TDX
+from support.claims import CSV, SEV, SGX, SGX_LA, SNP, TDX
 from support.mutations import mutated
 from support.policies import null_policy, pinning_entry
 
@@ -147,11 +149,43 @@ snp = {
     "signing_keys": one_or_several(st.sampled_from(("VCEK", "VLEK"))),
     "csp_ids": one_or_several(printable, least=0),
 }
+csv = {
+    **{name: values for name, values in common.items() if name != "revocation"},
+    "revocation": st.just("not-checked"),
+    "identity": identity(32),
+    "measurement": one_or_several(hexed[32]),
+    **dict.fromkeys(("user_pubkey_digest", "rtmr0", "rtmr1", "rtmr2", "rtmr3", "rtmr4"), pinned[32]),
+    **dict.fromkeys(("vm_id", "vm_version"), pinned[16]),
+    "host_data": pinned[64],
+    "required_events": one_or_several(
+        st.fixed_dictionaries({**event, "register": st.sampled_from(("rtmr1", "rtmr2", "rtmr3", "rtmr4"))}), least=0
+    ),
+    **{name: st.integers(0, (1 << 32) - 1) for name in ("min_report_version", "min_build")},
+    **{name: st.booleans() for name in ("allow_debug", "allow_key_sharing", "allow_plain_registers", "allow_send")},
+    **{name: st.booleans() for name in ("allow_asid_reuse", "require_domain", "require_csv", "require_csv3")},
+    **{name: st.integers(0, 15) for name in ("min_hsk_version", "min_cek_version")},
+    "min_policy_api": numbers(2, 8),
+    "allow_unproved_mask": st.booleans(),
+}
+sev = {
+    **{name: values for name, values in common.items() if name not in {"bindings", "revocation", "max_evidence_age"}},
+    "bindings": st.just("none") | st.permutations(("none", "certificate", "session")),
+    "revocation": st.just("not-checked"),
+    "max_evidence_age": any_word,
+    "identity": identity(32),
+    "launch_digest": pinned[32],
+    "products": any_word | one_or_several(st.sampled_from(("Naples", "Rome", "Milan"))),
+    **{name: st.booleans() for name in ("allow_debug", "allow_key_sharing", "allow_plain_registers", "allow_send")},
+    **{name: st.booleans() for name in ("allow_send_outside_domain", "allow_send_outside_sev")},
+    "allowed_policy_bits": masks(32),
+    "min_policy_api": numbers(2, 8),
+}
 null = {**common, "identity": st.just("measurement-only")}
 FIELDS: dict[type[Entry], dict[str, st.SearchStrategy[Any]]] = {
-    SgxEntry: sgx, SgxLocalEntry: sgx_la, TdxEntry: tdx, SnpEntry: snp, NullEntry: null,
+    SgxEntry: sgx, SgxLocalEntry: sgx_la, TdxEntry: tdx, SnpEntry: snp, SevEntry: sev, CsvEntry: csv, NullEntry: null,
 }  # fmt: skip
-BASES = {type(entry): entry for entry in (*map(pinning_entry, (SGX, SGX_LA, TDX, SNP)), null_policy().entries[0])}
+PINNED = tuple(map(pinning_entry, (SGX, SGX_LA, TDX, SNP, SEV, CSV)))
+BASES = {type(entry): entry for entry in (*PINNED, null_policy().entries[0])}
 
 
 @st.composite

@@ -8,8 +8,10 @@ from typing import Any
 
 from rats_tls.core.binding import Binding
 from rats_tls.core.claims import (
+    CsvClaims,
     IntelPlatform,
     IntelTcb,
+    SevClaims,
     SgxClaims,
     SgxLocalClaims,
     SnpClaims,
@@ -140,6 +142,34 @@ SNP = SnpClaims(
     committed_tcb=SNP_TCB,
     launch_tcb=SNP_TCB,
     vek_type="VCEK",
+)
+
+CSV = CsvClaims(
+    report_version=3,
+    user_pubkey_digest=bytes([0xC1] * 32),
+    vm_id=bytes([0xC2] * 16),
+    vm_version=bytes([0xC3] * 16),
+    report_data=bytes(64),
+    mnonce=bytes([0xC4] * 16),
+    measurement=bytes([0xC5] * 32),
+    policy=0x0401_120F,
+    unsigned_chip_id=b"SIM0123456789".ljust(64, b"\0"),
+    build=2400,
+    rtmr_version=1,
+    rtmrs=tuple(bytes([0xD0 + number] * 32) for number in range(5)),
+    host_data=bytes([0xC7] * 64),
+    cek_sha256=bytes([0xC6] * 32),
+)
+
+CSV_V1 = replace(CSV, report_version=1, build=None, rtmr_version=None, rtmrs=None, host_data=None)
+
+
+SEV = SevClaims(
+    mnonce=bytes([0xD2] * 16),
+    launch_digest=bytes([0xD3] * 32),
+    policy=0x1600_003F,
+    product="Rome",
+    cek_sha256=bytes([0xD4] * 32),
 )
 
 

@@ -19,10 +19,10 @@ from rats_tls.explanation import Explanation, explain_refusal, explain_result
 from rats_tls.policy import Mode, Policy
 from support.judged import REPORT_DATA, appraise, appraiser, collected, judge, presented
 from support.policies import null_policy
-from support.sides import LOCAL, SGX, SNP, TDX, policy_for
+from support.sides import CSV, LOCAL, SEV, SGX, SNP, TDX, policy_for
 from support.simulated import NOW, world
 
-TEES = {SGX: "sgx_ecdsa", TDX: "tdx_ecdsa", SNP: "sev_snp", LOCAL: "sgx_la"}
+TEES = {SGX: "sgx_ecdsa", TDX: "tdx_ecdsa", SNP: "sev_snp", LOCAL: "sgx_la", CSV: "csv"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ def judge_state(name: str = SGX, state: dict[str, str | bool] | None = None, **p
         assert made is not None
         evidence, endorsements = made.evidence, Endorsements(made.endorsements)
     judging = policy_for(name, **policy)
-    return judged(judging, lambda: appraise(evidence, endorsements, judging))
+    expected = None if name == SEV else REPORT_DATA
+    return judged(judging, lambda: appraise(evidence, endorsements, judging, report_data=expected))
 
 
 def judge_changed(name: str = SGX) -> Judged:
@@ -133,6 +134,8 @@ def _null() -> Judged:
 
 CASES: dict[str, Callable[[], Judged]] = {
     **{f"good {tee}": functools.partial(judge_state, name) for name, tee in TEES.items()},
+    "good sev": functools.partial(judge_state, SEV),
+    "plain registers": lambda: judge_state(SEV, {"es": False}),
     "good certificate": _of_certificate,
     "good connection": _in_channel,
     "null": _null,
@@ -160,6 +163,9 @@ CASES: dict[str, Callable[[], Judged]] = {
     "other sgx": lambda: judge_state(SGX, {"mr_enclave": "00" * 32}),
     "other tdx": lambda: judge_state(TDX, {"mr_td": "00" * 48}),
     "other snp": lambda: judge_state(SNP, {"measurement": "00" * 48}),
+    "debug csv": lambda: judge_state(CSV, {"debug": True}),
+    "other csv": lambda: judge_state(CSV, {"measurement": "00" * 32}),
+    "changed csv": lambda: judge_changed(CSV),
     "changed sgx": lambda: judge_changed(SGX),
     "changed tdx": lambda: judge_changed(TDX),
     "changed snp": lambda: judge_changed(SNP),

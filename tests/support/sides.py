@@ -23,6 +23,8 @@ SGX = "simulated_sgx_ecdsa"
 TDX = "simulated_tdx_ecdsa"
 SNP = "simulated_sev_snp"
 LOCAL = "simulated_sgx_la"
+CSV = "simulated_csv"
+SEV = "simulated_sev"
 ALL_SIMULATED = (SGX, TDX, SNP)
 """Those that a vendor's chain and Endorsements stand behind."""
 

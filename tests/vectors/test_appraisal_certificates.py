@@ -27,7 +27,6 @@ from rats_tls.core.results import AttestationResult
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.formats.x509 import certificates_from_pem
 from rats_tls.policy import Policy
-from rats_tls.verifiers.csv import CsvVerifier
 from support.appraisals import claims_of, make_appraiser
 from support.policies import default_policy, null_policy
 from support.ratls_real import CAPTURED, FOLDER, GRAMINE, RATS_TLS, der_of
@@ -103,21 +102,6 @@ class TestCapturedFromC:
         assert len(unread) == any(attested.trailing_bytes)
         for note in unread:
             assert f"{attested.trailing_bytes[0]} behind the Evidence extension's item" in note
-
-
-def test_captured_csv_is_bound_and_not_signed() -> None:
-    der = (CAPTURED / "cert-csv.der").read_bytes()
-    attested = read_attested_certificate(der)
-    assert evidence_of(attested).media_type.endswith("csv")
-    assert attested.trailing_bytes == (1037, 19, 28)
-    assert attested.custom_claims == {"key_0": b"value_0\0", "key_1": b"value_1\0"}
-    decoded = CsvVerifier().decode(evidence_of(attested))
-    assert decoded.report_data is not None
-    checks = verify_certificate_key_binding(attested, decoded.report_data, OpensslCryptoWrapper())
-    assert [check.verdict for check in checks] == [Verdict.PASSED] * 2
-    with pytest.raises(SignatureError, match="report") as caught:
-        appraise(der, default_policy(decoded.claims, bindings="certificate", preamble="optional"), CAPTURED_AT)
-    assert caught.value.refusal.exit_code is ExitCode.NOT_AUTHENTIC
 
 
 def test_captured_null_certificate_only_where_null_is_named() -> None:

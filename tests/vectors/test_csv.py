@@ -1,178 +1,270 @@
-"""Real Hygon CSV Evidence: a report of version 1 with its whole chain, and Trustee's Evidence without one."""
+"""What the manifest asserts of real CSV Evidence, through the whole appraisal; and every byte of it, changed in turn.
+
+A Verifier that has judged the genuine bytes judges the changed ones, so that nothing it remembers may stand in for
+them.
+"""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from rats_tls.appraisal import Appraiser
-from rats_tls.core.anchors import AnchorKind
-from rats_tls.core.binding import Binding
+from rats_tls.certificates.binding import verify_certificate_key_binding
+from rats_tls.certificates.registry import read_attested_certificate
+from rats_tls.core.anchors import Vendor
 from rats_tls.core.checks import Verdict
 from rats_tls.core.claims import CsvClaims
-from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements
-from rats_tls.core.errors import AppraisalError, EndorsementMissingError, RatsTlsError
+from rats_tls.core.endorsements import EndorsementKind, Endorsements, Origin
+from rats_tls.core.errors import AppraisalError, CertificateChainError, EndorsementMissingError, SignatureError
 from rats_tls.core.evidence import Evidence, TeeType
-from rats_tls.core.refusals import ExitCode
-from rats_tls.endorsements.files import endorsements_from_file
-from rats_tls.files import evidence_from_json, load_endorsements
-from rats_tls.formats.hygon.certificates import KeyCertificate, RootCertificate
+from rats_tls.core.refusals import ExitCode, Refusal
+from rats_tls.core.results import AttestationResult
+from rats_tls.formats.event_log.tcg import TcgEventLog
 from rats_tls.formats.hygon.evidence import CsvEvidence
-from rats_tls.policy import CsvEntry, Policy
-from rats_tls.policy.csv_entry import pinned_fields
+from rats_tls.formats.hygon.report import AttestationReport
+from rats_tls.verifiers.csv import CsvVerifier, DecodedCsv
+from rats_tls.verifiers.vendor_roots import VENDOR_ROOTS
 from support.appraisals import claims_of, make_appraiser
+from support.event_logs import SHA384, SM3, Logged
+from support.hygon import CSV_RS, PEK_V1, SIGNED_V1, CsvVector, load, trustee_evidence, verify
+from support.hygon_links import vendor
+from support.intel import CRYPTO, manifest
 from support.paths import VECTORS
+from support.policies import default_policy
+from support.ratls_real import CAPTURED
 from support.simulated import NOW
+from support.tampering import ACCEPTED, EVERY_BIT, Part, flipped, outcome, surviving_cuts, survivors
 
-COMPLETE = VECTORS / "csv" / "csv-rs-complete"
+BITS: dict[str, Any] = {"allow_key_sharing": True, "allow_plain_registers": True, "allow_send": True}
+"""What the guest policy 0x40000001 leaves open: NODBG alone is set."""
+UNREVOKED: dict[str, Any] = {"revocation": "not-checked"}
+
+
+def appraise(vector: CsvVector, *, report_data: bytes | None = None, **policy: Any) -> AttestationResult:
+    """Appraise with a policy that pins what the genuine report says."""
+    pinned = default_policy(claims_of(load().evidence.data), **{**UNREVOKED, **policy})
+    judging = make_appraiser(pinned, vector.endorsements)
+    return judging.appraise_evidence(vector.evidence, now=NOW, expected_report_data=report_data)
+
+
 USER_DATA = b"user data".ljust(64, b"\0")
-ALLOWED = {"allow_key_sharing": True, "allow_plain_registers": True, "allow_send": True, "allow_debug": False}
-"""Its policy word is 0x40000001: NODBG alone."""
 
 
-@functools.cache
-def report() -> bytes:
-    return (COMPLETE / "report.cert").read_bytes()
+class TestCsvRs:
+    def test_measurements(self) -> None:
+        verification = verify(load())
+        assert verification.problems == ()
+        claims = verification.claims
+        assert isinstance(claims, CsvClaims)
+        found = {
+            "user_data": claims.report_data.hex(),
+            "mnonce": claims.mnonce.hex(),
+            "measurement": claims.measurement.hex(),
+            "policy": claims.policy.to_bytes(4, "little").hex(),
+            "vm_id": claims.vm_id.hex(),
+            "serial": claims.unsigned_chip_id.rstrip(b"\0").decode(),
+        }
+        assert found == manifest()[CSV_RS]["measurements"]
+        assert (claims.report_version, claims.rtmrs, claims.host_data, claims.build) == (1, None, None, None)
+
+    def test_accepted_by_a_policy_that_allows_its_bits(self) -> None:
+        result = appraise(load(), report_data=USER_DATA, **BITS)
+        assert result.verdict == "accepted"
+        assert result.anchor is not None
+        assert result.anchor.name == "HYGON-SSD-HRK"
+        assert [check.id for check in result.not_checked] == [
+            "csv.unsigned_fields",
+            "hygon.not_revoked",
+            "freshness.evidence_age",
+        ]
+        (used,) = result.endorsements
+        assert (used.kind, used.origin) == (EndorsementKind.HYGON_CEK_CHAIN, "local")
+
+    @pytest.mark.parametrize("left_out", sorted(BITS))
+    def test_refused_without_each_of_them(self, left_out: str) -> None:
+        with pytest.raises(AppraisalError) as caught:
+            appraise(load(), report_data=USER_DATA, **{name: value for name, value in BITS.items() if name != left_out})
+        assert [mismatch.field for mismatch in caught.value.mismatches] == [left_out]
+        assert caught.value.authenticated
+
+    def test_the_mask_is_unproved_where_user_data_is_compared_with_nothing(self) -> None:
+        with pytest.raises(AppraisalError) as caught:
+            appraise(load(), **BITS)
+        assert [mismatch.field for mismatch in caught.value.mismatches] == ["allow_unproved_mask"]
+        result = appraise(load(), **BITS, allow_unproved_mask=True)
+        assert any("nothing signs the mask" in str(check.note) for check in result.not_checked)
+
+    def test_refused_under_any_other_root(self) -> None:
+        pinned = default_policy(claims_of(load().evidence.data), **UNREVOKED, **BITS)
+        hygon = [anchor for anchor in VENDOR_ROOTS if anchor.vendor is Vendor.HYGON]
+        others = (*(anchor for anchor in VENDOR_ROOTS if anchor not in hygon), vendor().trust_anchor)
+        judging = make_appraiser(pinned, load().endorsements, anchors=others)
+        with pytest.raises(CertificateChainError, match="HSK signature by rats-tls simulation HRK"):
+            judging.appraise_evidence(load().evidence, now=NOW, expected_report_data=USER_DATA)
+
+    def test_the_pek_is_the_one_that_upstream_derives(self) -> None:
+        report = AttestationReport.from_bytes(load().evidence.data)
+        assert report.pek.to_bytes() == (VECTORS / CSV_RS / "pek.cert").read_bytes()
+
+    def test_the_same_in_a_page_and_in_both_orders(self) -> None:
+        vector, nothing = load(), Endorsements()
+        page = vector.evidence.data.ljust(4096, b"\0")
+        chain = vector.chain.issuer_chain[0] + vector.chain.data
+        size = len(chain).to_bytes(4, "little")
+        expected = verify(vector).claims
+        for data, items in (
+            (page, vector.endorsements),
+            (page + bytes(len(chain) + 4), vector.endorsements),
+            (page + chain + size, nothing),
+            (page + size + chain, nothing),
+        ):
+            verification = verify(CsvVector(evidence=Evidence.of(TeeType.CSV, data), endorsements=items))
+            assert (verification.problems, verification.claims) == ((), expected)
+            assert CsvEvidence.from_bytes(data).to_bytes() == data
+
+    def test_without_the_chain_it_is_named(self) -> None:
+        vector = load()
+        with pytest.raises(EndorsementMissingError) as caught:
+            appraise(CsvVector(evidence=vector.evidence, endorsements=Endorsements()), report_data=USER_DATA, **BITS)
+        (missing,) = caught.value.missing
+        assert missing.kind is EndorsementKind.HYGON_CEK_CHAIN
+        assert "NZA9T14052605" in str(missing)
+        assert caught.value.refusal.exit_code is ExitCode.ENDORSEMENTS
 
 
-@functools.cache
-def chain() -> Endorsement:
-    (found,) = endorsements_from_file((COMPLETE / "hsk_cek.cert").read_bytes(), where="hsk_cek.cert")
-    return found
+class TestTrustee:
+    def test_decodes_with_its_event_log(self) -> None:
+        decoded = CsvVerifier().decode(trustee_evidence())
+        assert isinstance(decoded.structure, DecodedCsv)
+        log = decoded.structure.event_log
+        assert isinstance(log, TcgEventLog)
+        assert [size for _, size in log.algorithms] == [48, 32]
+        claims = decoded.claims
+        assert isinstance(claims, CsvClaims)
+        assert claims.unsigned_chip_id.rstrip(b"\0") == b"KPA64911240507"
 
+    def test_its_own_signature_verifies_and_the_chain_is_missing(self) -> None:
+        evidence = trustee_evidence()
+        for chains in ((), (load().chain,), (replace(load().chain, origin=Origin.PEER),)):
+            verification = verify(CsvVector(evidence=evidence, endorsements=Endorsements(chains)))
+            said = {check.id: check.verdict for check in verification.checks}
+            passed = {name for name, verdict in said.items() if verdict is Verdict.PASSED}
+            assert passed == {"csv.report", "csv.signer", "csv.report_signature", "hygon.pek"}
+            assert said["event_log.registers"] is Verdict.NOT_CHECKED
+            (problem,) = verification.problems
+            assert problem.missing is not None
+            assert str(problem.missing) == "hygon-cek-chain (chip KPA64911240507)"
 
-def entry(**written: object) -> CsvEntry:
-    claims = claims_of(report())
-    assert isinstance(claims, CsvClaims)
-    common = {"name": "pinned", "bindings": "none", "identity": "measurement-only", "revocation": "not-checked"}
-    return CsvEntry(**{**common, **pinned_fields(claims), **ALLOWED, **written})  # type: ignore[arg-type]  # by name
-
-
-@functools.cache
-def judging() -> Appraiser:
-    """One that has judged the genuine bytes: nothing that it remembers may stand in for others."""
-    made = make_appraiser(Policy.of(entry()))
-    judge(made, report(), chain())
-    return made
-
-
-def judge(appraiser: Appraiser, data: bytes, *items: Endorsement, report_data: bytes | None = USER_DATA):
-    evidence = Evidence.of(TeeType.CSV, data)
-    return appraiser.appraise_evidence(evidence, now=NOW, expected_report_data=report_data, peer_endorsements=items)
-
-
-# --- csv-rs-complete ----------------------------------------------------------------------------------------------
-def test_complete_is_accepted_by_a_policy_that_allows_its_policy_bits() -> None:
-    result = judge(judging(), report(), chain())
-    assert result.verdict == "accepted"
-    assert result.anchor is not None
-    assert (result.anchor.kind, result.anchor.name) == (AnchorKind.VENDOR, "HYGON-SSD-HRK")
-    assert result.binding is Binding.REPORT_DATA
-    claims = result.claims
-    assert isinstance(claims, CsvClaims)
-    assert claims.report_version == 1
-    assert claims.policy == 0x40000001
-    assert claims.mnonce.hex() == "67c6697351ff4aec29cdbaabf2fbe346"
-    assert claims.measurement.hex() == "1178dadbf826ec7a07444ba358376d81c312cb53d703f9da83b26c1eee2ea052"
-    assert claims.chip_id.rstrip(b"\0") == b"NZA9T14052605"
-    assert claims.vm_id == bytes(16)
-    assert [check.id for check in result.checks if check.verdict is Verdict.NOT_CHECKED] == [
-        "hygon.not_revoked",
-        "freshness.evidence_age",
-    ]
-
-
-@pytest.mark.parametrize("field", [name for name, allowed in ALLOWED.items() if allowed])
-def test_complete_is_refused_by_each_policy_bit_that_is_not_allowed(field: str) -> None:
-    with pytest.raises(AppraisalError) as caught:
-        judge(make_appraiser(Policy.of(entry(**{field: False}))), report(), chain())
-    assert [mismatch.field for mismatch in caught.value.mismatches] == [field]
-
-
-def test_complete_in_the_forms_of_its_files() -> None:
-    both = load_endorsements(COMPLETE / "hsk.cert", COMPLETE / "cek.cert")
-    assert both.items == (chain(),)
-    page = report().ljust(4096, b"\0")
-    hsk_cek = (COMPLETE / "hsk_cek.cert").read_bytes()
-    size = len(hsk_cek).to_bytes(4, "little")
-    for data in (page, page + hsk_cek + size, page + size + hsk_cek):
-        items = () if len(data) > 4096 else (chain(),)
-        assert judge(judging(), data, *items).verdict == "accepted"
-
-
-def test_every_byte_that_the_report_signs_is_covered() -> None:
-    accepted = []
-    for offset in range(180):
-        changed = bytearray(report())
-        changed[offset] ^= 1
-        try:
-            # Nothing is compared but what the signature covers.
-            judge(judging(), bytes(changed), chain(), report_data=None)
-        except RatsTlsError as error:
-            if error.refusal.exit_code is ExitCode.NOT_AUTHENTIC:
-                continue
-        accepted.append(offset)
-    assert accepted == []
-
-
-@pytest.mark.parametrize("name", ["HSK", "CEK", "PEK"])
-def test_every_byte_that_a_certificate_signs_is_covered(name: str) -> None:
-    accepted = []
-    size = {"HSK": 576, "CEK": 1044, "PEK": 1044}[name]
-    for offset in range(size):
-        data, item = bytearray(report()), chain()
-        if name == "PEK":
-            data[0x150 + offset] ^= 1  # under the mask as well as without it
-        elif name == "HSK":
-            item = replace(item, issuer_chain=(flipped(item.issuer_chain[0], offset),))
-        else:
-            item = replace(item, data=flipped(item.data, offset))
-        try:
-            judge(judging(), bytes(data), item)
-        except RatsTlsError as error:
-            if error.refusal.exit_code in {ExitCode.NOT_AUTHENTIC, ExitCode.MALFORMED, ExitCode.ENDORSEMENTS}:
-                continue
-        accepted.append(offset)
-    assert accepted == []
-
-
-def flipped(data: bytes, offset: int) -> bytes:
-    return data[:offset] + bytes((data[offset] ^ 1,)) + data[offset + 1 :]
-
-
-def test_the_root_of_its_file_is_the_pinned_one() -> None:
-    root = RootCertificate.from_bytes((COMPLETE / "hrk.cert").read_bytes())
-    anchor = judge(judging(), report(), chain()).anchor
-    assert anchor is not None
-    assert (root.key.spki, root.key.user_id, root.usage) == (anchor.spki, anchor.subject, 0)
-    pek = KeyCertificate.from_bytes((COMPLETE / "pek.cert").read_bytes())
-    assert CsvEvidence.from_bytes(report()).report.pek == pek
-
-
-def test_without_certificates_they_are_missing_after_all_that_needs_none() -> None:
-    with pytest.raises(EndorsementMissingError) as caught:
-        judge(judging(), report())
-    (missing,) = caught.value.missing
-    assert (missing.kind, missing.key) == (EndorsementKind.HYGON_CEK_CHAIN, (("chip", "NZA9T14052605"),))
-    passed = {check.id for check in caught.value.checks if check.verdict is Verdict.PASSED}
-    assert {"csv.report", "csv.signer", "csv.report_signature", "hygon.pek", "binding.report_data"} <= passed
-
-
-# --- trustee-csv-evidence-v2 --------------------------------------------------------------------------------------
-def test_trustees_evidence_lacks_its_certificates_and_names_them() -> None:
-    evidence = evidence_from_json((VECTORS / "csv" / "trustee-csv-evidence-v2" / "csv_evidence.json").read_bytes())
-    assert evidence is not None
-    assert evidence.event_log
-    claims = claims_of(evidence.data)
-    assert isinstance(claims, CsvClaims)
-    common = {"name": "pinned", "bindings": "none", "identity": "measurement-only", "revocation": "not-checked"}
-    loose = {name: True for name in ALLOWED if name != "allow_debug"}
-    accepting = CsvEntry(**{**common, **pinned_fields(claims), **loose, "allow_debug": True})  # type: ignore[arg-type]
-    with pytest.raises(EndorsementMissingError) as caught:
-        make_appraiser(Policy.of(accepting), Endorsements()).appraise_evidence(
-            evidence, now=NOW, expected_report_data=claims.report_data
+    def test_a_log_that_says_more_than_a_report_of_version_1_can(self) -> None:
+        evidence = trustee_evidence()
+        head = evidence.event_log[:69]
+        event = Logged(index=1, digests=((SM3, bytes(32)), (SHA384, bytes(48)))).to_bytes()
+        verification = verify(
+            CsvVector(evidence=replace(evidence, event_log=head + event), endorsements=Endorsements())
         )
-    (missing,) = caught.value.missing
-    assert str(missing) == "hygon-cek-chain (chip KPA64911240507)"
+        (problem,) = verification.problems
+        assert problem.error.refusal is Refusal.EVENT_LOG
+        assert "no registers" in problem.error.message
+
+
+# --- as C peers send it -----------------------------------------------------------------------------------------------
+def test_captured_from_c_is_refused_for_its_signature() -> None:
+    """A page of zeros but for user_data: nobody signed it, and nothing in it says that somebody did."""
+    der = (CAPTURED / "cert-csv.der").read_bytes()
+    attested = read_attested_certificate(der)
+    assert attested.evidence is not None
+    assert attested.trailing_bytes == (1037, 19, 28)
+    assert attested.custom_claims == {"key_0": b"value_0\0", "key_1": b"value_1\0"}
+    claims = CsvVerifier().decode(attested.evidence).claims
+    assert isinstance(claims, CsvClaims)
+    checks = verify_certificate_key_binding(attested, claims.report_data, CRYPTO)
+    assert [check.id for check in checks] == ["binding.pubkey_hash", "binding.report_data"]
+    changes: dict[str, Any] = {"max_evidence_age": "any", "preamble": "optional", **UNREVOKED, **BITS}
+    judging = make_appraiser(default_policy(claims, **changes))
+    with pytest.raises(SignatureError, match="report: ") as caught:
+        judging.appraise_certificate(der, now=datetime(2026, 12, 1, tzinfo=UTC), possession_proved=True, preamble=False)
+    assert caught.value.refusal is Refusal.EVIDENCE_SIGNATURE
+    assert caught.value.refusal.exit_code is ExitCode.NOT_AUTHENTIC
+    failed = [check.id for check in caught.value.checks if check.verdict is Verdict.FAILED]
+    assert failed == ["csv.signer"]
+
+
+# --- every byte -------------------------------------------------------------------------------------------------------
+REPORT, HSK, CEK = "report", "hsk", "cek"
+SIZES = {REPORT: 2548, HSK: 832, CEK: 2084}
+PEK = PEK_V1  # where the PEK certificate begins in a report
+OWNER_SLOT = 1052 + 512  # where the second signature of a CEK or PEK certificate begins: usage, algorithm, r, s
+UNCOVERED: dict[str, list[tuple[int, int]]] = {
+    REPORT: [
+        (PEK + OWNER_SLOT, PEK + OWNER_SLOT + 40),  # the owner's signature of the PEK adds no trust: usage to r
+        (PEK + OWNER_SLOT + 80, PEK + OWNER_SLOT + 112),  # its s
+        (PEK + 2084, 2548),  # chip_id identifies nothing; what the hmac covers, and the hmac, are the guest's
+    ],
+    HSK: [],
+    CEK: [],
+}
+EACH = pytest.mark.parametrize("name", SIZES)
+
+
+@functools.cache
+def parts() -> dict[str, Part]:
+    vector, warm = load(), CsvVerifier()
+
+    def part(data: bytes, change: Callable[[bytes], CsvVector]) -> Part:
+        return Part(
+            data=data,
+            judge=lambda changed: outcome(lambda: verify(change(changed), verifier=warm).problems),
+            cold=lambda changed: outcome(lambda: verify(change(changed)).problems),
+        )
+
+    return {
+        REPORT: part(vector.evidence.data, vector.with_data),
+        HSK: part(vector.chain.issuer_chain[0], lambda changed: vector.with_chain(hsk=changed)),
+        CEK: part(vector.chain.data, lambda changed: vector.with_chain(cek=changed)),
+    }
+
+
+def test_the_table_has_every_byte() -> None:
+    assert {name: len(part.data) for name, part in parts().items()} == SIZES
+
+
+@EACH
+def test_every_changed_byte(name: str) -> None:
+    """PEK and report are one piece here: what the report's signature leaves out of it, the CEK's covers."""
+    uncovered = [offset for start, end in UNCOVERED[name] for offset in range(start, end)]
+    assert survivors(parts()[name]) == uncovered
+    signed = {REPORT: [*range(SIGNED_V1), *range(PEK, PEK + 1044)], HSK: range(576), CEK: range(1044)}[name]
+    assert not set(signed) & set(uncovered)
+
+
+def test_every_bit_of_what_the_report_signs() -> None:
+    offsets = range(0xC0)  # with the words behind it, and the mask
+    assert survivors(parts()[REPORT], offsets=offsets, masks=EVERY_BIT) == []
+
+
+@EACH
+def test_what_refuses(name: str) -> None:
+    part = parts()[name]
+    label = {REPORT: "evidence_signature", HSK: "certificate_chain", CEK: "certificate_chain"}[name]
+    last = {REPORT: SIGNED_V1, HSK: 576, CEK: 0}[name]
+    assert {part.judge(flipped(part.data, offset, 1)) for offset in (*range(4), *range(last - 4, last))} >= {label}
+
+
+@EACH
+def test_a_verifier_without_memory_says_the_same(name: str) -> None:
+    part = parts()[name]
+    for offset in range(0, len(part.data), 41):
+        changed = flipped(part.data, offset, 1)
+        assert part.cold(changed) == part.judge(changed)
+
+
+@EACH
+def test_every_truncation(name: str) -> None:
+    part = parts()[name]
+    assert part.judge(part.data) == ACCEPTED
+    assert surviving_cuts(part, step=3) == []

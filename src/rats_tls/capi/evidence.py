@@ -14,7 +14,7 @@ from types import MappingProxyType
 from rats_tls.certificates.endorsement_documents import DocumentKind, endorsements_to_documents
 from rats_tls.certificates.registry import read_attested_certificate
 from rats_tls.channel import AppraisalNeeded
-from rats_tls.core.claims import SgxReportClaims, TdxClaims, TeeClaims
+from rats_tls.core.claims import CsvClaims, SgxReportClaims, TdxClaims, TeeClaims
 from rats_tls.core.endorsements import Endorsement
 from rats_tls.core.evidence import TeeType
 from rats_tls.core.limits import Limits
@@ -98,12 +98,12 @@ class TdxEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CsvEvidence:
-    """A Hygon CSV guest; no peer has it, CSV is not judged here."""
+    """A Hygon CSV guest: vm_id, vm_version (16 bytes each), measure (32), policy (4, little-endian)."""
 
-    vm_id: bytes = b""
-    vm_version: bytes = b""
-    measure: bytes = b""
-    policy: bytes = b""
+    vm_id: bytes
+    vm_version: bytes
+    measure: bytes
+    policy: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +118,7 @@ class PeerEvidence:
         quote: the Evidence, whole and as received; empty without Evidence.
         sgx: of an SGX enclave, else None.
         tdx: of a trust domain, else None.
-        csv: always None.
+        csv: of a Hygon CSV guest, else None.
         result: the whole outcome of the appraisal, which the C API does not have: TCB, SEV-SNP claims, policy entry.
     """
 
@@ -166,7 +166,8 @@ def peer_evidence(
         ehd=Ehd(public_key=attested.certificate.spki, user_data=attested.claims_buffer),
         quote=attested.evidence.data if attested.evidence is not None else b"",
         sgx=_sgx(claims, _collateral(result, known)),
-        tdx=_tdx(claims),
+        tdx=_tdx(claims, attested.evidence.event_log if attested.evidence is not None else b""),
+        csv=_csv(claims),
         result=result,
     )
 
@@ -184,7 +185,7 @@ def _sgx(claims: TeeClaims, collateral: bytes) -> SgxEvidence | None:
     )
 
 
-def _tdx(claims: TeeClaims) -> TdxEvidence | None:
+def _tdx(claims: TeeClaims, event_log: bytes) -> TdxEvidence | None:
     if not isinstance(claims, TdxClaims):
         return None
     return TdxEvidence(
@@ -197,6 +198,18 @@ def _tdx(claims: TeeClaims) -> TdxEvidence | None:
         rtmr1=claims.rtmr1,
         rtmr2=claims.rtmr2,
         rtmr3=claims.rtmr3,
+        tdel_data=event_log,
+    )
+
+
+def _csv(claims: TeeClaims) -> CsvEvidence | None:
+    if not isinstance(claims, CsvClaims):
+        return None
+    return CsvEvidence(
+        vm_id=claims.vm_id,
+        vm_version=claims.vm_version,
+        measure=claims.measurement,
+        policy=claims.policy.to_bytes(4, "little"),
     )
 
 

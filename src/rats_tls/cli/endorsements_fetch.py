@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from rats_tls.cli.chips import wanted_of
 from rats_tls.cli.endorsements_output import (
     ROOTS_ARE_NOT_KEPT,
     channel_option,
@@ -29,26 +30,19 @@ from rats_tls.cli.groups import examples
 from rats_tls.cli.lookups import SourceOptions, open_or_make_store, sources_options
 from rats_tls.cli.options import debug_option, trust_anchors_option
 from rats_tls.cli.screen import Screen, Styled
-from rats_tls.core import lookup_keys
 from rats_tls.core.anchors import TrustAnchor
-from rats_tls.core.claims import SnpTcb
 from rats_tls.core.endorsements import Endorsement, MissingEndorsement
 from rats_tls.core.floors import NO_FLOORS
 from rats_tls.core.refusals import ExitCode
 from rats_tls.endorsements.bundle import Bundle, write_bundle
 from rats_tls.endorsements.fetcher import Fetcher
 from rats_tls.endorsements.store import EndorsementStore
-from rats_tls.endorsements.url_parts import serial_number
 from rats_tls.files import load_trust_anchors
-from rats_tls.gathering import Gathered, Gatherer, subject_of, wanted_of_chip, wanted_of_family
+from rats_tls.gathering import Gathered, Gatherer, subject_of, wanted_of_family
 from rats_tls.provisioning import anchors_with, exit_code, floors_in, keep_items, require_clock
 
 _TEES = {"sgx": ("SGX",), "tdx": ("TDX",), "both": ("SGX", "TDX")}
 _FMSPC = re.compile(r"[0-9A-Fa-f]{12}")
-_HWID = re.compile(r"[0-9A-Fa-f]{128}|[0-9A-Fa-f]{16}")
-_SVN = re.compile(r"[0-9]{1,3}")
-_PRODUCTS = {"milan": "Milan", "genoa": "Genoa", "turin": "Turin"}
-_SHORT_HWID_DIGITS = 16
 
 
 @click.command(
@@ -120,7 +114,7 @@ def fetch(
     A mirror given by --pcs is asked for the root CA's revocation list too, at /IntelSGXRootCA.der.
     """
     wanted = [item for text in fmspcs for item in wanted_of_family(_fmspc(text), _TEES[tee])]
-    wanted += [item for text in chips for item in _chip(text)]
+    wanted += [item for text in chips for item in wanted_of(text)]
     if not wanted and not evidence_files:
         raise click.UsageError("give EVIDENCE, --fmspc or --chip: what is to be judged")
     if output is None and store_directory is None:
@@ -214,6 +208,8 @@ class _Report:
         places = [str(place) for place in (self.output, self.store) if place is not None]
         if not self.written:
             why = "something is wanting; --partial writes the rest" if good else "nothing was got"
+            if not good and not wanting:
+                why = "nothing is wanting: the Evidence brings all that judges it"
             screen.line(Styled(" not written ", "white on red"), " ", Styled(", ".join(places), "bold"), f"  {why}")
             return
         ends = [item.verified.use.expires for item in good if item.verified is not None]
@@ -238,6 +234,8 @@ def _certificates_in(
     def at_hand(item: MissingEndorsement) -> tuple[Endorsement, ...]:
         if store is None or item.kind.is_reissued:
             return ()
+        if item.kind.is_named_by_request:
+            return ()  # a service that was wrong once would be believed for ever: only Evidence shows it
         return tuple(found.endorsement for found in store.find(item, fingerprints) if now < found.expires)
 
     return at_hand
@@ -247,35 +245,3 @@ def _fmspc(text: str) -> bytes:
     if not _FMSPC.fullmatch(text):
         raise click.BadParameter(f"got {text[:40]!r}, expected 12 hexadecimal digits", param_hint="--fmspc")
     return bytes.fromhex(text)
-
-
-def _chip(text: str) -> tuple[MissingEndorsement, ...]:
-    """Read PRODUCT:HWID:TCB, or HYGON:SERIAL."""
-    name, _, rest = text.partition(":")
-    if name.lower() == "hygon":
-        item = lookup_keys.hygon_cek_chain(rest)
-        if serial_number(dict(item.key), "chip") is None:
-            raise _bad_chip(f"serial number {rest[:40]!r}", "letters and digits, with '.', '-' and '_' among them")
-        return (item,)
-    hwid, _, tcb = rest.partition(":")
-    product = _PRODUCTS.get(name.lower())
-    if product is None:
-        raise _bad_chip(f"product {name[:40]!r}", " or ".join((*_PRODUCTS.values(), "Hygon")))
-    is_turin = product == "Turin"
-    if not _HWID.fullmatch(hwid) or (len(hwid) == _SHORT_HWID_DIGITS and not is_turin):
-        raise _bad_chip(f"chip id of {len(hwid)} characters", f"128 hexadecimal digits{' or 16' if is_turin else ''}")
-    values = [int(value) if _SVN.fullmatch(value) else -1 for value in tcb.split(",")]
-    names = "fmc,bl,tee,snp,ucode" if is_turin else "bl,tee,snp,ucode"
-    if len(values) != len(names.split(",")) or not all(0 <= value <= 0xFF for value in values):
-        raise _bad_chip(f"TCB {tcb[:40]!r}", f"{names}, each 0 to 255")
-    fmc = values.pop(0) if is_turin else None
-    bootloader, tee, snp, microcode = values
-    return wanted_of_chip(
-        product,
-        bytes.fromhex(hwid[:_SHORT_HWID_DIGITS] if is_turin else hwid),
-        SnpTcb(fmc=fmc, bootloader=bootloader, tee=tee, snp=snp, microcode=microcode),
-    )
-
-
-def _bad_chip(got: str, expected: str) -> click.BadParameter:
-    return click.BadParameter(f"got {got}, expected {expected}", param_hint="--chip")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from rats_tls.cli.chips import hygon_chip
 from rats_tls.cli.endorsements_output import (
     ROOTS_ARE_NOT_KEPT,
     channel_option,
@@ -25,7 +26,7 @@ from rats_tls.cli.lookups import open_or_make_store
 from rats_tls.cli.options import debug_option, trust_anchors_option
 from rats_tls.cli.screen import Screen, Styled
 from rats_tls.core.documents import to_json
-from rats_tls.core.endorsements import EndorsementKind
+from rats_tls.core.endorsements import EndorsementKind, MissingEndorsement
 from rats_tls.core.errors import ConfigurationError
 from rats_tls.core.refusals import ExitCode
 from rats_tls.endorsements.bundle import Bundle, write_bundle
@@ -40,6 +41,7 @@ from rats_tls.provisioning import (
     items_of,
     keep_items,
     load_carried,
+    named,
     require_channel,
     require_clock,
     verify_items,
@@ -120,16 +122,28 @@ def _count(entries: Iterable[StoredEndorsement]) -> int:
     epilog=examples(
         "rats-tls endorsements import bundle.zip --store endorsements/",
         "rats-tls endorsements import vcek.der cert_chain.pem --store endorsements/",
+        "rats-tls endorsements import hsk_cek.cert --chip HYGON:NZA9T14052605 --store endorsements/",
     ),
 )
 @click.argument("files", nargs=-1, required=True, type=_FILE, metavar="FILE...")
+@click.option(
+    "--chip",
+    callback=hygon_chip,
+    metavar="HYGON:SERIAL",
+    help="The chip that Hygon's certificates in FILES are of; nothing in them says it.",
+)
 @store_option(required=True, meaning="The store; made when it is not there.")
 @trust_anchors_option
 @channel_option
 @json_option
 @debug_option
 def import_(
-    files: tuple[Path, ...], store_directory: Path, trust_anchors: tuple[Path, ...], channel: str, as_json: bool
+    files: tuple[Path, ...],
+    chip: MissingEndorsement | None,
+    store_directory: Path,
+    trust_anchors: tuple[Path, ...],
+    channel: str,
+    as_json: bool,
 ) -> None:
     """Verify what FILES hold, and keep what is good in a store: bundles, other files with Endorsements, directories.
 
@@ -148,7 +162,7 @@ def import_(
     floors = floors_in(store, channel)
     with Screen(stderr=True).status("verifying"):
         outcomes = verify_items(
-            items_of(carried), anchors=anchors, now=now, floors=floors, helpers=helpers_in(store, anchors)
+            named(items_of(carried), chip), anchors=anchors, now=now, floors=floors, helpers=helpers_in(store, anchors)
         )
     outcomes = keep_items(store, outcomes, channel=channel, now=now)
     kept = sum(bool(outcome.keys) for outcome in outcomes)

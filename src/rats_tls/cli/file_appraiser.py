@@ -65,7 +65,7 @@ class FileAppraiser:
             click.UsageError: options that do not go together.
         """
         crypto = crypto_wrapper("openssl")
-        endorsements = options.endorsements(load_endorsements(*endorsements_files), refresh=False)
+        endorsements = options.endorsements(load_endorsements(*endorsements_files), of_peers=False)
         service = endorsements if isinstance(endorsements, EndorsementService) else None
         appraiser = make_appraiser(
             policy,

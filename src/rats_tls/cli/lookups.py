@@ -12,12 +12,19 @@ import click
 from rats_tls.cli.screen import Screen, Styled
 from rats_tls.core.endorsements import Endorsements
 from rats_tls.core.errors import ConfigurationError
+from rats_tls.endorsements.budget import FetchBudget, Rate
+from rats_tls.endorsements.fetcher import Fetcher
 from rats_tls.endorsements.service import EndorsementService
 from rats_tls.endorsements.source import EndorsementSource
 from rats_tls.endorsements.store import EndorsementStore, is_store
 
 _F = TypeVar("_F", bound=Callable[..., object])
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_NO_BOUND = Rate(burst=1_000_000, seconds_each=0.001)
+_FOR_FILES: dict[str, Any] = {
+    "total": _NO_BOUND, "per_source": {}, "other_sources": _NO_BOUND, "shared_per_source": {}, "known_per_source": {},
+    "per_platform": _NO_BOUND,
+}  # fmt: skip
 _ROOT_CRL_PATH = "/IntelSGXRootCA.der"
 
 
@@ -90,12 +97,13 @@ class LookupOptions:
         """Whether any of them is."""
         return self.fetch or self.services.is_given or self.channel is not None or self.store is not None
 
-    def endorsements(self, local: Endorsements, *, refresh: bool = True) -> Endorsements | EndorsementService:
+    def endorsements(self, local: Endorsements, *, of_peers: bool = True) -> Endorsements | EndorsementService:
         """Give what appraisals are to use: `local` as it is, or a service that also looks up.
 
         Args:
             local: Endorsements that the user hands over.
-            refresh: whether the process lives long enough to keep them fresh.
+            of_peers: whether they are for peers, whoever these are, as long as the process lives; else for files, which
+                the user has chosen: their look-ups spend no budget for strangers, and nothing is refreshed.
 
         Raises:
             RatsTlsError: as `SourceOptions.sources`; the store cannot be used, or is not there and nothing would fill
@@ -104,6 +112,8 @@ class LookupOptions:
         """
         if not self.fetch and self.services.is_given:
             raise click.UsageError("--pcs, --pccs, --kds, --hygon and --services-ca go with --fetch")
+        if not self.fetch and self.channel is not None and self.store is None:
+            raise click.UsageError("--channel goes with --fetch or --store")
         sources = self.services.sources(self.channel or "standard") if self.fetch else ()
         if not sources and self.store is None:
             return local
@@ -112,7 +122,9 @@ class LookupOptions:
             if not self.fetch and not is_store(self.store):
                 raise ConfigurationError(f"store {self.store}: there is none; with --fetch one is made")
             store = open_or_make_store(self.store)
-        return EndorsementService(sources, store=store, local=local, channel=self.channel, refresh=refresh)
+        budget = FetchBudget() if of_peers else FetchBudget(**_FOR_FILES)
+        fetcher = Fetcher(sources, budget=budget)
+        return EndorsementService(fetcher=fetcher, store=store, local=local, channel=self.channel, refresh=of_peers)
 
 
 def open_or_make_store(directory: Path) -> EndorsementStore:

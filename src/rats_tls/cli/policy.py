@@ -27,14 +27,15 @@ from rats_tls.cli.policy_test import test
 from rats_tls.cli.render import show_refusal
 from rats_tls.cli.screen import Screen, Styled
 from rats_tls.core.binding import Binding
-from rats_tls.core.claims import TeeClaims
+from rats_tls.core.checks import Mismatch
+from rats_tls.core.claims import CsvClaims, TeeClaims
 from rats_tls.core.documents import to_json
 from rats_tls.core.errors import ConfigurationError, NoEvidenceError, RatsTlsError
-from rats_tls.core.evidence import NAMES_BY_TEE, TeeType
+from rats_tls.core.evidence import BINDS_NOTHING, NAMES_BY_TEE, TeeType
 from rats_tls.core.results import AttestationResult
 from rats_tls.core.text import printable
 from rats_tls.files import Presented, evidence_claims, load_evidence, load_policy, read_file
-from rats_tls.policy import ANY, Entry, Policy, PolicyFileError, pinned_events, pinning_entry, policy_schema
+from rats_tls.policy import ANY, Entry, Facts, Policy, PolicyFileError, pinned_events, pinning_entry, policy_schema
 
 _BINDINGS = (Binding.CERTIFICATE, Binding.SESSION, Binding.NONE)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -183,7 +184,10 @@ def _pin(
     result = None
     if judging is not None:
         # Nobody presents this Evidence: it is bound to nothing, and may be of any age.
-        entry = pinning_entry(claims, name=name, bindings=(Binding.NONE, Binding.CERTIFICATE), max_evidence_age=ANY)
+        masked = isinstance(claims, CsvClaims) and claims.report_version == 1
+        of_v1: dict[str, Any] = {"allow_unproved_mask": True} if masked else {}
+        bound = (Binding.NONE, Binding.CERTIFICATE)
+        entry = pinning_entry(claims, name=name, bindings=bound, max_evidence_age=ANY, **of_v1)
         try:
             result = judging(Policy.of(entry)).judge(presented)
         except ConfigurationError:
@@ -201,14 +205,15 @@ def _pin(
 
 
 def _usual_binding(claims: TeeClaims) -> Binding:
-    return Binding.NONE if claims.tee_type is TeeType.SEV else Binding.CERTIFICATE
+    return Binding.NONE if claims.tee_type in BINDS_NOTHING else Binding.CERTIFICATE
 
 
 def _header(made: list[_Pinned]) -> list[str]:
     """Say what the policy pins and what that is worth; a line may be as long as a file's name."""
     lines = [
         "Pins the code that the Evidence below shows. Platforms: those that Intel calls up",
-        "to date; of AMD, which publishes no such list, those at least at this TCB.",
+        "to date; of AMD's SEV-SNP, of which there is no such list, those at least at this TCB;",
+        "of SEV and CSV any: no vendor says which are up to date.",
     ]
     if any(pinned.claims.tee_type is TeeType.SGX_LA for pinned in made):
         lines.append("Of local reports, which come with no vendor's word, those at this CPUSVN.")
@@ -226,10 +231,22 @@ def _header(made: list[_Pinned]) -> list[str]:
             anchor = pinned.result.anchor
             root = f"{anchor.name} ({anchor.kind.value})" if anchor is not None else "no anchor"
             lines.append(f"  verified as of {pinned.result.judged_at:%Y-%m-%d %H:%M} UTC under {root}")
-        elif getattr(pinned.claims, "debug", False):
-            lines.append("  a DEBUG TEE: this policy refuses it, because `allow_debug` is not written")
+        if getattr(pinned.claims, "debug", False):
+            lines.append("  a DEBUG TEE")
+        found = _refusing(pinned)
+        if found:
+            lines.append("  this policy refuses it, unless the field is written:")
+            lines += [f"    {each.field}: got {each.got}, expected {each.expected}" for each in found]
     lines.append("")
     return [printable(line) for line in lines]
+
+
+def _refusing(pinned: _Pinned) -> tuple[Mismatch, ...]:
+    """Give the strict defaults of an entry that do not take the very Evidence that it was made of."""
+    binding = pinned.entry.bindings[0]
+    facts = Facts(binding=binding, preamble=True, custom_claims={}, evidence_age="not-applicable", spki_sha256=None)
+    found, _ = pinned.entry.mismatches(pinned.claims, facts, verified=False)
+    return found
 
 
 @policy.command(

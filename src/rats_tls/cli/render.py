@@ -9,7 +9,7 @@ from enum import Enum
 
 from rats_tls.cli.screen import Cell, Part, Screen, Styled
 from rats_tls.core.anchors import AnchorKind
-from rats_tls.core.checks import Check, Verdict
+from rats_tls.core.checks import UNPROVED_CHECK, Check, Verdict
 from rats_tls.core.claims import (
     CsvClaims,
     IntelTcb,
@@ -54,7 +54,8 @@ def show_result(
     screen.line(Styled(f" {result.verdict} ", style), " ", Styled(title, "bold"))
     screen.columns(_result_rows(result))
     if claims:
-        show_claims(screen, result.claims, note="verified")
+        unproved = any(check.id == UNPROVED_CHECK for check in result.checks)
+        show_claims(screen, result.claims, note="signed, but not proved to be these" if unproved else "verified")
     if checks:
         show_checks(screen, result.checks)
 

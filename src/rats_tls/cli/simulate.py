@@ -11,8 +11,8 @@ import click
 from rats_tls.cli.groups import examples, help_without_command
 from rats_tls.cli.main import Tidily
 from rats_tls.cli.options import debug_option
-from rats_tls.cli.screen import Screen
-from rats_tls.core.errors import ConfigurationError
+from rats_tls.cli.screen import Screen, Styled
+from rats_tls.core.errors import ConfigurationError, UnsupportedError
 
 
 @click.group(
@@ -56,9 +56,15 @@ def world(directory: Path, products: tuple[str, ...]) -> None:
     screen = Screen()
     with screen.status("making keys and certificates"):
         made = SimulatedWorld.create(directory, products=products)  # type: ignore[arg-type]  # one of the choices
-    files = {directory / f"{name}-policy.toml": policy_for(made, name) for name in ATTESTERS}
-    for path, policy in files.items():
-        _write(path, policy.to_toml())
+    files: list[Path] = []
+    for name in ATTESTERS:
+        try:
+            policy = policy_for(made, name)
+        except UnsupportedError as error:
+            Screen(stderr=True).line(Styled("note", "yellow"), f": {name} is left out: {error.message}")
+            continue
+        files.append(directory / f"{name}-policy.toml")
+        _write(files[-1], policy.to_toml())
     for path in (made.trust_anchors_file, *files):
         screen.line(str(path))
 

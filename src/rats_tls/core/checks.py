@@ -85,6 +85,10 @@ GRACE_CHECK = "endorsements.grace"
 """Id of the check that says which Endorsements had expired and counted by a policy's grace."""
 
 
+UNPROVED_CHECK = "claims.proved"
+"""Id of the check that says that claims may not be what was signed, and count because the policy says so."""
+
+
 @lru_cache(maxsize=1024)
 def time_text(time: datetime) -> str:
     """Give a time in UTC (RFC 3339, whole seconds)."""

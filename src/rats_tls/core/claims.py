@@ -349,8 +349,7 @@ class SevClaims:
 class CsvClaims:
     """Claims of a Hygon CSV guest (Hygon CSV attestation report, versions 1 to 3).
 
-    Values are the decoded ones. Of version 1 the signature covers neither `sig_usage` and what follows it nor
-    `chip_id`; `cek_sha256` tells the machine.
+    Values are the decoded ones. No signature covers `unsigned_chip_id`; `cek_sha256` tells the machine.
     """
 
     report_version: int
@@ -361,7 +360,7 @@ class CsvClaims:
     mnonce: bytes  # 16
     measurement: bytes  # 32, measure
     policy: int  # 32 bits
-    chip_id: bytes  # 64, the serial number in ASCII, zeros behind it
+    unsigned_chip_id: bytes  # 64, the serial number in ASCII, zeros behind it
     build: int | None = None  # firmware build; version 2 and later
     rtmr_version: int | None = None  # version 2 and later
     rtmrs: tuple[bytes, ...] | None = None  # rtmr0 to rtmr4, 32 each; version 2 and later

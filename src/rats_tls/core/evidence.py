@@ -21,6 +21,10 @@ class TeeType(str, Enum):
         return self.value
 
 
+BINDS_NOTHING = frozenset({TeeType.SEV})
+"""TEEs whose Evidence carries nothing of the guest's: no key is ever bound to it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceNames:
     """Names of one TEE type's Evidence.

@@ -52,6 +52,8 @@ class EndorsementUse:
         key: what it is looked up by, where its vendor issues it again and again: by it, it is compared with what was
             seen before and what is at hand elsewhere; None for certificates.
         number: tcbEvaluationDataNumber or cRLNumber; 0 where there is none.
+        item: digest over all of the Endorsement, signature and chain too (`Endorsement.digest`); b"" where it is not
+            told.
         grace_until: when set, it had expired, and counts until then by the grace of the policy entry that accepted.
     """
 
@@ -63,6 +65,7 @@ class EndorsementUse:
     description: str
     key: MissingEndorsement | None = None
     number: int = 0
+    item: bytes = b""
     grace_until: datetime | None = None
 
     def rolled_back(self, floors: Floors, anchor: TrustAnchor) -> RolledBackError | None:

@@ -7,6 +7,7 @@ that was proved before has a part of its own, which no stranger can spend.
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -52,7 +53,7 @@ SOURCE_RATES: Mapping[str, Rate] = {
 KNOWN_RATES: Mapping[str, Rate] = {"amd-kds": Rate(burst=2, seconds_each=300.0)}
 SHARED_RATES: Mapping[str, Rate] = {"amd-kds": Rate(burst=1, seconds_each=600.0)}
 """What is about no platform, such as the signers of a product, of which there are few."""
-PLATFORM_RATE = Rate(burst=1, seconds_each=300.0)
+PLATFORM_RATE = Rate(burst=1, seconds_each=3600.0)
 """A platform that is known has one new certificate when its TCB changes, which is seldom; who shows its id with levels
 that it does not have spends no more than this."""
 
@@ -183,7 +184,7 @@ class FetchBudget:
                 return
             raise FetchError(
                 f"{source}: not asked for {item.kind.value}, the budget for Evidence that nobody has authenticated "
-                f"is spent; more in {min(waits):.0f} seconds",
+                f"is spent; more in {math.ceil(min(waits))} seconds",
                 problem=FetchProblem.BUDGET,
                 retry_after=min(waits),
             )

@@ -138,4 +138,5 @@ class RecentFailures:
             f"{failure.message} (remembered for {left:.0f} more seconds)",
             problem=failure.problem,
             retry_after=left if failure.problem is FetchProblem.THROTTLED else None,
+            remembered=True,
         )

@@ -20,8 +20,9 @@ _log = logging.getLogger(__name__)
 
 _MOST_LANDED = 64
 _MOST_OUTAGES = 1024
-_OUTAGE_SECONDS = 120.0
-"""How long after an item was not given nobody waits for the thread that asks for it again."""
+_OUTAGE_SECONDS = 80.0
+"""How long after an item was asked for and not given nobody waits for the thread that asks for it again: a source that
+is down is asked at least once a minute."""
 Suffices = Callable[[MissingEndorsement, tuple[Endorsement, ...]], bool]
 """Whether what a source gave for an item is worth having, or the next source is to be asked too."""
 Landed = Callable[[MissingEndorsement, tuple[Endorsement, ...]], None]
@@ -74,6 +75,7 @@ class _Answer:
     found: tuple[Endorsement, ...]
     failures: tuple[FetchFailure, ...]
     out_of_time: bool = False
+    suffices: bool = False
 
     def holds_for_another(self, *, authenticated: bool) -> bool:
         """Whether a thread that waited would have got the same: its time is its own, and so may be its budget."""
@@ -82,9 +84,9 @@ class _Answer:
 
     @property
     def is_outage(self) -> bool:
-        """Whether nothing came because a source is down."""
-        down = any(failure.error.problem in OUTAGES for failure in self.failures)
-        return down and not self.found and not self.out_of_time
+        """Whether nothing that will do came because a source is down that was asked just now."""
+        down = any(failure.error.problem in OUTAGES and not failure.error.remembered for failure in self.failures)
+        return down and not self.suffices and not self.out_of_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +253,7 @@ class Fetcher:
             flight.done.set()
 
     def _note_outage(self, item: MissingEndorsement, answer: _Answer | None) -> None:
-        if answer is not None and answer.found:
+        if answer is not None and answer.suffices:
             self._outages.pop(item, None)
         elif answer is not None and answer.is_outage:
             self._outages[item] = (self._clock(), answer)
@@ -282,7 +284,7 @@ class Fetcher:
                 failures.append(FetchFailure(item=item, source=source.name, error=_defect(source, error)))
             else:
                 if asking.suffices is None or asking.suffices(item, found):
-                    return _Answer(found, tuple(failures))
+                    return _Answer(found, tuple(failures), suffices=True)
                 poor += found
         if not failures and not poor:
             text = f"{item}: no source serves it"

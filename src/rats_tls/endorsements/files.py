@@ -11,6 +11,7 @@ from rats_tls.formats.amd.sev_bundle import endorsements_from_signers
 from rats_tls.formats.amd.sev_signer import is_signer_file
 from rats_tls.formats.hygon.hsk_cek import endorsement_from_certificate
 from rats_tls.formats.intel.collateral import endorsements_from_json
+from rats_tls.formats.vendor_files import vendor_file
 from rats_tls.formats.x509 import Certificate, RevocationList
 
 _STRUCTURE = "EndorsementsFile"
@@ -54,6 +55,9 @@ def _read(data: bytes, limits: Limits) -> tuple[Endorsement, ...]:
     of_hygon = endorsement_from_certificate(data)
     if of_hygon is not None:
         return (of_hygon,)
+    what = vendor_file(data)
+    if what is not None:
+        raise DecodeError("no known form of Endorsements", "", None, f"got {what}")
     if not is_pem(data):
         issuer = _issuer_of_list(data)
         if issuer is not None and _INTEL in issuer:

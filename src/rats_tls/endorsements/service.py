@@ -160,6 +160,7 @@ class EndorsementService:
         tried: Collection[Endorsement] = (),
         failed: Collection[MissingEndorsement] = (),
         may_wait: bool = True,
+        authentic: Callable[[Endorsement], bool] = lambda _: True,
     ) -> Found:
         """Look up what an appraisal misses.
 
@@ -173,6 +174,8 @@ class EndorsementService:
             tried: what the appraisal has had already, and misses the item all the same: it does not do.
             failed: what sources were asked for in this appraisal and did not give: they are not asked again.
             may_wait: whether sources may be asked.
+            authentic: whether what a source gave is no forgery, as far as it can be told of it alone: of one that is,
+                the next source is asked.
 
         Raises:
             FetchNeededError: they would have to be asked, and may not.
@@ -180,7 +183,7 @@ class EndorsementService:
         wanted = tuple(dict.fromkeys(missing))
         # In this order an answer that comes meanwhile is seen in one place or the other.
         since = self._fetcher.landings
-        recent = {item: answer for item in wanted if (answer := self._given_recently(item))}
+        recent = {item: answer for item in wanted if (answer := self._given_recently(item, tried))}
         here = {item: self._shelf.find(item, anchors, now, tried) for item in wanted}
         current = {item: [stored for stored in here[item] if self._shelf.is_current(stored, now)] for item in wanted}
         items = [(item, stored.endorsement) for item in wanted for stored in current[item]]
@@ -202,7 +205,11 @@ class EndorsementService:
                 raise FetchNeededError(authenticated=not unproved)
 
             def suffices(item: MissingEndorsement, found: tuple[Endorsement, ...]) -> bool:
-                return any(self._shelf.would_do(each, item, anchors, now) for each in found if each not in tried)
+                return any(
+                    self._shelf.would_do(each, item, anchors, now) and authentic(each)
+                    for each in found
+                    if each not in tried
+                )
 
             asking = _Asking(not unproved, since, suffices, lambda item: self._shelf.has_proved(item, anchors))
             fetched, outcome = self._fetch(to_ask, recent, asking)
@@ -273,11 +280,16 @@ class EndorsementService:
             while len(self._recent) > _MOST_RECENT:
                 self._recent.popitem(last=False)
 
-    def _given_recently(self, item: MissingEndorsement) -> tuple[Endorsement, ...]:
-        """Give what a source gave for `item` a short while ago: it would give the same again."""
+    def _given_recently(self, item: MissingEndorsement, tried: Collection[Endorsement]) -> tuple[Endorsement, ...]:
+        """Give what a source gave for `item` a short while ago: it would give the same again.
+
+        Where all of it was tried and is of no use to prove the Evidence, another source may have what is.
+        """
         with self._lock:
             given, answer = self._recent.get(item, (0.0, ()))
         longest = _RECENT_SECONDS if item.kind.is_reissued else _RECENT_CERTIFICATE_SECONDS
+        if item.kind in _UNPROVED and len(self._fetcher.sources) > 1 and all(each in tried for each in answer):
+            return ()
         return answer if answer and self._clock() - given < longest else ()
 
     def keep(

@@ -26,14 +26,18 @@ class FetchError(RatsTlsError):
     Attributes:
         problem: why.
         retry_after: seconds to wait before asking again, as the source says; None where it does not.
+        remembered: whether the source was not asked this time.
     """
 
     default_refusal = Refusal.ENDORSEMENTS_MISSING
 
-    def __init__(self, message: str, *, problem: FetchProblem, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, problem: FetchProblem, retry_after: float | None = None, remembered: bool = False
+    ) -> None:
         super().__init__(message)
         self.problem = problem
         self.retry_after = retry_after
+        self.remembered = remembered
 
 
 class EndorsementSource(Protocol):

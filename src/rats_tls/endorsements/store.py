@@ -144,11 +144,11 @@ class EndorsementStore:
             ConfigurationError: the file cannot be written.
         """
         given = tuple(items)
+        raising = raises_floors if isinstance(raises_floors, bool) else frozenset(raises_floors)
         kept: list[StoredEndorsement] = []
         with self._database() as database:
             for item in given:
-                raises = raises_floors if isinstance(raises_floors, bool) else item in raises_floors
-                if raises and item.endorsement.kind.is_reissued:
+                if item.endorsement.kind.is_reissued and (raising if isinstance(raising, bool) else item in raising):
                     _raise_floor(database, item)
                 if _keep(database, item):
                     kept.append(item)

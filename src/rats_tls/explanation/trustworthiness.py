@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from enum import Enum
 
 from rats_tls.core.anchors import AnchorKind, TrustAnchor
-from rats_tls.core.checks import GRACE_CHECK, Check, Mismatch, Stage, Verdict
+from rats_tls.core.checks import GRACE_CHECK, UNPROVED_CHECK, Check, Mismatch, Stage, Verdict
 from rats_tls.core.claims import NullClaims, SevClaims, TcbStatus, TeeClaims
 from rats_tls.core.errors import AppraisalError, RatsTlsError
 from rats_tls.core.refusals import Refusal
@@ -151,6 +151,8 @@ def of_result(result: AttestationResult, entry: Entry | None) -> tuple[Tier, Vec
     }
     if debug:
         vector[CONFIGURATION] = _UNSAFE
+    if any(check.id == UNPROVED_CHECK for check in result.checks):
+        vector |= dict.fromkeys((CONFIGURATION, EXECUTABLES, RUNTIME), _NO_CLAIM)
     return worst_tier(vector), vector
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rats_tls.core.errors import UnsupportedError
 from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.formats.amd.sev_certificate import CERTIFICATE_SIZE, is_sev_certificate
@@ -9,6 +11,7 @@ from rats_tls.formats.amd.sev_report import EVIDENCE_SIZES, REPORT_SIZE
 from rats_tls.formats.hygon.evidence import EVIDENCE_SIZE
 from rats_tls.formats.hygon.report import BARE_V1_SIZE, PAGE_SIZE, looks_like_report
 from rats_tls.formats.intel.local_report import LOCAL_REPORT_SIZE
+from rats_tls.formats.vendor_files import vendor_file
 
 INTEL_QE_VENDOR_ID = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
 _TEE_SGX = 0x00
@@ -50,8 +53,13 @@ def detect_evidence(data: bytes) -> Evidence:
         )
     if len(data) == LOCAL_REPORT_SIZE:
         return Evidence.of(TeeType.SGX_LA, data)
+    got = vendor_file(data) or f"{len(data)} bytes that begin with {data[:16].hex() or 'nothing'}"
     raise UnsupportedError(
-        f"Evidence: got {len(data)} bytes that begin with {data[:16].hex() or 'nothing'}, "
-        "expected an SGX or TDX quote, an SGX local report, a SEV-SNP or CSV report, a SEV report with "
-        "certificates, or a certificate (PEM, DER) with one"
+        f"Evidence: got {got}, expected an SGX or TDX quote, an SGX local report ({LOCAL_REPORT_SIZE} bytes), a "
+        f"SEV-SNP report, a CSV report ({_listed(_CSV_SIZES)} bytes), a SEV report with certificates "
+        f"({_listed(EVIDENCE_SIZES)} bytes), or a certificate (PEM, DER) with one"
     )
+
+
+def _listed(sizes: Iterable[int]) -> str:
+    return " or ".join(map(str, sorted(sizes)))

@@ -6,16 +6,13 @@ from collections.abc import Mapping
 
 from rats_tls.formats.hygon.certificates import (
     CERTIFICATE_SIZE,
+    KEY_USAGES,
     ROOT_CERTIFICATE_SIZE,
-    USAGE_CEK,
-    USAGE_HRK,
-    USAGE_HSK,
-    USAGE_NONE,
-    USAGE_OCA,
-    USAGE_PEK,
     CertificateSignature,
     KeyCertificate,
     RootCertificate,
+    is_key_form,
+    is_root_form,
 )
 from rats_tls.formats.hygon.evidence import CsvEvidence
 from rats_tls.formats.hygon.report import AttestationReport
@@ -23,15 +20,6 @@ from rats_tls.formats.hygon.sm2 import ALGORITHM_SM2, CURVE_SM2, EccPublicKey
 from rats_tls.inspection.tree import Node, group, octets
 from rats_tls.inspection.words import flags
 
-_USAGES = {
-    USAGE_HRK: "HRK",
-    USAGE_HSK: "HSK",
-    USAGE_NONE: "none",
-    USAGE_OCA: "OCA",
-    USAGE_PEK: "PEK",
-    0x1003: "PDH",
-    USAGE_CEK: "CEK",
-}
 _ALGORITHMS = {ALGORITHM_SM2: "SM2 with SM3", 5: "SM2 key exchange"}
 _CURVES = {CURVE_SM2: "SM2"}
 # Hygon CSV attestation, guest policy; what stands above bit 7 are versions.
@@ -72,13 +60,13 @@ def certificate_nodes(data: bytes) -> tuple[str, tuple[Node, ...]] | None:
     Raises:
         DecodeError: malformed.
     """
-    if len(data) == ROOT_CERTIFICATE_SIZE:
-        usage = _USAGES.get(RootCertificate.from_bytes(data).usage, "unknown key")
+    if is_root_form(data):
+        usage = KEY_USAGES.get(RootCertificate.from_bytes(data).usage, "unknown key")
         return f"certificate of Hygon ({usage})", root_certificate_nodes(data)
-    if len(data) == CERTIFICATE_SIZE:
-        usage = _USAGES.get(KeyCertificate.from_bytes(data).usage, "unknown key")
+    if is_key_form(data):
+        usage = KEY_USAGES.get(KeyCertificate.from_bytes(data).usage, "unknown key")
         return f"certificate of Hygon ({usage})", key_certificate_nodes(data)
-    if len(data) == ROOT_CERTIFICATE_SIZE + CERTIFICATE_SIZE:
+    if len(data) == ROOT_CERTIFICATE_SIZE + CERTIFICATE_SIZE and is_root_form(data[:ROOT_CERTIFICATE_SIZE]):
         return "certificates of Hygon (HSK, CEK)", hsk_cek_nodes(data)
     return None
 
@@ -90,7 +78,7 @@ def root_certificate_nodes(data: bytes) -> tuple[Node, ...]:
         Node(name="version", value=certificate.version),
         octets("key_id", certificate.key_id),
         octets("certifying_id", certificate.certifying_id),
-        _named("key_usage", certificate.usage, _USAGES),
+        _named("key_usage", certificate.usage, KEY_USAGES),
         *_key(certificate.key),
         *_signature_integers("signature", certificate.r, certificate.s),
     )
@@ -106,7 +94,7 @@ def _key_certificate(certificate: KeyCertificate) -> tuple[Node, ...]:
     return (
         Node(name="version", value=certificate.version),
         Node(name="api_version", value=".".join(map(str, certificate.api_version))),
-        _named("pubkey_usage", certificate.usage, _USAGES),
+        _named("pubkey_usage", certificate.usage, KEY_USAGES),
         _named("pubkey_algo", certificate.algorithm, _ALGORITHMS),
         *_key(certificate.key),
         octets("signer_id", certificate.signer_id, meaning=signer),
@@ -125,7 +113,7 @@ def _report(report: AttestationReport) -> tuple[Node, ...]:
         octets("mnonce", report.mnonce),
         octets("measure", report.measure),
         Node(name="policy", value=f"{report.policy:#x}", meaning=policy_words(report.policy)),
-        _named("sig_usage", report.sig_usage, _USAGES),
+        _named("sig_usage", report.sig_usage, KEY_USAGES),
         _named("sig_algo", report.sig_algo, _ALGORITHMS),
         octets("anonce", report.anonce, meaning=mask),
         _absent_or("build", report.build),
@@ -170,7 +158,7 @@ def _key(key: EccPublicKey) -> tuple[Node, ...]:
 
 def _signature(name: str, signature: CertificateSignature) -> tuple[Node, ...]:
     return (
-        _named(f"{name}_usage", signature.usage, _USAGES),
+        _named(f"{name}_usage", signature.usage, KEY_USAGES),
         _named(f"{name}_algo", signature.algorithm, _ALGORITHMS),
         *_signature_integers(name, signature.r, signature.s),
     )

@@ -10,7 +10,7 @@ from typing import Any as Anything
 from typing import ClassVar
 
 from rats_tls.core.binding import Binding
-from rats_tls.core.claims import CsvClaims
+from rats_tls.core.claims import CsvClaims, TeeClaims
 from rats_tls.core.evidence import TeeType
 from rats_tls.policy.entry import Entry
 from rats_tls.policy.required_events import RequiredEvent, required_events_rule
@@ -63,10 +63,12 @@ def _version_at_least(shift: int, meaning: str) -> Rule:
 
 
 def _register(index: int, meaning: str) -> Rule:
-    """The register is one of the listed values; a report of version 1 has none, which counts as zeros."""
+    """The register is one of the listed values; a report of version 1 has none, and meets no value at all."""
     form = one_of(octets(_REGISTER_SIZE), f"rtmr{index}", meaning, reference_value=True)
 
     def condition(value: Anything, claims: Anything, facts: Facts) -> Finding | None:
+        if claims.rtmrs is None:
+            return Finding("none: a report of version 1 has no registers", "one of those listed")
         return form.condition(value, _Registers.of(claims), facts)
 
     return replace(form, condition=condition)
@@ -83,8 +85,8 @@ class _Registers:
     rtmr4: bytes
 
     @classmethod
-    def of(cls, claims: CsvClaims) -> _Registers:
-        return cls(*(claims.rtmrs or (bytes(_REGISTER_SIZE),) * 5))
+    def of(cls, claims: Anything) -> _Registers:
+        return cls(*claims.rtmrs)
 
 
 def _build_holds(value: Anything, claims: Anything, _: Facts) -> Finding | None:
@@ -103,6 +105,9 @@ def _mask_holds(value: Anything, claims: Anything, facts: Facts) -> Finding | No
     return Finding(
         "report version 1 whose user_data was compared with nothing", "a report whose words are what the chip signed"
     )
+
+
+_MASK = "the mask of a report of version 1 is not signed, and every word may be another than the chip signed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +210,18 @@ class CsvEntry(Entry):
         False,
     )
 
+    def can_be_softened(self, claims: TeeClaims) -> bool:
+        """As that of every entry; of version 1 the measurement proves every other word, so that no mismatch is."""
+        return getattr(claims, "report_version", 0) > 1
+
+    def unproved(self, claims: Anything, binding: Binding) -> str:
+        """Say that the words of a report of version 1 may be others than the chip signed, where nothing shows them."""
+        if claims.report_version > 1:
+            return ""
+        if binding is Binding.NONE:
+            return f"{_MASK}: its user_data was compared with nothing"
+        return f"{_MASK}: entry {self.name!r} accepts any measurement" if self.measurement is ANY else ""
+
     def contradictions(self) -> list[str]:
         """Name fields that do not go together."""
         problems = []
@@ -222,12 +239,12 @@ class CsvEntry(Entry):
 
 def pinned_fields(claims: CsvClaims) -> dict[str, Anything]:
     """Give the fields of an entry that must be written, by what `claims` say."""
-    registers = _Registers.of(claims)
+    registers = claims.rtmrs or (ANY,) * 5
     return {
         "measurement": claims.measurement,
         "vm_id": claims.vm_id,
         "vm_version": claims.vm_version,
         "user_pubkey_digest": claims.user_pubkey_digest,
         "host_data": claims.host_data or bytes(64),
-        **{f"rtmr{index}": getattr(registers, f"rtmr{index}") for index in range(5)},
+        **{f"rtmr{index}": value for index, value in enumerate(registers)},
     }

@@ -9,7 +9,7 @@ from typing import ClassVar
 from rats_tls.core.binding import Binding
 from rats_tls.core.checks import Mismatch
 from rats_tls.core.claims import TeeClaims
-from rats_tls.core.evidence import TeeType
+from rats_tls.core.evidence import BINDS_NOTHING, TeeType
 from rats_tls.policy.problems import EntryError
 from rats_tls.policy.rules import (
     ClaimAbsentError,
@@ -54,7 +54,7 @@ class Identity:
     Attributes:
         spki_sha256: digests of accepted TLS keys (32 bytes each).
         hardware_ids: accepted machines: PPID or platform instance id (16 bytes) for Intel, chip id (64) for SEV-SNP,
-            SHA-256 over the key of the chip's certificate (32) for SEV.
+            SHA-256 over the key of the CEK certificate (32, `cek_sha256`) for SEV and CSV.
     """
 
     spki_sha256: tuple[bytes, ...] | None = None
@@ -85,7 +85,7 @@ def _identity_holds(value: Anything, claims: Anything, facts: Facts) -> Finding 
     if value == MEASUREMENT_ONLY:
         return None
     if value.spki_sha256 is not None and facts.spki_sha256 not in value.spki_sha256:
-        got = facts.spki_sha256.hex() if facts.spki_sha256 is not None else "no TLS key"
+        got = facts.spki_sha256.hex() if facts.spki_sha256 is not None else "none that the peer has proved to hold"
         return Finding(f"key {got}", "key " + " or ".join(pin.hex() for pin in value.spki_sha256))
     if value.hardware_ids is not None:
         got_ids = present(claims.hardware_ids)
@@ -182,8 +182,6 @@ class Entry:
     """Bytes of what identifies a machine of this TEE; None where nothing does."""
     unavoidable: ClassVar[frozenset[str]] = frozenset()
     """Fields whose default no Evidence of this TEE can meet, so that they must be written otherwise."""
-    binds_keys: ClassVar[bool] = True
-    """Whether Evidence of this TEE can be bound to anything. Where not, it is the same over any channel."""
 
     name: str = required(
         custom(
@@ -286,7 +284,11 @@ class Entry:
     @property
     def channel_bindings(self) -> frozenset[Binding]:
         """Bindings of channels over which its peers may come: all, where the Evidence binds nothing in any of them."""
-        return frozenset(self.bindings) if self.binds_keys else frozenset(Binding)
+        return frozenset(self.bindings) if self.tee not in BINDS_NOTHING else frozenset(Binding)
+
+    def unproved(self, claims: Anything, binding: Binding) -> str:  # noqa: ARG002  # of some TEEs
+        """Say why claims that this entry accepts may not be what was signed; "" where they are."""
+        return ""
 
     def contradictions(self) -> list[str]:
         """Name fields that do not go together."""

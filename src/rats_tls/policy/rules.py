@@ -30,7 +30,7 @@ class Facts:
         preamble: whether the peer spoke the preamble; None outside a channel, where it is not checked.
         custom_claims: the peer's custom claims.
         evidence_age: seconds since issued-at; "unknown" without one; "not-applicable" for bare Evidence.
-        spki_sha256: digest of the peer's public key, or None for bare Evidence.
+        spki_sha256: digest of the public key that the peer has proved to hold; None where it has proved none.
         revocation_checked: whether every certificate was checked against a list that is in date, or that has expired
             `lists_expired_by` seconds ago.
         documents_expired_by: seconds since the first document ended that is in use; None when all are in date.

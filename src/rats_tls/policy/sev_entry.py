@@ -58,7 +58,6 @@ class SevEntry(Entry):
     tee: ClassVar[TeeType] = TeeType.SEV
     hardware_id_size: ClassVar[int | None] = 32
     unavoidable: ClassVar[frozenset[str]] = frozenset({"revocation", "max_evidence_age"})
-    binds_keys: ClassVar[bool] = False
 
     launch_digest: tuple[bytes, ...] | Any = required(
         one_of(octets(32), "launch_digest", "Accepted LAUNCH_DIGEST: the guest's initial memory.", reference_value=True)

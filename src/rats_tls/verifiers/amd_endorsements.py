@@ -111,14 +111,16 @@ class Memory:
     """What one Verifier remembers. Bounded; never holds a comparison of dates, nor a report's signature.
 
     Every key of `verified` holds anchors, crypto wrapper and the bytes of all certificates or lists that took part.
-    What was only decoded is apart, so that Endorsements which nobody has verified cannot push out what was verified.
+    What was only decoded is apart, and so is what keys of a platform's own signed, which anybody can make: neither can
+    push out what was verified.
     """
 
-    __slots__ = ("decoded", "keys", "verified")
+    __slots__ = ("decoded", "keys", "platforms", "verified")
 
     def __init__(self, limits: Limits) -> None:
         self.decoded = BoundedCache(limits.cached_vendor_items, limits.cached_vendor_bytes)
         self.keys = BoundedCache(limits.cached_vendor_items, limits.cached_vendor_bytes)
+        self.platforms = BoundedCache(limits.cached_vendor_items, limits.cached_vendor_bytes)
         self.verified = BoundedCache(limits.cached_vendor_items, limits.cached_vendor_bytes)
 
 

@@ -150,7 +150,6 @@ def verify_owner(pek: SevCertificate, oca: SevCertificate, crypto: CryptoWrapper
     Raises:
         CertificateChainError: no OCA, or one of both signatures is missing or does not verify.
     """
-    _require_usage(oca.usage, OCA, "OCA certificate")
     _verify_by(oca, oca, OCA, crypto, "OCA certificate")
     _verify_by(pek, oca, OCA, crypto, "PEK certificate")
 

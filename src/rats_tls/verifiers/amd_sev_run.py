@@ -125,7 +125,7 @@ class SevRun:
             return True
 
         try:
-            self.judge.memory.verified.get(("sev-pek", self.judge.trust, cek.data, pek.data), verify)
+            self.judge.memory.platforms.get(("sev-pek", self.judge.trust, cek.data, pek.data), verify)
         except RatsTlsError as error:
             raise self.log.failed(_PEK, error) from error
         self.log.passed(_PEK, VERIFIES)
@@ -143,7 +143,7 @@ class SevRun:
             return True
 
         try:
-            self.judge.memory.verified.get(("sev-oca", self.judge.trust, oca.data, pek.data), verify)
+            self.judge.memory.platforms.get(("sev-oca", self.judge.trust, oca.data, pek.data), verify)
         except RatsTlsError as error:
             raise self.log.failed(_OWNER, error) from error
         self.log.passed(_OWNER, VERIFIES, note="anybody can own a platform: it adds no trust")

@@ -11,7 +11,7 @@ from functools import partial
 
 from rats_tls.core import lookup_keys
 from rats_tls.core.anchors import TrustAnchor
-from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, MissingEndorsement
+from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsements, MissingEndorsement, Origin
 from rats_tls.core.errors import CertificateChainError, DecodeError, RatsTlsError
 from rats_tls.formats.amd.sev_certificate import SevCertificate
 from rats_tls.formats.amd.sev_keys import ASK
@@ -81,7 +81,10 @@ def choose_ask(judge: Judge, endorsements: Endorsements, cek: SevCertificate, hi
             continue
         if anchor is not None:
             return ChosenAsk(item=item, anchor=anchor)
-        wrong = wrong or ChosenAsk(item=item, signer_error=anchor_error)
+        if item.origin is Origin.PEER:
+            reasons.append(f"{item.origin.value} copy: {anchor_error.message if anchor_error is not None else ''}")
+        else:
+            wrong = wrong or ChosenAsk(item=item, signer_error=anchor_error)
     if wrong is not None:
         return wrong
     return ChosenAsk(missing=_missing(judge, cek, hint, there), why="; ".join(dict.fromkeys(reasons)))

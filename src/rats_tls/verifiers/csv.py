@@ -117,7 +117,7 @@ def claims_of(report: AttestationReport) -> CsvClaims:
         mnonce=report.mnonce,
         measurement=report.measure,
         policy=report.policy,
-        chip_id=report.chip_id,
+        unsigned_chip_id=report.chip_id,
         build=report.build,
         rtmr_version=report.rtmr_version,
         rtmrs=report.rtmrs,

@@ -43,6 +43,9 @@ _SIGNATURE = Step(
     "signature by the PEK, with its user id, over the first 0xB4 bytes (version 1) or 0x400 bytes as received",
 )
 _EVENT_LOG = Step("event_log.registers", Stage.EVIDENCE_SIGNATURE, _REPORT_SOURCE, "a report that has registers")
+_UNSIGNED = Step(
+    "csv.unsigned_fields", Stage.EVIDENCE_SIGNATURE, _REPORT_SOURCE, "nothing in the report that no signature covers"
+)
 _PEK = Step("hygon.pek", Stage.VENDOR_CHAIN, _CERTIFICATES, f"the certificate of a PEK: usage {USAGE_PEK:#x}")
 _CHAIN = Step(
     "hygon.chain",
@@ -85,6 +88,9 @@ class CsvRun:
         self.log.passed(_REPORT, f"version {self.evidence.report.version}")
         self._verify_signer()
         self._verify_signature()
+        self.log.not_checked(
+            _UNSIGNED, "chip_id, reserved1, hmac: anybody may have written them; nothing rests on them"
+        )
         self._replay_event_log()
         self._verify_pek()
         self._verify_chain()
@@ -124,15 +130,15 @@ class CsvRun:
         self.log.passed(_SIGNATURE, f"{VERIFIES} ({key.library})")
 
     def _replay_event_log(self) -> None:
-        # (4) A log beside the report replays to its registers; reports of version 1 have none, so that only a log
-        # without events fits them.
+        # (4) A log beside the report replays to its registers. Reports of version 1 have none: a log beside one, as
+        # firmware without measurements leaves it, must not say that anything was measured.
         rtmrs = self.evidence.report.rtmrs
         if self.event_log is None:
             return
+        if rtmrs is None and not any(event.is_extended for event in self.event_log.events):
+            self.log.not_checked(_EVENT_LOG, "the log has no events, and a report of version 1 no registers")
+            return
         if rtmrs is None:
-            if not any(event.is_extended for event in self.event_log.events):
-                self.log.not_checked(_EVENT_LOG, "the log has no events, and a report of version 1 no registers")
-                return
             error = EventLogError("event log: a report of version 1 has no registers that it could replay to")
             raise self.log.failed(_EVENT_LOG, error)
         registers = {f"rtmr{number}": value for number, value in enumerate(rtmrs)}

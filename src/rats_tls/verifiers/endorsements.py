@@ -46,7 +46,7 @@ _ENTRIES = 3
 
 
 class SignerAbsentError(CertificateChainError):
-    """A VEK certificate whose signer is not among the items: it may be authentic, and cannot be verified."""
+    """What came without the certificates of its signer: it may be authentic, and cannot be verified by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +178,7 @@ class VendorEndorsementsVerifier:
     def _intel_anchor(self, issuer_chain: Sequence[bytes]) -> TrustAnchor:
         certificates = _certificates(issuer_chain)
         if not certificates:
-            raise CertificateChainError("issuer chain: got no certificate")
+            raise SignerAbsentError("issuer chain: got no certificate")
         return match_anchor(certificates[-1], self._anchors, Vendor.INTEL, self._crypto)
 
     # --- Hygon ---------------------------------------------------------------------------------------------------

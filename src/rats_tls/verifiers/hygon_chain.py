@@ -44,13 +44,15 @@ def verify_hsk(hsk: RootCertificate, anchors: Sequence[TrustAnchor], crypto: Cry
     errors: list[CertificateChainError] = []
     for anchor in own:
         try:
-            key = crypto.load_sm2_point(point_of(anchor.spki), anchor.subject)
+            key = _load_anchor(anchor, crypto)
             _verify(key, hsk.r, hsk.s, hsk.signed, f"HSK signature by {anchor.name}")
         except CertificateChainError as error:
             errors.append(error)
         else:
             return anchor
-    raise errors[0]
+    if len(errors) == 1:
+        raise errors[0]
+    raise CertificateChainError(f"HSK: no anchor signed it: {'; '.join(error.message for error in errors)}")
 
 
 def verify_cek(cek: KeyCertificate, hsk: RootCertificate, crypto: CryptoWrapper) -> None:
@@ -111,6 +113,15 @@ def load_key(key: EccPublicKey, role: str, crypto: CryptoWrapper) -> Sm2Key:
         raise
     except RatsTlsError as error:
         raise CertificateChainError(f"{role} key: {error.message}") from error
+
+
+def _load_anchor(anchor: TrustAnchor, crypto: CryptoWrapper) -> Sm2Key:
+    try:
+        return crypto.load_sm2_point(point_of(anchor.spki), anchor.subject)
+    except UnsupportedError:
+        raise
+    except RatsTlsError as error:
+        raise CertificateChainError(f"trust anchor {anchor.name}: {error.message}") from error
 
 
 def anchor_of_root(root: RootCertificate, crypto: CryptoWrapper) -> TrustAnchor:

@@ -25,6 +25,10 @@ EVIDENCE = "evidence"
 """Origin of certificates that came in the Evidence."""
 
 
+_MOST_TRIALS = 64
+"""Chains of one origin at hand that are tried on one PEK: which chip a chain is of no certificate says."""
+
+
 class Memory:
     """What one Verifier remembers. Bounded; never holds a report's signature.
 
@@ -99,7 +103,8 @@ def choose_chain(
     """Choose the first chain that leads from an anchor to the PEK: of this side, in the Evidence, of the peer.
 
     When none does, the error is that of a chain whose CEK signed the PEK, else that of the chain in the Evidence, or of
-    one of this side that cannot be read. Chains of other chips, and what a peer sends beside, are none at all.
+    one of this side that cannot be read. Chains of other chips, and what a peer sends beside, are none at all. Of each
+    origin so many are tried as `_MOST_TRIALS` says: whoever has Evidence whose PEK nobody signed costs no more.
     """
     errors: list[tuple[int, RatsTlsError]] = []
     why = ""
@@ -120,8 +125,15 @@ def choose_chain(
         try:
             return ChosenChain(chain=chain, anchor=verified_chain(judge, chain.hsk, chain.cek))
         except RatsTlsError as error:
-            errors.append((3, error))
+            if origin == Origin.PEER.value:
+                why = why or f"{origin} copy: {error.message}"
+            else:
+                errors.append((3, error))
     if not errors:
+        count = sum(1 for _ in endorsements.of_kind(EndorsementKind.HYGON_CEK_CHAIN))
+        if count > _MOST_TRIALS:
+            tried = f"of {count} chains at hand {_MOST_TRIALS} were tried"
+            why = f"{tried}: keep them in a store, which knows their chips; {why}"
         return ChosenChain(why=why)
     return ChosenChain(error=max(errors, key=lambda found: found[0])[1])
 
@@ -133,7 +145,7 @@ def _candidates(endorsements: Endorsements, in_evidence: Endorsement | None) -> 
     evidence = [] if in_evidence is None else [(in_evidence, EVIDENCE)]
     peer = [(item, item.origin.value) for item in pool if item.origin is Origin.PEER]
     seen: set[tuple[bytes, tuple[bytes, ...]]] = set()
-    for item, origin in (*local, *evidence, *peer):
+    for item, origin in (*local[:_MOST_TRIALS], *evidence, *peer[:_MOST_TRIALS]):
         certificates = (item.data, item.issuer_chain)
         if certificates not in seen:
             seen.add(certificates)

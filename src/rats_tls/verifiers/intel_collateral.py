@@ -373,4 +373,5 @@ def document_use(item: Endorsement, value: TcbInfo | QeIdentity) -> EndorsementU
         description=value.title,
         key=key,
         number=value.tcb_evaluation_data_number,
+        item=item.digest,
     )

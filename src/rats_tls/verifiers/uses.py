@@ -57,6 +57,7 @@ def list_use(item: Endorsement, crl: RevocationList, key: MissingEndorsement) ->
         description=f"revocation list of {crl.issuer.common_name}",
         key=key,
         number=crl.number or 0,
+        item=item.digest,
     )
 
 

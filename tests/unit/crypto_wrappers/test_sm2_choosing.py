@@ -106,7 +106,9 @@ def test_none_that_fails_its_self_test(monkeypatch: pytest.MonkeyPatch, back_end
     loaded(monkeypatch, stub=back_end)
     with pytest.raises(UnsupportedError) as caught:
         choosing.chosen()
-    assert caught.value.message.startswith("no library for SM2: install OpenSSL 3 or rats-tls[sm2] (stub: ")
+    assert caught.value.message.startswith(
+        "no library for SM2: install OpenSSL 3, rats-tls[tongsuo] or rats-tls[sm2] (stub: "
+    )
     assert caught.value.message.endswith(f"{reason})")
     with pytest.raises(UnsupportedError, match="install OpenSSL 3"):
         OpensslCryptoWrapper().load_sm2_point(choosing.KNOWN_POINT, choosing.KNOWN_USER_ID)

@@ -1,4 +1,4 @@
-"""AMD's files of signers before SEV-SNP: what is asked, and what comes of each answer."""
+"""AMD's files of ASKs before SEV-SNP: what is asked, and what comes of each answer."""
 
 from __future__ import annotations
 
@@ -6,24 +6,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from rats_tls.core.endorsements import EndorsementKind, MissingEndorsement
+from rats_tls.core.endorsements import Endorsement, EndorsementKind, MissingEndorsement
 from rats_tls.core.errors import ConfigurationError
-from rats_tls.endorsements.amd_sev import AmdSevSigners
+from rats_tls.endorsements.amd_sev import SIGNERS_URL, AmdSevSigners
+from rats_tls.endorsements.http import HttpsClient
 from rats_tls.endorsements.source import FetchError, FetchProblem
 from support.pcs import missing
 from support.simulated import world
 from support.vendor_server import Reply, VendorServer, server_identity, vendor_server
 
+K = EndorsementKind
+P = FetchProblem
+NAPLES = missing(K.AMD_SEV_SIGNER, product="Naples")
 PATH = "/wp-content/resources/ask_ark_naples.cert"
-
-
-def file_of(product: str) -> bytes:
-    items = world().attester("simulated_sev", product=product).endorsements
-    return b"".join(part for item in items for part in (item.data, *item.issuer_chain))
-
-
-def ask(product: str) -> MissingEndorsement:
-    return missing(EndorsementKind.AMD_SEV_SIGNER, product=product)
 
 
 @pytest.fixture
@@ -36,51 +31,76 @@ def source(server: VendorServer) -> AmdSevSigners:
     return AmdSevSigners(base_url=server.url, ca=server_identity()[0])
 
 
-def test_the_signer_of_a_product(server: VendorServer) -> None:
-    server.replies[PATH] = Reply(body=file_of("Naples"))
-    got = source(server).fetch(ask("Naples"))
-    assert got == tuple(world().attester("simulated_sev", product="Naples").endorsements)
+def ask() -> bytes:
+    return world().sev("Naples").signer()
 
 
-@pytest.mark.parametrize("product", ["", "naples", "Genoa", "../Naples", "Naples/..", "Naples?x"])
-def test_products_that_there_are_none_of_are_not_asked_for(server: VendorServer, product: str) -> None:
-    asking = source(server)
-    assert not asking.serves(ask(product))
+def ark() -> bytes:
+    return world().sev("Naples").root_certificate
+
+
+def refused(source: AmdSevSigners, item: MissingEndorsement = NAPLES) -> FetchError:
     with pytest.raises(FetchError) as caught:
-        asking.fetch(ask(product))
-    assert caught.value.problem is FetchProblem.NOT_FOUND
+        source.fetch(item)
+    assert caught.value.message.startswith("amd-sev-signers: ")
+    return caught.value
+
+
+def test_of_a_file_the_ask_is_taken(server: VendorServer) -> None:
+    server.replies[PATH] = Reply(body=ask() + ark())
+    assert source(server).fetch(NAPLES) == (Endorsement(kind=K.AMD_SEV_SIGNER, data=ask()),)
+    assert server.asked == [PATH]
+
+
+@pytest.mark.parametrize("product", ["Naples", "Rome", "Milan"])
+def test_what_is_asked(server: VendorServer, product: str) -> None:
+    item = missing(K.AMD_SEV_SIGNER, product=product)
+    made = source(server)
+    assert made.serves(item)
+    assert refused(made, item).problem is P.NOT_FOUND
+    assert server.asked == [f"/wp-content/resources/ask_ark_{product.lower()}.cert"]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        missing(K.AMD_SEV_SIGNER, product="Genoa"),
+        missing(K.AMD_SEV_SIGNER, product="naples"),
+        missing(K.AMD_SEV_SIGNER, product="../x"),
+        missing(K.AMD_SEV_SIGNER),
+        missing(K.AMD_SIGNER, product="Milan", name="SEV-Milan"),
+    ],
+    ids=str,
+)
+def test_what_is_not_served(server: VendorServer, item: MissingEndorsement) -> None:
+    assert not source(server).serves(item)
     assert server.asked == []
 
 
-def test_what_it_does_not_serve(server: VendorServer) -> None:
-    for kind in EndorsementKind:
-        assert source(server).serves(missing(kind, product="Rome")) == (kind is EndorsementKind.AMD_SEV_SIGNER)
+def test_the_file_of_another_product_is_refused(server: VendorServer) -> None:
+    server.default = Reply(body=ask() + ark())
+    error = refused(source(server), missing(K.AMD_SEV_SIGNER, product="Milan"))
+    assert error.problem is P.MALFORMED
+    assert "certifying_id" in error.message
 
 
-@pytest.mark.parametrize("what", ["nothing", "another product", "cut off", "more", "a page"])
-def test_answers_of_another_form(server: VendorServer, what: str) -> None:
-    whole = file_of("Naples")
-    body = {
-        "nothing": b"",
-        "another product": file_of("Milan"),
-        "cut off": whole[:-1],
-        "more": whole + b"\0",
-        "a page": b"<html/>",
-    }[what]
-    server.replies[PATH] = Reply(body=body)
-    with pytest.raises(FetchError) as caught:
-        source(server).fetch(ask("Naples"))
-    assert caught.value.problem is FetchProblem.MALFORMED
+@pytest.mark.parametrize("case", ["empty", "text", "ARK alone", "cut short", "more behind", "many"])
+def test_answers_of_another_form(server: VendorServer, case: str) -> None:
+    bodies = {
+        "empty": b"",
+        "text": b"<html></html>",
+        "ARK alone": ark(),
+        "cut short": (ask() + ark())[:-1],
+        "more behind": ask() + ark() + b"\n",
+        "many": ask() * 17,
+    }
+    server.default = Reply(body=bodies[case])
+    assert refused(source(server)).problem is P.MALFORMED
 
 
-def test_an_answer_that_is_too_long(server: VendorServer) -> None:
-    server.replies[PATH] = Reply(body=file_of("Naples") + bytes(1 << 20))
-    with pytest.raises(FetchError) as caught:
-        source(server).fetch(ask("Naples"))
-    assert caught.value.problem is FetchProblem.MALFORMED
-
-
-def test_addresses_of_another_form() -> None:
-    for url in ("http://developer.amd.com", "developer.amd.com", "https://"):
-        with pytest.raises(ConfigurationError):
-            AmdSevSigners(base_url=url)
+def test_where_it_is_asked() -> None:
+    assert SIGNERS_URL == "https://developer.amd.com"
+    with pytest.raises(ConfigurationError):
+        AmdSevSigners(base_url="http://developer.amd.com")
+    with pytest.raises(ConfigurationError):
+        AmdSevSigners(client=HttpsClient(("other.example",)))

@@ -189,6 +189,53 @@ def test_nobody_waits_while_an_item_is_asked_for_again_in_an_outage() -> None:
     assert len(source.asked) == 2
 
 
+def test_a_failure_of_a_while_ago_refuses_nobody() -> None:
+    clock = SetClock()
+    source = ScriptedSource("a", failing(P.UNAVAILABLE))
+    fetcher = Fetcher([source], clock=clock)
+    fetcher.fetch([vek()], authenticated=True)
+    for _ in range(3):  # what is remembered of it is no new failure
+        fetcher.fetch([vek()], authenticated=True)
+        clock.seconds += 1
+    clock.seconds += 80
+    source.give = answer_to
+    source.held = True
+    source.begun.clear()
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            asks = pool.submit(fetcher.fetch, [vek()], authenticated=True)
+            assert source.begun.wait(10)
+            waits = pool.submit(fetcher.fetch, [vek()], authenticated=True)
+            with pytest.raises(TimeoutError):
+                waits.result(0.2)
+        finally:
+            source.go.set()
+        assert asks.result(10).found == waits.result(10).found == (answer_to(vek()),)
+
+
+def test_nobody_waits_either_where_another_source_gives_what_will_not_do() -> None:
+    clock = SetClock()
+    old = Endorsement(kind=EndorsementKind.AMD_VEK, data=b"old")
+    bundle, down = ScriptedSource("bundle", lambda _: old), ScriptedSource("pcs", failing(P.UNAVAILABLE))
+    fetcher = Fetcher([bundle, down], clock=clock)
+
+    def ask() -> FetchOutcome:
+        return fetcher.fetch([vek()], authenticated=True, suffices=lambda _, found: old not in found)
+
+    ask()
+    clock.seconds += 6
+    down.held = True
+    down.begun.clear()
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            asks = pool.submit(ask)
+            assert down.begun.wait(10)
+            assert ask().found == (old,)
+        finally:
+            down.go.set()
+        assert asks.result(10).found == (old,)
+
+
 # --- budget -------------------------------------------------------------------------------------------------------
 def test_evidence_that_nobody_authenticated_has_a_budget_and_other_has_none() -> None:
     source = ScriptedSource("a")

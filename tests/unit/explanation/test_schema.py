@@ -17,7 +17,7 @@ from rats_tls.core.refusals import Refusal
 from rats_tls.core.results import AttestationResult
 from rats_tls.explanation import document_schema
 from rats_tls.explanation.schema import _CLAIMS, _schema_of
-from support.claims import SGX, SNP, TDX
+from support.claims import SEV, SGX, SNP, TDX
 from support.explained import CASES, case
 
 VALIDATOR = Draft202012Validator(document_schema(), format_checker=Draft202012Validator.FORMAT_CHECKER)
@@ -84,7 +84,7 @@ def test_every_missing_endorsement_is_valid(kind: EndorsementKind) -> None:
     VALIDATOR.validate(refusal_document(EndorsementMissingError("m", missing=missing)))
 
 
-@pytest.mark.parametrize("claims", [SGX, TDX, SNP], ids=lambda claims: claims.tee_type.value)
+@pytest.mark.parametrize("claims", [SGX, TDX, SNP, SEV], ids=lambda claims: claims.tee_type.value)
 def test_refused_claims_are_valid(claims: Any) -> None:
     VALIDATOR.validate({**document_of("changed sgx"), "claims": to_json(claims)})
 

@@ -10,9 +10,9 @@ import pytest
 from rats_tls.core.binding import Binding
 from rats_tls.core.checks import Mismatch
 from rats_tls.core.claims import MeasuredEvent, NullClaims, SnpTcb, TcbStatus, TeeClaims
-from rats_tls.policy import ANY, Entry, Facts, NullEntry, Policy, SgxEntry, SgxLocalEntry, SnpEntry, TdxEntry
+from rats_tls.policy import ANY, Entry, Facts, NullEntry, Policy, SevEntry, SgxEntry, SgxLocalEntry, SnpEntry, TdxEntry
 from rats_tls.policy.sgx_entry import SgxReportEntry
-from support.claims import SGX, SGX_LA, SNP, SNP_TCB, TDX, facts
+from support.claims import SEV, SGX, SGX_LA, SNP, SNP_TCB, TDX, facts
 from support.policies import null_policy, pinning_entry
 
 NULL = NullClaims()
@@ -163,6 +163,21 @@ STRICT: list[tuple[TeeClaims, str, Change, str, str, object]] = [
         ["cloud.example"],
     ),
     (SNP, "csp_ids", {"signing_key": 1, "csp_id": "cloud.example"}, "VLEK of cloud.example", "nobody", "any"),
+    # SEV and SEV-ES
+    (SEV, "launch_digest", {"launch_digest": OTHER_32}, OTHER_32.hex(), SEV.launch_digest.hex(), "any"),
+    *(
+        (SEV, field, {"policy": SEV.policy & ~(1 << bit)}, f"{name} clear", f"{name} set", True)
+        for field, bit, name in (
+            ("allow_debug", 0, "NODBG"),
+            ("allow_key_sharing", 1, "NOKS"),
+            ("allow_plain_registers", 2, "ES"),
+            ("allow_send", 3, "NOSEND"),
+        )
+    ),
+    *(
+        (SEV, "allowed_policy_bits", {"policy": SEV.policy | 1 << bit}, f"{1 << bit:#x})", "only bits", 0xFFFF)
+        for bit in range(6, 16)
+    ),
 ]
 
 # (claims, field, written, got, expected, change): once `written` is written, the unchanged claims are refused for
@@ -323,6 +338,17 @@ NARROWING: list[tuple[TeeClaims, str, object, str, str, Change]] = [
         {"current_mit_vector": 7, "launch_mit_vector": 3},
     ),
     (SNP, "signing_keys", ["VLEK"], "VCEK", "VLEK", {}),
+    (SEV, "products", ["Naples", "Milan"], "Rome", "Naples or Milan", {"product": "Milan"}),
+    (SEV, "min_policy_api", [0, 23], "0.22", "at least 0.23", {"policy": 0x1700_003F}),
+    (SEV, "min_policy_api", [1, 0], "0.22", "at least 1.0", {"policy": 0x0001_003F}),
+    (
+        SEV,
+        "identity",
+        {"hardware_ids": [OTHER_32]},
+        f"machine {'d4' * 32}",
+        f"machine {OTHER_32.hex()}",
+        {"cek_sha256": OTHER_32},
+    ),
 ]
 
 
@@ -352,7 +378,7 @@ def ids(cases: list[Any]) -> list[str]:
     return [f"{case[0].tee_type}-{case[1]}-{number}" for number, case in enumerate(cases)]
 
 
-@pytest.mark.parametrize("claims", [SGX, TDX, SNP], ids=["sgx", "tdx", "snp"])
+@pytest.mark.parametrize("claims", [SGX, TDX, SNP, SEV], ids=["sgx", "tdx", "snp", "sev"])
 def test_healthy_claims_are_accepted_with_every_default(claims: TeeClaims) -> None:
     assert refusals(pinning_entry(claims), claims, facts()) == ()
 
@@ -383,7 +409,7 @@ def test_narrowing(claims: TeeClaims, field: str, written: object, got: str, exp
         assert refusals(entry, *changed(claims, change)) == ()
 
 
-@pytest.mark.parametrize("entry", [SgxEntry, TdxEntry, SgxLocalEntry, SnpEntry, NullEntry])
+@pytest.mark.parametrize("entry", [SgxEntry, TdxEntry, SgxLocalEntry, SnpEntry, SevEntry, NullEntry])
 def test_every_field_is_tried(entry: type[Entry]) -> None:
     tried = {(type(pinning_entry(case[0])), case[1]) for case in (*STRICT, *NARROWING)}
     shared = {field.name for field in fields(NullEntry)} - {"name"}
@@ -392,7 +418,8 @@ def test_every_field_is_tried(entry: type[Entry]) -> None:
         shared |= {field.name for field in fields(SgxReportEntry)}
     own = {field for cls, field in tried if cls is entry}
     anywhere = {field for _, field in tried}
-    alone = {"name", "advisories"}  # has no condition; has a test of its own
+    # Has no condition; have tests of their own.
+    alone = {"name", "advisories", "allow_send_outside_domain", "allow_send_outside_sev"}
     assert {field.name for field in fields(entry)} - own - (anywhere & (shared | intel)) - alone == set()
 
 
@@ -568,3 +595,32 @@ def test_null_accepts_by_binding_identity_and_preamble_only() -> None:
     pinned = null_policy(identity={"spki_sha256": [OTHER_32]})
     (mismatch,) = pinned.evaluate(NULL, bare, verified=True).mismatches
     assert mismatch.field == "identity"
+
+
+@pytest.mark.parametrize(("field", "bit", "name"), [("domain", 4, "DOMAIN"), ("sev", 5, "SEV")])
+def test_where_a_sev_guest_may_be_sent_matters_where_it_may_be_sent(field: str, bit: int, name: str) -> None:
+    outside = f"allow_send_outside_{field}"
+    kept = replace(SEV, policy=SEV.policy & ~(1 << bit))
+    assert refusals(pinning_entry(SEV), kept, facts()) == ()
+    sent = replace(kept, policy=kept.policy & ~(1 << 3))
+    sending = pinning_entry(SEV, allow_send=True)
+    (mismatch,) = refusals(sending, sent, facts())
+    assert (mismatch.field, mismatch.got, mismatch.expected) == (outside, f"{name} clear", f"{name} set")
+    everywhere = pinning_entry(SEV, allow_send=True, **{outside: True})
+    assert refusals(everywhere, sent, facts()) == ()
+    assert not sending.field_covers(outside, everywhere)
+
+
+def test_every_api_version_in_the_policy_of_a_sev_guest_is_accepted_unless_there_is_a_lowest() -> None:
+    for bit in range(16, 32):
+        assert refusals(pinning_entry(SEV), replace(SEV, policy=0x3F | 1 << bit), facts()) == ()
+    # 0.255 is older than 1.0.
+    (mismatch,) = refusals(pinning_entry(SEV, min_policy_api=[1, 0]), replace(SEV, policy=0xFF00_003F), facts())
+    assert mismatch.got == "0.255"
+
+
+@pytest.mark.parametrize("absent", ["product", "cek_sha256"])
+def test_verified_sev_claims_without_their_chain_are_refused(absent: str) -> None:
+    written = {"products": ["Rome"]} if absent == "product" else {"identity": {"hardware_ids": [SEV.cek_sha256]}}
+    assert refusals(pinning_entry(SEV, **written), SEV, facts()) == ()
+    assert refusals(pinning_entry(SEV, **written), replace(SEV, **{absent: None}), facts()) != ()

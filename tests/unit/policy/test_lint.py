@@ -10,7 +10,7 @@ from rats_tls.core.claims import TeeClaims
 from rats_tls.policy import Advice, Level, Policy, lint
 from rats_tls.simulation.states import FMSPC, SgxState
 from rats_tls.simulation.values import simulated_values
-from support.claims import SGX, SNP, TDX
+from support.claims import SEV, SGX, SNP, TDX
 from support.policies import null_policy, pinning_entry
 
 D, W, N = Level.DANGER, Level.WARNING, Level.NOTE
@@ -102,6 +102,38 @@ def test_one_field(claims: TeeClaims, written: dict[str, Any], level: Level, why
     assert advice.field in written
     assert why in advice.why
     assert advice.write
+
+
+def sev(**written: Any) -> Any:
+    return pinning_entry(SEV, **{"bindings": "none", "identity": {"hardware_ids": [SEV.cek_sha256]}, **written})
+
+
+@pytest.mark.parametrize("bindings", ["none", ["none", "certificate"]])
+def test_of_sev_only_what_it_can_never_do_is_said(bindings: Any) -> None:
+    (advice,) = lint(Policy.of(sev(bindings=bindings)), simulated=simulated_values())
+    assert (advice.level, advice.field) == (W, "bindings")
+    assert "whoever has seen it can show it, of any age" in advice.why
+
+
+@pytest.mark.parametrize(
+    ("written", "level", "why"),
+    [
+        ({"launch_digest": "any"}, D, "any guest is accepted"),
+        ({"identity": "measurement-only"}, N, "any machine"),
+        ({"allow_debug": True}, D, "memory of a debug TEE"),
+        ({"allow_key_sharing": True}, W, "read each other's memory"),
+        ({"allow_plain_registers": True}, W, "the guest's registers"),
+        ({"allow_send": True}, W, "that nobody judged"),
+        ({"allow_send_outside_domain": True}, W, "of another owner"),
+        ({"allow_send_outside_sev": True}, W, "encrypts no memory"),
+        ({"allowed_policy_bits": 0x40}, W, "more than the strict default"),
+    ],
+    ids=lambda value: str(value)[:40] if isinstance(value, dict) else "",
+)
+def test_one_field_of_sev(written: dict[str, Any], level: Level, why: str) -> None:
+    (advice,) = (advice for advice in lint(Policy.of(sev(**written))) if advice.field != "bindings")
+    assert (advice.level, advice.field) == (level, next(iter(written)))
+    assert why in advice.why
 
 
 def test_any_trust_domain_is_one_danger() -> None:

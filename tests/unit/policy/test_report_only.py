@@ -18,6 +18,7 @@ from rats_tls.policy import (
     Mode,
     NullEntry,
     Policy,
+    SevEntry,
     SgxEntry,
     SgxLocalEntry,
     SnpEntry,
@@ -49,6 +50,7 @@ SOFTENED: dict[type[Entry], set[str]] = {
         *("measurement", "host_data", "id_key_digest", "author_key_digest", "family_id", "image_id", "min_guest_svn"),
         *("min_tcb", "min_firmware_version"),
     },
+    SevEntry: {"launch_digest"},
     NullEntry: set(),
 }
 

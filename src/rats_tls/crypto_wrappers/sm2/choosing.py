@@ -51,7 +51,7 @@ def chosen() -> BackEnd:
     choice = choose()
     if choice.back_end is None:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in choice.unusable)
-        raise UnsupportedError(f"no library for SM2: install OpenSSL 3 or rats-tls[sm2] ({reasons})")
+        raise UnsupportedError(f"no library for SM2: install OpenSSL 3, rats-tls[tongsuo] or rats-tls[sm2] ({reasons})")
     return choice.back_end
 
 

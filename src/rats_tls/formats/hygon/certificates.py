@@ -28,17 +28,29 @@ USAGE_PEK = 0x1002
 USAGE_CEK = 0x1004
 
 
-def is_root_form(data: bytes, usage: int) -> bool:
-    """Whether `data` has the size, curve and `usage` of an HRK or HSK certificate.
+KEY_USAGES = {
+    USAGE_HRK: "HRK",
+    USAGE_HSK: "HSK",
+    USAGE_NONE: "none",
+    USAGE_OCA: "OCA",
+    USAGE_PEK: "PEK",
+    0x1003: "PDH",
+    USAGE_CEK: "CEK",
+}
+"""What a key is for, by the usage in its certificate."""
+
+
+def is_root_form(data: bytes, usage: int | None = None) -> bool:
+    """Whether `data` has the size and curve of an HRK or HSK certificate, and the usage where one is given.
 
     AMD's certificates before SEV-SNP have the same sizes and usages, and other keys.
     """
-    return len(data) == ROOT_CERTIFICATE_SIZE and _word(data, 64) == CURVE_SM2 and _word(data, 36) == usage
+    return len(data) == ROOT_CERTIFICATE_SIZE and _word(data, 64) == CURVE_SM2 and usage in {None, _word(data, 36)}
 
 
-def is_key_form(data: bytes, usage: int) -> bool:
-    """Whether `data` has the size, curve and `usage` of a CEK or PEK certificate."""
-    return len(data) == CERTIFICATE_SIZE and _word(data, 16) == CURVE_SM2 and _word(data, 8) == usage
+def is_key_form(data: bytes, usage: int | None = None) -> bool:
+    """Whether `data` has the size and curve of a CEK or PEK certificate, and the usage where one is given."""
+    return len(data) == CERTIFICATE_SIZE and _word(data, 16) == CURVE_SM2 and usage in {None, _word(data, 8)}
 
 
 def _word(data: bytes, offset: int) -> int:

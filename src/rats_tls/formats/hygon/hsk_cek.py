@@ -38,6 +38,11 @@ def endorsement_from_certificate(data: bytes, structure: str = "HskCek") -> Endo
     return None
 
 
+def is_half(item: Endorsement) -> bool:
+    """Whether it is an HSK or a CEK certificate alone."""
+    return item.kind is EndorsementKind.HYGON_CEK_CHAIN and not (item.data and item.issuer_chain)
+
+
 def joined(items: Iterable[Endorsement]) -> tuple[Endorsement, ...]:
     """Give `items` with each CEK that came alone under each HSK that did: a wrong pair is one that does not verify.
 
@@ -45,9 +50,7 @@ def joined(items: Iterable[Endorsement]) -> tuple[Endorsement, ...]:
         DecodeError: one of them alone.
     """
     items = tuple(items)
-    halves = [
-        item for item in items if item.kind is EndorsementKind.HYGON_CEK_CHAIN and not (item.data and item.issuer_chain)
-    ]
+    halves = [item for item in items if is_half(item)]
     hsks, ceks = [item for item in halves if not item.data], [item for item in halves if item.data]
     if bool(hsks) is not bool(ceks):
         got, other = ("an HSK", "CEK") if hsks else ("a CEK", "HSK")

@@ -7,7 +7,6 @@ make a platform look worse than it was found here, never better.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -196,10 +195,8 @@ def _parts(decoded: DecodedEvidence, endorsements: Endorsements, own: Verificati
     chain = decoded.structure.chain if isinstance(decoded.structure, QuoteEvidence) else None
     if chain is None or not chain.issuers:
         raise UnsupportedError("Intel's library wants a quote that carries its PCK certificate chain")
-    used = {(use.kind, use.sha256) for use in own.endorsements_used}
-    found: dict[EndorsementKind, Endorsement] = {
-        item.kind: item for item in endorsements if (item.kind, hashlib.sha256(item.data).digest()) in used
-    }
+    used = {use.item for use in own.endorsements_used}
+    found: dict[EndorsementKind, Endorsement] = {item.kind: item for item in endorsements if item.digest in used}
     tcb_info, identity = found[_K.INTEL_TCB_INFO], found[_K.INTEL_QE_IDENTITY]
     return CollateralParts(
         issuer_chain=join_pem(chain.ders[1:]).encode(),

@@ -11,6 +11,7 @@ from rats_tls.core.endorsements import EndorsementKind as Kind
 from rats_tls.core.evidence import Evidence
 from rats_tls.core.refusals import Refusal
 from rats_tls.formats.amd.pem import split_pem
+from rats_tls.formats.amd.sev_bundle import endorsements_from_signers
 from rats_tls.formats.x509 import Certificate, RevocationList
 from rats_tls.simulation.services import kds
 from rats_tls.simulation.services.faults import Faults
@@ -159,3 +160,23 @@ def test_a_state_of_ones_own() -> None:
     found = from_kds(asker(publication=publication), "Milan", hwid("Milan"), MILAN_TCB)
     assert refusals(report(), found) == {Refusal.CERTIFICATE_CHAIN}
     assert len(found.of_kind(Kind.AMD_ROOT)) == 1
+
+
+# --- ASKs before SEV-SNP, which AMD has elsewhere ---------------------------------------------------------------------
+def signers_of(target: str) -> Answer:
+    published = Faults().on(AmdPublication(), NOW)
+    response = kds.respond(Request.from_target(target), {}, published, NOW, sev={"Naples": world().sev("Naples")})
+    return Answer(response.status, response.headers, response.body)
+
+
+def test_a_file_of_ask_and_ark() -> None:
+    answer = signers_of("/wp-content/resources/ask_ark_naples.cert")
+    vendor = world().sev("Naples")
+    assert (answer.status, answer.body) == (200, vendor.signer() + vendor.root_certificate)
+    collected = world().attester("simulated_sev").collect(REPORT_DATA)
+    assert endorsements_from_signers(answer.body) == tuple(collected.endorsements)
+
+
+@pytest.mark.parametrize("name", ["rome", "Naples", "genoa", "naples.cert/..", ""])
+def test_files_that_are_not_there(name: str) -> None:
+    assert signers_of(f"/wp-content/resources/ask_ark_{name}.cert").status == 404

@@ -11,7 +11,7 @@ import pytest
 from rats_tls.core.anchors import AnchorKind
 from rats_tls.core.checks import Check, Verdict
 from rats_tls.core.claims import IntelTcb, TcbStatus
-from rats_tls.core.endorsements import EndorsementKind, Endorsements
+from rats_tls.core.endorsements import EndorsementKind, Endorsements, Origin
 from rats_tls.core.errors import (
     AppraisalError,
     CertificateChainError,
@@ -24,11 +24,13 @@ from rats_tls.core.errors import (
 )
 from rats_tls.core.evidence import TeeType
 from rats_tls.core.results import AttestationResult
+from rats_tls.formats.amd.pem import join_pem
 from rats_tls.formats.intel.pck import PckChain
 from rats_tls.simulation.vendor_state import SignedItem
 from rats_tls.verifiers.qve.verifier import QvlHostVerifier, SgxEcdsaQveVerifier
 from support.intel import CRYPTO
 from support.judged import REPORT_DATA, appraise, collected
+from support.judged import appraiser as make_appraiser
 from support.quoteverify import OUT_OF_DATE, REVOKED, Stub, supplemental
 from support.sides import SGX, policy_for
 from support.simulated import NOW, world
@@ -372,3 +374,18 @@ def test_without_a_report_nothing_is_accepted(stub: Stub) -> None:
     stub.set("result", OUT_OF_DATE)
     with pytest.raises(SignatureError):
         judged(qve(stub))
+
+
+def test_a_copy_that_a_peer_signed_itself_never_reaches_the_library(stub: Stub) -> None:
+    """The same document as the good one beside it, with another signature and chain."""
+    evidence, endorsements = collected(SGX)
+    (good,) = endorsements.of_kind(EndorsementKind.INTEL_TCB_INFO)
+    forged = replace(good, origin=Origin.PEER, signature=b"\x42" * 64, issuer_chain=(b"\x30\x03\x02\x01\x00",))
+    appraiser = make_appraiser(endorsements, policy_for(SGX), verifiers={TeeType.SGX_ECDSA: host(stub)})
+    result = appraiser.appraise_evidence(
+        evidence, now=NOW, expected_report_data=REPORT_DATA, peer_endorsements=(forged,)
+    )
+    assert result.verdict == "accepted"
+    assert good.signature.hex().encode() in stub.part("tcb_info")
+    assert forged.signature.hex().encode() not in stub.part("tcb_info")
+    assert join_pem(good.issuer_chain).encode() in stub.part("tcb_chain")
