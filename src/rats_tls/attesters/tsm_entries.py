@@ -78,11 +78,19 @@ def _this_process() -> _Process | None:
     try:
         if (_PROC / "self").readlink().name != str(os.getpid()):
             return None
-        namespaces = tuple((_PROC / "self" / "ns" / kind).stat().st_ino for kind in ("pid", "time"))
+        namespaces = _namespace("pid"), _namespace("time")
     except OSError:
         return None
     status = _status("self")
-    return _Process((namespaces[0], namespaces[1]), os.getpid(), status.start) if status is not None else None
+    return _Process(namespaces, os.getpid(), status.start) if status is not None else None
+
+
+def _namespace(kind: str) -> int:
+    """Give the number of a namespace of this process; 0 where the kernel was built without that kind."""
+    try:
+        return (_PROC / "self" / "ns" / kind).stat().st_ino
+    except FileNotFoundError:
+        return 0
 
 
 def _status(pid: str) -> _Status | None:

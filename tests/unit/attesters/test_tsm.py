@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -143,6 +146,15 @@ def test_configfs_that_is_not_mounted() -> None:
     assert "make an entry: ENOENT (No such file or directory), configfs is not mounted" in refused(files)
 
 
+def test_a_root_that_may_not_be_looked_at_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def is_there(path: str) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    files = fake()
+    monkeypatch.setattr(files, "is_there", is_there)
+    assert not tsm(files).is_there()
+
+
 def test_no_provider() -> None:
     files = fake(provider=None)
     assert tsm(files).is_there()
@@ -264,9 +276,9 @@ CHILD = (
 
 
 @contextmanager
-def other_process() -> Iterator[tuple[subprocess.Popen[str], str]]:
+def other_process(code: str = CHILD) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Start a process; give it, and the name of an entry of its own."""
-    process = subprocess.Popen([sys.executable, "-c", CHILD], stdin=-1, stdout=-1, text=True)
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1, text=True)
     with process:
         try:
             assert process.stdout is not None
@@ -345,20 +357,54 @@ def test_processes_that_cannot_be_looked_at_are_taken_for_living(monkeypatch: py
         assert not tsm_entries.abandoned(tsm_entries.new_name())
 
 
+def test_a_kernel_without_namespaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / str(os.getpid())
+    own.mkdir()
+    (own / "stat").write_bytes(Path("/proc/self/stat").read_bytes())
+    (tmp_path / "self").symlink_to(own.name)
+    monkeypatch.setattr(tsm_entries, "_PROC", tmp_path)
+    name = tsm_entries.new_name()
+    assert name.startswith(f"rats-tls-0.0-{os.getpid()}-")
+    assert not tsm_entries.abandoned(name)
+    assert tsm_entries.abandoned(changed(name, 3, 1))
+
+
+def test_a_machine_without_proc_names_entries_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tsm_entries, "_PROC", tmp_path)
+    name = tsm_entries.new_name()
+    assert re.fullmatch("rats-tls-[0-9a-f]{16}", name)
+    assert not tsm_entries.abandoned(name)
+
+
 def test_names_are_of_this_process_and_never_the_same() -> None:
     names = {tsm_entries.new_name() for _ in range(100)}
     assert len(names) == 100
     assert all(f"-{os.getpid()}-" in name and not tsm_entries.abandoned(name) for name in names)
 
 
-def test_entries_that_another_cleaner_has_removed_or_that_stay() -> None:
+@pytest.mark.parametrize(("number", "said"), [(errno.ENOENT, False), (errno.EBUSY, True)])
+def test_entries_that_another_cleaner_has_removed_or_that_stay(
+    number: int, said: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     with other_process() as (process, name):
         process.kill()
         process.wait()
-    for number in (errno.ENOENT, errno.EBUSY):
-        files = holding(name)
-        files.fail("remove", number)
-        assert tsm(files).report(DATA, provider=PROVIDER).outblob
+    files = holding(name)
+    files.fail("remove", number)
+    assert tsm(files).report(DATA, provider=PROVIDER).outblob
+    assert (f"{name}: the entry cannot be removed" in caplog.text) is said
+
+
+def test_a_process_whose_first_thread_has_ended_is_alive() -> None:
+    """/proc calls it a zombie, as it does one that is gone."""
+    threads = "threading.Thread(target=sys.stdin.read).start()"
+    exit_of_a_thread = {"x86_64": 60, "aarch64": 93}[platform.machine()]
+    code = f"import ctypes, threading; {threads}; ctypes.CDLL(None).syscall({exit_of_a_thread}, 0)"
+    with other_process(f"{CHILD.rpartition(';')[0]}; {code}") as (process, name):
+        state = Path(f"/proc/{process.pid}/stat")
+        while ") Z " not in state.read_text():
+            time.sleep(0.01)
+        assert not tsm_entries.abandoned(name)
 
 
 def test_a_root_that_cannot_be_listed_is_used_all_the_same() -> None:
