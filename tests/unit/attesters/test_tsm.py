@@ -21,7 +21,11 @@ from rats_tls.attesters import tsm_entries
 from rats_tls.attesters.tsm import NoProviderError, Tsm
 from rats_tls.attesters.turns import in_turn
 from rats_tls.core.errors import CollectionError
+from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.simulation.devices.tsm import ROOT, FakeTsm
+from support.judged import appraise
+from support.sides import TDX, policy_for
+from support.simulated import world
 
 DATA = bytes(range(64))
 PROVIDER = "sev_guest"
@@ -69,6 +73,15 @@ def test_a_provider_without_levels_and_auxblob() -> None:
     files = fake(provider="tdx_guest")
     report = tsm(files).report(DATA, provider="tdx_guest")
     assert (report.outblob, report.auxblob) == (b"report " + DATA, b"")
+
+
+def test_a_quote_of_tdx_that_a_peer_accepts() -> None:
+    made = world().attester(TDX)
+    files = FakeTsm.of(made)
+    report = tsm(files).report(DATA, provider="tdx_guest")
+    evidence = Evidence.of(TeeType.TDX_ECDSA, report.outblob)
+    result = appraise(evidence, made.endorsements, policy_for(TDX), report_data=DATA)
+    assert (result.verdict, report.auxblob) == ("accepted", b"")
 
 
 def test_the_provider_is_told_by_an_entry_that_is_removed() -> None:
