@@ -20,6 +20,9 @@ Argument = ctypes.Structure | ctypes.Array  # type: ignore[type-arg]  # of any e
 """What an ioctl reads and writes; pointers in it are addresses in this process."""
 
 
+_NO_COPY = 1025  # fcntl.ioctl uses buffers of more than 1024 bytes in place
+
+
 class Device(Protocol):
     """A character device."""
 
@@ -85,12 +88,16 @@ class CharacterDevice:
             return False
 
     def ioctl(self, number: int, argument: Argument) -> None:
-        """Open, call, close. Raises OSError."""
+        """Open, call, close. Raises OSError; what the kernel wrote into the argument is there all the same."""
+        size = ctypes.sizeof(argument)
+        # fcntl hands the kernel a copy of what is short, and where the call fails, Pythons differ in copying it back.
+        room = (ctypes.c_uint8 * max(size, _NO_COPY)).from_buffer_copy(bytes(argument).ljust(_NO_COPY, b"\0"))
         descriptor = os.open(self.path, self._flags)
         try:
-            fcntl.ioctl(descriptor, number, argument)
+            fcntl.ioctl(descriptor, number, room)
         finally:
             os.close(descriptor)
+            ctypes.memmove(ctypes.addressof(argument), room, size)
 
 
 class OsFiles:

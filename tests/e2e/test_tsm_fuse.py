@@ -1,0 +1,236 @@
+"""configfs-tsm as a real file system: what the fake in memory shows holds for files, processes and signals."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rats_tls.attesters.device import OsFiles
+from rats_tls.attesters.sev_snp import SevSnpAttester
+from rats_tls.attesters.tsm import NoProviderError, Tsm
+from rats_tls.core.endorsements import Endorsements
+from rats_tls.core.errors import CollectionError
+from rats_tls.formats.amd.report import AttestationReport
+from rats_tls.simulation.devices.sev_guest import FakeSevGuest
+from rats_tls.simulation.world import SimulatedWorld
+from support.appraisals import claims_of, make_appraiser
+from support.fuse_tsm import Served, require_fuse, served
+from support.paths import REPOSITORY
+from support.policies import default_policy
+from support.simulated import NOW
+
+DATA = bytes(range(64))
+PROVIDER = "sev_guest"
+COLLECT = """
+import sys
+from rats_tls.attesters.tsm import Tsm
+print(len(Tsm(sys.argv[1]).report(bytes(64), provider="sev_guest").outblob))
+"""
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A world that this process and servers share."""
+    require_fuse()
+    made = tmp_path_factory.mktemp("world") / "world"
+    SimulatedWorld.create(made, clock=lambda: NOW)
+    return made
+
+
+@pytest.fixture
+def files(tmp_path: Path, directory: Path) -> Iterator[Served]:
+    with served(tmp_path / "report", directory, "simulated_sev_snp") as made:
+        yield made
+
+
+def tsm(files: Served, pauses: list[float] | None = None) -> Tsm:
+    return Tsm(str(files.root), sleep=[].append if pauses is None else pauses.append)
+
+
+def refused(files: Served, level: int | None = None) -> str:
+    with pytest.raises(CollectionError) as caught:
+        tsm(files).report(DATA, provider=PROVIDER, privilege_level=level)
+    assert files.entries == []
+    return caught.value.message
+
+
+def report_data(outblob: bytes) -> bytes:
+    return AttestationReport.from_bytes(outblob).report_data
+
+
+def test_evidence_that_a_peer_accepts(files: Served, directory: Path) -> None:
+    device = FakeSevGuest(lambda *_: b"")
+    device.there = False
+    attester = SevSnpAttester(privilege_level=0, tsm=tsm(files), device=device)
+    assert attester.availability().told == f"{files.root}: provider sev_guest"
+    collected = attester.collect(DATA)
+    assert files.entries == []
+    assert files.levels == [0]
+    anchors = SimulatedWorld.load(directory, clock=lambda: NOW).trust_anchors
+    policy = default_policy(claims_of(collected.evidence.data))
+    appraiser = make_appraiser(policy, Endorsements(collected.endorsements), anchors=anchors)
+    result = appraiser.appraise_evidence(collected.evidence, now=NOW, expected_report_data=DATA)
+    assert result.verdict == "accepted"
+
+
+def test_the_steps_with_one_write_each(files: Served) -> None:
+    report = tsm(files).report(DATA, provider=PROVIDER, privilege_level=2)
+    assert report_data(report.outblob) == DATA
+    assert len(report.auxblob) > 4096
+    assert files.calls == [
+        *("names", "make", "read provider", "read privlevel_floor", "write privlevel", "write inblob"),
+        *("read outblob", "read auxblob", "read generation", "remove"),
+    ]
+
+
+def test_the_server_takes_one_write_and_attributes_as_they_are_meant(files: Served) -> None:
+    entry = files.root / "x"
+    entry.mkdir()
+    descriptor = os.open(entry / "inblob", os.O_WRONLY)
+    try:
+        os.write(descriptor, DATA[:32])
+        with pytest.raises(OSError) as caught:
+            os.write(descriptor, DATA[32:])
+        assert caught.value.errno == errno.EINVAL
+    finally:
+        os.close(descriptor)
+    with pytest.raises(OSError) as caught:
+        OsFiles().read(str(entry / "outblob"), 65_536)
+    assert caught.value.errno == errno.EINVAL
+    for call in (
+        lambda: OsFiles().read(str(entry / "inblob"), 64),
+        lambda: OsFiles().write(str(entry / "outblob"), b"x"),
+    ):
+        with pytest.raises(PermissionError):
+            call()
+    assert (entry / "generation").read_bytes() == b"1\n"
+    entry.rmdir()
+
+
+@pytest.mark.parametrize("number", [errno.EBUSY, errno.EAGAIN])
+@pytest.mark.parametrize("call", ["make", "write inblob", "read outblob"])
+def test_a_busy_provider(files: Served, call: str, number: int) -> None:
+    pauses: list[float] = []
+    files.fail(call, number, 2)
+    report = tsm(files, pauses).report(DATA, provider=PROVIDER)
+    assert report_data(report.outblob) == DATA
+    assert pauses == [0.25, 0.5]
+    files.fail(call, number, 5)
+    assert f": {errno.errorcode[number]} (" in refused(files)
+
+
+@pytest.mark.parametrize("number", [errno.ENXIO, errno.EFBIG, errno.EINVAL, errno.EACCES, errno.EPERM, errno.EIO])
+@pytest.mark.parametrize("call", ["write inblob", "read outblob", "read auxblob"])
+def test_a_step_that_fails(files: Served, call: str, number: int) -> None:
+    files.fail(call, number)
+    text = f"{files.root}: {call}: {errno.errorcode[number]} ({os.strerror(number)}), provider sev_guest"
+    assert refused(files) == text
+
+
+def test_no_provider(files: Served) -> None:
+    files.command("provider", None)
+    with pytest.raises(NoProviderError, match="ENXIO"):
+        tsm(files).provider()
+    assert "make an entry: ENXIO" in refused(files)
+
+
+def test_a_root_that_is_not_there(tmp_path: Path) -> None:
+    nowhere = Tsm(str(tmp_path / "none"))
+    assert not nowhere.is_there()
+    with pytest.raises(CollectionError, match=r"none: make an entry: ENOENT .*, configfs is not mounted"):
+        nowhere.report(DATA, provider=PROVIDER)
+
+
+def test_who_else_writes_to_the_entry_is_noticed(files: Served) -> None:
+    failures: list[str] = []
+    files.command("hold")
+    thread = threading.Thread(target=lambda: failures.append(refused_of(files)))
+    thread.start()
+    wait_until_held(files)
+    (name,) = files.entries
+    OsFiles().write(str(files.root / name / "inblob"), bytes(64))
+    files.command("let go")
+    thread.join(30)
+    assert "generation of provider sev_guest: got 2, expected 1: another process has written" in failures[0]
+    assert files.entries == []
+
+
+def refused_of(files: Served) -> str:
+    with pytest.raises(CollectionError) as caught:
+        tsm(files).report(DATA, provider=PROVIDER)
+    return caught.value.message
+
+
+def test_100_callers_at_once_get_their_own(files: Served) -> None:
+    """Without turns: each has an entry of its own."""
+    asked = [os.urandom(64) for _ in range(100)]
+    given: dict[bytes, bytes] = {}
+
+    def ask(data: bytes) -> None:
+        given[data] = report_data(tsm(files).report(data, provider=PROVIDER).outblob)
+
+    threads = [threading.Thread(target=ask, args=(data,)) for data in asked]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert given == {data: data for data in asked}
+    assert files.entries == []
+
+
+# --- processes -------------------------------------------------------------------------------------------------------
+def collecting(files: Served) -> subprocess.Popen[str]:
+    """Start a process that collects."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
+    command = [sys.executable, "-c", COLLECT, str(files.root)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def wait_until_held(files: Served) -> None:
+    for _ in range(600):
+        if files.command("is held"):
+            return
+        time.sleep(0.05)
+    raise TimeoutError("nobody reads outblob")
+
+
+def test_the_entry_of_a_killed_process_goes_with_the_next_collection(files: Served) -> None:
+    files.command("hold")
+    with collecting(files) as process:
+        try:
+            wait_until_held(files)
+        finally:
+            process.kill()
+            files.command("let go")
+        process.wait(30)
+    (left,) = files.entries
+    assert re.fullmatch(rf"rats-tls-[0-9.]+-{process.pid}-[0-9]+-[0-9a-f]{{16}}", left)
+    assert report_data(tsm(files).report(DATA, provider=PROVIDER).outblob) == DATA
+    assert files.entries == []
+
+
+def test_the_entry_of_a_living_process_stays_and_serves_it(files: Served) -> None:
+    files.command("hold")
+    with collecting(files) as process:
+        try:
+            wait_until_held(files)
+            (its,) = files.entries
+            assert report_data(tsm(files).report(DATA, provider=PROVIDER).outblob) == DATA
+            assert tsm(files).provider() == PROVIDER
+            assert files.entries == [its]
+            files.command("let go")
+            given, _ = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert (process.returncode, json.loads(given)) == (0, 0x4A0)
+    assert files.entries == []
