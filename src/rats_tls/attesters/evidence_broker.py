@@ -44,9 +44,8 @@ def retrieve_evidence(address: Address, guest_handle: int, *, seconds: float) ->
         asked = EvidenceSizeRequest(guest_handle=guest_handle).to_bytes()
         size = broker.call(RETRIEVE_SIZE, asked, EvidenceSizeResponse.from_bytes)
         broker.require(RETRIEVE_SIZE, size.error_code, guest_handle)
-        most = size.evidence_size
-        asked = EvidenceRequest(guest_handle=guest_handle, evidence_size=most).to_bytes()
-        given = broker.call(RETRIEVE, asked, lambda data: EvidenceResponse.from_bytes(data, most=most))
+        asked = EvidenceRequest(guest_handle=guest_handle, evidence_size=size.evidence_size).to_bytes()
+        given = broker.call(RETRIEVE, asked, EvidenceResponse.from_bytes)
         broker.require(RETRIEVE, given.error_code, guest_handle)
     return given.evidence
 

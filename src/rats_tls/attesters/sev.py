@@ -21,8 +21,8 @@ class SevAttester(DeviceAttester):
 
     Args:
         broker: address of the attestation evidence broker, `unix:PATH` or `vsock:CID:PORT`; required.
-        guest_handle: the number that the firmware has for this guest, 32 bits; required, as only the host and a call
-            to the hypervisor tell it.
+        guest_handle: the number that the firmware has for this guest, 1 to 2**32 - 1; required, as only the host (QMP
+            `query-sev`) and a call to the hypervisor tell it.
         seconds: how long `collect` may take.
 
     Raises:
@@ -43,8 +43,8 @@ class SevAttester(DeviceAttester):
             raise ConfigurationError(
                 "attester sev: guest_handle: missing: the number that the host's firmware has for this guest"
             )
-        if type(guest_handle) is not int or not 0 <= guest_handle <= U32:
-            raise ConfigurationError(f"attester sev: guest_handle: got {guest_handle!r}, expected 0 to {U32}")
+        if type(guest_handle) is not int or not 0 < guest_handle <= U32:
+            raise ConfigurationError(f"attester sev: guest_handle: got {guest_handle!r}, expected 1 to {U32}")
         self._broker = parse_address(broker)
         self._guest_handle = guest_handle
 

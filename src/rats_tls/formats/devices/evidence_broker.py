@@ -1,6 +1,8 @@
 """Messages of the attestation evidence broker, which runs on the host of SEV and SEV-ES guests.
 
-Their firmware reports to the host alone. Source: C rats-tls, `aeb.proto` (package `aeb`, service `AEB`).
+Their firmware reports to the host alone. The sizes in these messages are those of the structure that C code makes of
+the Evidence (6460 bytes and more), as the first answer tells it and all others repeat it; the Evidence itself comes as
+JSON, which is longer. Sources: C rats-tls, `aeb.proto` (package `aeb`, service `AEB`); attestation-evidence-broker.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ U32 = 0xFFFF_FFFF
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceSizeRequest:
-    """Asks how many bytes the Evidence of a guest has.
+    """Asks for the size of a guest's Evidence.
 
     Attributes:
         guest_handle: which guest, by the number that the firmware has for it.
@@ -44,7 +46,7 @@ class EvidenceSizeResponse:
 
     Attributes:
         error_code: 0, or why there is no Evidence; the numbers are the broker's own.
-        evidence_size: bytes of the Evidence, 1 to `MOST_EVIDENCE`; 0 where there is an error.
+        evidence_size: of the structure, 1 to `MOST_EVIDENCE`; 0 where there is an error.
     """
 
     error_code: int
@@ -73,7 +75,7 @@ class EvidenceRequest:
 
     Attributes:
         guest_handle: which guest.
-        evidence_size: how many bytes there is room for.
+        evidence_size: as the answer before told it.
     """
 
     guest_handle: int
@@ -107,26 +109,19 @@ class EvidenceResponse:
 
     def to_bytes(self) -> bytes:
         """Encode."""
-        size = integer_field(2, len(self.evidence))
-        return integer_field(1, self.error_code) + size + octets_field(3, self.evidence)
+        return integer_field(1, self.error_code) + octets_field(3, self.evidence)
 
     @classmethod
-    def from_bytes(cls, data: bytes, *, most: int = MOST_EVIDENCE) -> EvidenceResponse:
-        """Decode.
-
-        Args:
-            data: the message.
-            most: how many bytes there was room for.
-
-        Raises:
-            DecodeError: malformed, no Evidence, more than there was room for, or of another size than it states.
-        """
+    def from_bytes(cls, data: bytes) -> EvidenceResponse:
+        """Decode. Raises DecodeError: malformed, no Evidence, or too much of it."""
         message = Message(data, cls.__name__)
         error_code = message.integer(1, "error_code", maximum=U32)
         if error_code:
             return cls(error_code=error_code, evidence=b"")
-        size, evidence = message.integer(2, "evidence_size", maximum=U32), message.octets(3, "evidence")
-        if len(evidence) != size or not 0 < size <= most:
-            problem = f"got {len(evidence)} bytes, stated {size}, expected as many as stated, 1 to {most}"
-            raise DecodeError(cls.__name__, "evidence", None, problem)
+        message.integer(2, "evidence_size", maximum=U32)  # what was asked, again
+        evidence = message.octets(3, "evidence")
+        if not 0 < len(evidence) <= MOST_EVIDENCE:
+            raise DecodeError(
+                cls.__name__, "evidence", None, f"got {len(evidence)} bytes, expected 1 to {MOST_EVIDENCE}"
+            )
         return cls(error_code=0, evidence=evidence)

@@ -15,8 +15,8 @@ from rats_tls.simulation.sev_attester import SimulatedSevAttester
 _SIZE_CALL, _EVIDENCE_CALL = "RetrieveAttestationEvidenceSize", "RetrieveAttestationEvidence"
 _DEVICE_TYPES = ("AmdRome", "AmdNaples", "AmdMilan")
 _UNIMPLEMENTED = 12
+_STRUCTURE = 6464
 UNKNOWN_GUEST = 1
-NO_ROOM = 2
 
 
 class SimulatedEvidenceBroker(UnixService):
@@ -27,7 +27,7 @@ class SimulatedEvidenceBroker(UnixService):
         guests: guests by their handles.
         error_code: of every answer; 0 is none.
         status: code and words with which every call fails.
-        announced: size that the first call tells, in place of the right one.
+        announced: size that the first call tells, in place of the structure's.
         document: changes the JSON.
         faults: what is wrong with the stream.
 
@@ -81,17 +81,16 @@ class SimulatedEvidenceBroker(UnixService):
         return _bytes_field(2, self._result(name, _fields(payload)))
 
     def _result(self, method: str, argument: Mapping[int, bytes | int]) -> bytes:
-        handle, room = argument.get(1, 0), argument.get(2, 0)
+        handle, size = argument.get(1, 0), argument.get(2, 0)
         guest = self._guests.get(handle) if isinstance(handle, int) else None
         error = self._error_code or (UNKNOWN_GUEST if guest is None else 0)
         if error or guest is None:
             return b"\x08" + _varint(error)
-        evidence = self._document(broker_json(guest.collect(bytes(64)).evidence.data))
         if method == _SIZE_CALL:
-            return b"\x10" + _varint(len(evidence) if self._announced is None else self._announced)
-        if self._announced is None and room != len(evidence):
-            return b"\x08" + _varint(NO_ROOM)
-        return b"\x10" + _varint(len(evidence)) + _bytes_field(3, evidence)
+            return b"\x10" + _varint(_STRUCTURE if self._announced is None else self._announced)
+        # The size is what was asked, again; the JSON has another one, and a new one with every signature.
+        document = self._document(broker_json(guest.collect(bytes(64)).evidence.data))
+        return b"\x10" + _varint(size if isinstance(size, int) else 0) + _bytes_field(3, document)
 
 
 def broker_json(evidence: bytes) -> bytes:
