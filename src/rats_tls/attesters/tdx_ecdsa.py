@@ -5,6 +5,7 @@ Sources: Linux, Documentation/ABI/testing/configfs-tsm-report; Intel SGX DCAP, l
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import re
@@ -106,12 +107,25 @@ class TdxEcdsaAttester(DeviceAttester):
         return get_quote(address, self._guest.report(report_data), seconds=self._seconds * SHARE_OF_TIME)
 
     def _tsm_makes_quotes(self) -> bool:
-        return self._tsm.is_there() and self._tsm.provider() == PROVIDER
+        """Say which of the two makes quotes, by what is there. Raises CollectionError: neither."""
+        why = f"there is no {self._tsm.root}"
+        if self._tsm.is_there():
+            try:
+                provider = self._tsm.provider()
+            except CollectionError as error:
+                if not (isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENXIO):
+                    raise
+                why = error.message  # nothing in the kernel would make quotes
+            else:
+                if provider == PROVIDER:
+                    return True
+                why = f"{self._tsm.root}: provider: got {provider[:64]!r}, expected {PROVIDER!r}"
+        if self._guest.is_there():
+            return False
+        raise CollectionError(f"{why}, and there is no {self._guest.path}")
 
     def _address(self) -> Address:
-        """Give the address of the QGS, where there is a guest device whose TDREPORTs it could take."""
-        if not self._guest.is_there():
-            raise CollectionError(f"{self._guest.path}: there is no such device, nor {self._tsm.root} by {PROVIDER}")
+        """Give the address of the QGS."""
         if self._qgs is not None:
             return self._qgs
         port = self._configured_port()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import socket
 import threading
 from pathlib import Path
@@ -38,7 +39,7 @@ class StandInTsm:
 
     root = "/sys/kernel/config/tsm/report"
 
-    def __init__(self, domain: SimulatedTrustDomain, provider: str = "tdx_guest", *, fails: str = "") -> None:
+    def __init__(self, domain: SimulatedTrustDomain, provider: str = "tdx_guest", *, fails: int = 0) -> None:
         self._domain = domain
         self._provider = provider
         self._fails = fails
@@ -50,7 +51,7 @@ class StandInTsm:
 
     def provider(self) -> str:
         if self._fails:
-            raise CollectionError(self._fails)
+            raise CollectionError("no entry") from OSError(self._fails, os.strerror(self._fails))
         return self._provider
 
     def report(self, inblob: bytes, *, provider: str, privilege_level: int | None = None) -> TsmReport:
@@ -141,9 +142,9 @@ def test_configfs_tsm_comes_first_and_nothing_is_dialed(tmp_path: Path) -> None:
 def test_what_is_there_and_fails_is_not_replaced_by_what_comes_next(tmp_path: Path) -> None:
     device = SimulatedTdxGuest(trust_domain())
     with SimulatedQgs(tmp_path / "q", trust_domain()) as qgs:
-        attester = made(tmp_path, qgs=qgs.address, device=device, tsm=StandInTsm(trust_domain(), fails="mkdir: EACCES"))
-        assert refusal(attester) == "attester tdx_ecdsa: mkdir: EACCES"
-        assert attester.availability() == Availability(usable=False, told="mkdir: EACCES")
+        attester = made(tmp_path, qgs=qgs.address, device=device, tsm=StandInTsm(trust_domain(), fails=errno.EACCES))
+        assert refusal(attester) == "attester tdx_ecdsa: no entry"
+        assert attester.availability() == Availability(usable=False, told="no entry")
     assert (device.calls, qgs.connections) == (0, 0)
 
 
@@ -152,13 +153,22 @@ def test_another_provider_of_configfs_tsm_is_none_of_tdx(tmp_path: Path) -> None
     with SimulatedQgs(tmp_path / "q", trust_domain()) as qgs:
         assert report_data(collect(made(tmp_path, qgs=qgs.address, tsm=tsm)).data) == REPORT_DATA
     without = made(tmp_path, tsm=tsm, device=NoDevice(trust_domain()))
-    assert "there is no such device" in refusal(without)
+    said = "provider: got 'sev_guest', expected 'tdx_guest', and there is no /dev/tdx_guest"
+    assert refusal(without) == f"attester tdx_ecdsa: {tsm.root}: {said}"
     assert tsm.asked == []
+
+
+def test_configfs_tsm_without_a_provider_makes_no_quotes(tmp_path: Path) -> None:
+    tsm = StandInTsm(trust_domain(), fails=errno.ENXIO)
+    with SimulatedQgs(tmp_path / "q", trust_domain()) as qgs:
+        assert report_data(collect(made(tmp_path, qgs=qgs.address, tsm=tsm)).data) == REPORT_DATA
+    without = made(tmp_path, tsm=tsm, device=NoDevice(trust_domain()))
+    assert refusal(without) == "attester tdx_ecdsa: no entry, and there is no /dev/tdx_guest"
 
 
 def test_a_machine_with_neither(tmp_path: Path) -> None:
     attester = made(tmp_path, qgs="vsock:2:4050", device=NoDevice(trust_domain()))
-    said = "/dev/tdx_guest: there is no such device, nor /sys/kernel/config/tsm/report by tdx_guest"
+    said = "there is no /sys/kernel/config/tsm/report, and there is no /dev/tdx_guest"
     assert refusal(attester) == f"attester tdx_ecdsa: {said}"
     assert attester.availability() == Availability(usable=False, told=said)
 
@@ -307,13 +317,15 @@ def test_a_machine_without_a_log(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     assert "CCEL: no event log: " in text
 
 
-def test_a_log_that_is_too_large_is_none(tmp_path: Path) -> None:
+def test_a_log_that_is_too_large_is_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     log = trust_domain(event_log=True).event_log.rstrip(b"\xff")
     attester = made(tmp_path, tsm=StandInTsm(trust_domain(event_log=True)))
     (tmp_path / "CCEL").write_bytes(log.ljust(1_048_576, b"\xff"))
     assert collect(attester).event_log == log
     (tmp_path / "CCEL").write_bytes(log.ljust(1_048_577, b"\xff"))
-    assert collect(attester).event_log == b""
+    with caplog.at_level(logging.DEBUG, LOGGER):
+        assert collect(attester).event_log == b""
+    assert "no event log: [Errno 27] more than 1048576 bytes" in caplog.text
 
 
 @pytest.mark.parametrize(
