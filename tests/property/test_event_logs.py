@@ -17,9 +17,10 @@ from rats_tls.formats.event_log.device_path import read_device_path
 from rats_tls.formats.event_log.dstack_quote import read_dstack_quote
 from rats_tls.formats.event_log.event_data import event_content
 from rats_tls.formats.event_log.reading import LoggedEvent, read_event_log, without_padding
+from rats_tls.formats.event_log.replay import TDX_REGISTERS
 from rats_tls.inspection.event_log import event_log_group
 from rats_tls.verifiers.check_log import CheckLog, Stop
-from rats_tls.verifiers.event_log import TDX_REGISTERS, replay_event_log
+from rats_tls.verifiers.event_log import replay_event_log
 from rats_tls.verifiers.tdx_ecdsa import TdxEcdsaVerifier
 from support.event_logs import Logged, dstack_event, dstack_log, log, replay, specification
 from support.intel import CRYPTO

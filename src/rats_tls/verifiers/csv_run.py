@@ -19,11 +19,12 @@ from rats_tls.core.endorsements import Endorsements
 from rats_tls.core.errors import CertificateChainError, EventLogError, RatsTlsError, SignatureError, UnsupportedError
 from rats_tls.core.verification import EndorsementUse, Verification
 from rats_tls.formats.event_log.reading import EventLog
+from rats_tls.formats.event_log.replay import CSV_REGISTERS
 from rats_tls.formats.hygon.certificates import USAGE_PEK
 from rats_tls.formats.hygon.evidence import CsvEvidence
 from rats_tls.formats.hygon.sm2 import ALGORITHM_SM2
 from rats_tls.verifiers.check_log import VERIFIES, CheckLog, Step
-from rats_tls.verifiers.event_log import CSV_REGISTERS, replay_event_log
+from rats_tls.verifiers.event_log import replay_event_log
 from rats_tls.verifiers.hygon_chain import load_key, require_anchors, require_pek_usage
 from rats_tls.verifiers.hygon_endorsements import Judge, cek_chain_use, choose_chain
 

@@ -16,10 +16,11 @@ from rats_tls.core.checks import Stage, shorten
 from rats_tls.core.endorsements import EndorsementKind, MissingEndorsement, Origin
 from rats_tls.core.errors import CertificateChainError, DecodeError, RatsTlsError, SignatureError
 from rats_tls.core.interfaces import PublicKey
+from rats_tls.formats.event_log.replay import TDX_REGISTERS
 from rats_tls.formats.intel.pck import PckChain
 from rats_tls.verifiers.chain import require_in_date
 from rats_tls.verifiers.check_log import VERIFIES, Step
-from rats_tls.verifiers.event_log import TDX_REGISTERS, replay_event_log
+from rats_tls.verifiers.event_log import replay_event_log
 from rats_tls.verifiers.intel_chain import load_p256, verify_pck_chain
 from rats_tls.verifiers.intel_run import ChosenPck, Run
 from rats_tls.verifiers.uses import certificates_use

@@ -11,8 +11,9 @@ from rats_tls.core.checks import Stage, Verdict
 from rats_tls.core.errors import UnsupportedError
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.formats.event_log.reading import read_event_log
+from rats_tls.formats.event_log.replay import CSV_REGISTERS, TDX_REGISTERS, RegisterMap
 from rats_tls.verifiers.check_log import CheckLog, Stop
-from rats_tls.verifiers.event_log import CSV_REGISTERS, TDX_REGISTERS, RegisterMap, replay_event_log
+from rats_tls.verifiers.event_log import replay_event_log
 from support.event_logs import (
     SHA384,
     SM3,

@@ -1,0 +1,190 @@
+"""The Attester of Intel TDX: quotes by configfs-tsm, or by the guest device and a quote generation service (QGS).
+
+Sources: Linux, Documentation/ABI/testing/configfs-tsm-report; Intel SGX DCAP, libtdx_attest; ACPI 6.5, 5.2.34 (CCEL).
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import re
+
+from rats_tls.attesters.device import Device, OsFiles, failure
+from rats_tls.attesters.device_attester import SECONDS, Availability, DeviceAttester
+from rats_tls.attesters.dialing import HOST_CID, Address, VsockAddress, parse_address
+from rats_tls.attesters.host_stream import SHARE_OF_TIME
+from rats_tls.attesters.qgs import get_quote
+from rats_tls.attesters.tdx_guest import TdxGuest
+from rats_tls.attesters.tsm import Tsm
+from rats_tls.core.algorithms import HashAlgorithm
+from rats_tls.core.errors import CollectionError, DecodeError, RatsTlsError
+from rats_tls.core.evidence import Evidence, TeeType
+from rats_tls.core.interfaces import Collected
+from rats_tls.core.limits import DEFAULT_LIMITS
+from rats_tls.formats.event_log.reading import read_event_log
+from rats_tls.formats.event_log.replay import TDX_REGISTERS, replay
+from rats_tls.formats.intel.quote import Quote
+from rats_tls.formats.intel.report import TdReportBody
+
+PROVIDER = "tdx_guest"
+EVENT_LOG = "/sys/firmware/acpi/tables/data/CCEL"
+CONFIGURATION = "/etc/tdx-attest.conf"
+"""Intel's own: `port = N` says that there is a QGS on the host."""
+
+_MOST_CONFIGURATION = 65_536
+_PORT = re.compile(r"\s*port\s*=\s*(.*?)\s*")
+_DECIMAL = re.compile("[0-9]{1,10}")
+_MOST_PORT = 0xFFFF_FFFF
+_log = logging.getLogger(__name__)
+
+
+class TdxEcdsaAttester(DeviceAttester):
+    """`tdx_ecdsa`: the trust domain that this process runs in.
+
+    configfs-tsm makes quotes where its provider is `tdx_guest`. Elsewhere the guest device makes a TDREPORT, and a QGS
+    makes the quote; it is dialed only where `qgs` names it, or Intel's configuration file does.
+
+    Args:
+        qgs: address of the QGS, `unix:PATH` or `vsock:CID:PORT`.
+        tsm: configfs-tsm.
+        device: `/dev/tdx_guest`.
+        event_log: file with the event log of the firmware and what it started (CCEL).
+        configuration: Intel's configuration file.
+        seconds: how long `collect` may take.
+
+    Raises:
+        ConfigurationError: `qgs` is no address.
+    """
+
+    name = "tdx_ecdsa"
+    tee_type = TeeType.TDX_ECDSA
+
+    def __init__(
+        self,
+        *,
+        qgs: str | None = None,
+        tsm: Tsm | None = None,
+        device: Device | None = None,
+        event_log: str = EVENT_LOG,
+        configuration: str = CONFIGURATION,
+        seconds: float = SECONDS,
+    ) -> None:
+        super().__init__(seconds=seconds)
+        self._qgs = parse_address(qgs) if qgs is not None else None
+        self._tsm = tsm if tsm is not None else Tsm()
+        self._guest = TdxGuest(device)
+        self._event_log_path = event_log
+        self._configuration = configuration
+        self._files = OsFiles()
+
+    @property
+    def device(self) -> str:
+        """What is asked."""
+        return self._tsm.root if self._tsm.is_there() else self._guest.path
+
+    def availability(self) -> Availability:
+        """Say whether there is a way to quotes. No QGS is dialed."""
+        try:
+            if self._tsm_makes_quotes():
+                return Availability(usable=True, told=f"{self._tsm.root}: provider {PROVIDER}")
+            return Availability(usable=True, told=f"{self._guest.path} and a QGS at {self._address()}")
+        except CollectionError as error:
+            return Availability(usable=False, told=error.message)
+
+    def _collect(self, report_data: bytes) -> Collected:
+        quote = self._quote(report_data)
+        # The log comes behind the quote: whatever the quote's registers hold is in it.
+        return Collected(evidence=Evidence.of(self.tee_type, quote, self._event_log(quote)))
+
+    def _report_data(self, evidence: bytes) -> bytes:
+        return _td_body(evidence).report_data
+
+    def _quote(self, report_data: bytes) -> bytes:
+        if self._tsm_makes_quotes():
+            return self._tsm.report(report_data, provider=PROVIDER).outblob
+        address = self._address()
+        return get_quote(address, self._guest.report(report_data), seconds=self._seconds * SHARE_OF_TIME)
+
+    def _tsm_makes_quotes(self) -> bool:
+        """Say which of the two makes quotes, by what is there. Raises CollectionError: neither."""
+        why = f"there is no {self._tsm.root}"
+        if self._tsm.is_there():
+            try:
+                provider = self._tsm.provider()
+            except CollectionError as error:
+                if not (isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENXIO):
+                    raise
+                why = error.message  # nothing in the kernel would make quotes
+            else:
+                if provider == PROVIDER:
+                    return True
+                why = f"{self._tsm.root}: provider: got {provider[:64]!r}, expected {PROVIDER!r}"
+        if self._guest.is_there():
+            return False
+        raise CollectionError(f"{why}, and there is no {self._guest.path}")
+
+    def _address(self) -> Address:
+        """Give the address of the QGS."""
+        if self._qgs is not None:
+            return self._qgs
+        port = self._configured_port()
+        if port is None:
+            raise CollectionError(
+                f"{self._guest.path}: gives no quotes by itself, and no quote generation service is configured: "
+                f"set qgs=vsock:CID:PORT or qgs=unix:PATH, or write `port = N` into {self._configuration}"
+            )
+        return VsockAddress(HOST_CID, port)
+
+    def _configured_port(self) -> int | None:
+        """Read Intel's configuration file: the first line that sets the port counts, as for libtdx_attest."""
+        try:
+            text = self._files.read(self._configuration, _MOST_CONFIGURATION)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise failure(self._configuration, "read", error) from error
+        for line in text.decode(errors="replace").splitlines():
+            if (setting := _PORT.fullmatch(line)) is not None:
+                port = setting[1]
+                if not _DECIMAL.fullmatch(port) or not 0 < int(port) <= _MOST_PORT:
+                    raise CollectionError(
+                        f"{self._configuration}: port: got {port[:32]!r}, expected a number from 1 to {_MOST_PORT}"
+                    )
+                return int(port)
+        return None
+
+    def _event_log(self, quote: bytes) -> bytes:
+        """Give the event log, if there is one that replays to the registers of the quote: peers refuse any other."""
+        try:
+            area = self._files.read(self._event_log_path, DEFAULT_LIMITS.event_log)
+        except OSError as error:
+            _log.debug("%s: no event log: %s", self._event_log_path, error)
+            return b""
+        try:
+            body = _td_body(quote)
+        except RatsTlsError:
+            return b""  # such a quote is refused as a whole
+        try:
+            log = read_event_log(area)
+            registers = {name: getattr(body, name) for name in TDX_REGISTERS.names.values()}
+            replayed = replay(log, registers, TDX_REGISTERS, _digest)
+            for name, value in registers.items():
+                if (contradiction := replayed.contradiction(name, value)) is not None:
+                    raise contradiction
+        except RatsTlsError as error:
+            _log.warning("%s: the event log is left out, as peers would refuse it: %s", self._event_log_path, error)
+            return b""
+        return area[: log.size]
+
+
+def _td_body(quote: bytes) -> TdReportBody:
+    """Give the body of a quote. Raises RatsTlsError: malformed, or that of an enclave."""
+    body = Quote.from_bytes(quote).body
+    if not isinstance(body, TdReportBody):
+        raise DecodeError("Quote", "tee_type", 4, "got the quote of an SGX enclave, expected that of a trust domain")
+    return body
+
+
+def _digest(algorithm: HashAlgorithm, data: bytes) -> bytes:
+    return hashlib.new(algorithm.value, data).digest()
