@@ -6,11 +6,12 @@ from pathlib import Path
 
 from rats_tls.attesters.csv_guest import CsvGuest
 from rats_tls.attesters.device_attester import SECONDS, Availability, DeviceAttester
-from rats_tls.core.errors import CollectionError, ConfigurationError, DecodeError
+from rats_tls.core.errors import CollectionError, ConfigurationError
 from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.core.interfaces import Collected
+from rats_tls.formats.hygon.certificates import USAGE_CEK, USAGE_HSK, is_key_form, is_root_form
 from rats_tls.formats.hygon.evidence import CsvEvidence
-from rats_tls.formats.hygon.hsk_cek import HSK_CEK_SIZE, endorsement_from_certificate, endorsement_to_hsk_cek
+from rats_tls.formats.hygon.hsk_cek import HSK_CEK_SIZE, HSK_SIZE
 
 REPORT_VERSIONS = (1, 2, 3)
 
@@ -78,10 +79,9 @@ def _hsk_cek(path: Path) -> bytes:
             data = file.read(HSK_CEK_SIZE + 1)
     except OSError as error:
         raise ConfigurationError(f"{where}: {error.strerror or error}") from error
-    try:
-        item = endorsement_from_certificate(data)
-    except DecodeError as error:
-        raise ConfigurationError(f"{where}: {error.message}") from error
-    if item is None or not item.data or not item.issuer_chain:
-        raise ConfigurationError(f"{where}: got {len(data)} bytes, expected HSK and CEK ({HSK_CEK_SIZE} bytes)")
-    return endorsement_to_hsk_cek(item)
+    if len(data) != HSK_CEK_SIZE:
+        size = "more" if len(data) > HSK_CEK_SIZE else f"{len(data)} bytes"
+        raise ConfigurationError(f"{where}: got {size}, expected {HSK_CEK_SIZE} bytes: HSK and CEK")
+    if not (is_root_form(data[:HSK_SIZE], USAGE_HSK) and is_key_form(data[HSK_SIZE:], USAGE_CEK)):
+        raise ConfigurationError(f"{where}: got something else, expected HSK and CEK")
+    return data

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from rats_tls.attesters.device import Files, OsFiles, failure
 from rats_tls.core.errors import CollectionError
-from rats_tls.formats.intel.local_report import LOCAL_REPORT_SIZE, TARGET_INFO_SIZE
+from rats_tls.formats.intel.local_report import LOCAL_REPORT_SIZE
 
 ROOT = "/dev/attestation"
 DCAP = "dcap"
@@ -62,14 +62,6 @@ class Gramine:
         self._write("target_info", target_info)
         self._write("user_report_data", report_data)
         return self._read("report", LOCAL_REPORT_SIZE)
-
-    def own_target_info(self) -> bytes:
-        """Give the TARGETINFO (512 bytes) of this enclave, for those who attest to it.
-
-        Raises:
-            CollectionError: it cannot be read.
-        """
-        return self._read("my_target_info", TARGET_INFO_SIZE)
 
     def require_dcap(self) -> None:
         """Require that quotes are made.

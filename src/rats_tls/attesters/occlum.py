@@ -66,7 +66,9 @@ class Occlum:
         )
         self._call("SGXIOC_GEN_DCAP_QUOTE", abi.GEN_QUOTE, argument)
         if size.value > len(quote):
-            raise CollectionError(f"{self.path}: SGXIOC_GEN_DCAP_QUOTE: got {size.value} bytes, asked for {len(quote)}")
+            raise CollectionError(
+                f"{self.path}: SGXIOC_GEN_DCAP_QUOTE: got {size.value} bytes, expected at most {len(quote)}"
+            )
         return bytes(quote)[: size.value]
 
     def local_report(self, target_info: bytes, report_data: bytes) -> bytes:

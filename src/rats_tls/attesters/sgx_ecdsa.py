@@ -5,7 +5,7 @@ from __future__ import annotations
 from rats_tls.attesters.device_attester import SECONDS, Availability, DeviceAttester
 from rats_tls.attesters.gramine import Gramine
 from rats_tls.attesters.occlum import Occlum
-from rats_tls.core.errors import CollectionError, DecodeError
+from rats_tls.core.errors import CollectionError, DecodeError, RatsTlsError
 from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.core.interfaces import Collected
 from rats_tls.formats.intel.quote import Quote
@@ -62,8 +62,8 @@ def without_zeros(quote: bytes) -> bytes:
     """Give a quote without the zeros of the buffer that it was made in; anything else behind it stays."""
     try:
         trailing = Quote.from_bytes(quote).trailing
-    except DecodeError:
-        return quote
+    except RatsTlsError:
+        return quote  # what is wrong with it is said where Evidence is checked
     return quote[: len(quote) - trailing] if trailing and not any(quote[-trailing:]) else quote
 
 

@@ -1,6 +1,7 @@
 """Hygon's guest device, `/dev/csv-guest`: the ioctl for reports, and the page that it reads and writes.
 
-Source: Hygon CSV guest driver (GET_REPORT) and attestation tools (the request). The kernel's UAPI has no header of it.
+Source: Hygon's CSV guest driver (drivers/virt/coco/csv-guest of the kernels that have it: GET_REPORT) and attestation
+tools (the request). No header of it is in the kernel's UAPI.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Occlum's SGX device, `/dev/sgx`: ioctls of kind `s` and their arguments.
 
-Source: Occlum instances of C rats-tls and librats (the definitions that they use); Occlum publishes no header.
+Source: Occlum, SGX device (dev_sgx); the instances of C rats-tls and librats that use it. There is no header.
 """
 
 from __future__ import annotations

@@ -1,43 +1,57 @@
-"""The simulated enclave behind the fakes of Gramine and Occlum: makes quotes, local reports and its own TARGETINFO."""
+"""The simulated enclave behind the fakes of Gramine and Occlum."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import fields, replace
 
-from rats_tls.simulation.local_attestation import SimulatedProcessor, target_info
-from rats_tls.simulation.states import SgxLocalState, SgxState, TargetEnclaveState
+from rats_tls.simulation.attesters import SimulatedSgxEcdsaAttester
+from rats_tls.simulation.local_attestation import SimulatedProcessor, SimulatedTargetEnclave
+from rats_tls.simulation.states import EnclaveState, SgxLocalState, SgxState, TargetEnclaveState
 from rats_tls.simulation.world import SimulatedWorld
 
+_DEBUG = 1 << 1
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
 class SimulatedEnclave:
-    """An enclave on a machine of a simulated world.
+    """An enclave on an Intel platform of a simulated world.
 
-    Attributes:
-        quote: makes a quote that carries 64 bytes.
-        local_report: makes a local report for a TARGETINFO (512 bytes) that carries 64 bytes.
-        target_info: its own TARGETINFO (512 bytes).
+    Args:
+        world: whose platform and time it has.
+        machine: number of the platform.
+        state: the enclave, and the platform as quotes show it; a healthy one when left out.
+
+    Raises:
+        ConfigurationError: no such machine, or a state that does not fit its formats.
     """
 
-    quote: Callable[[bytes], bytes]
-    local_report: Callable[[bytes, bytes], bytes]
-    target_info: bytes
-
-    @classmethod
-    def of(cls, world: SimulatedWorld, *, state: SgxState | None = None) -> SimulatedEnclave:
-        """Make the enclave that `state` describes on the first machine of `world`."""
-        attester = (
-            world.attester("simulated_sgx_ecdsa", state=state) if state else world.attester("simulated_sgx_ecdsa")
+    def __init__(self, world: SimulatedWorld, *, machine: int = 0, state: SgxState | None = None) -> None:
+        state = state or SgxState()
+        platform = world.intel_machine(machine)
+        self._quotes = SimulatedSgxEcdsaAttester(platform, state, clock=world.now)
+        self._processor = SimulatedProcessor(platform)
+        self._local = SgxLocalState(**{field.name: getattr(state, field.name) for field in fields(EnclaveState)})
+        as_target = TargetEnclaveState(
+            mr_enclave=state.mr_enclave,
+            attributes=state.attributes | (_DEBUG if state.debug else 0),
+            xfrm=state.xfrm,
+            config_svn=state.config_svn,
+            miscselect=state.miscselect,
+            config_id=state.config_id,
         )
-        processor = SimulatedProcessor(world.intel_machine(0))
-        local = SgxLocalState()
+        self._as_target = SimulatedTargetEnclave(self._processor, machine, as_target)
 
-        def report(target: bytes, report_data: bytes) -> bytes:
-            return processor.report(replace(local, target_info=target), report_data)
+    def quote(self, report_data: bytes) -> bytes:
+        """Make a quote that carries 64 bytes."""
+        return self._quotes.collect(report_data).evidence.data
 
-        return cls(
-            quote=lambda report_data: attester.collect(report_data).evidence.data,
-            local_report=report,
-            target_info=target_info(TargetEnclaveState()),
-        )
+    def local_report(self, target_info: bytes, report_data: bytes) -> bytes:
+        """Make a local report (432 bytes) that carries 64 bytes, for the enclave of a TARGETINFO (512 bytes)."""
+        return self._processor.report(replace(self._local, target_info=target_info), report_data)
+
+    def target_info(self) -> bytes:
+        """Give its own TARGETINFO (512 bytes)."""
+        return self._as_target.target_info()
+
+    def check(self, report: bytes) -> None:
+        """Check a local report (432 bytes). Raises SignatureError: it was not made for this enclave."""
+        self._as_target.check(report)
