@@ -43,8 +43,8 @@ class CsvAttester(DeviceAttester):
         seconds: float = SECONDS,
     ) -> None:
         super().__init__(seconds=seconds)
-        if report_version not in REPORT_VERSIONS:
-            raise ConfigurationError(f"report_version: got {report_version!r}, expected 1, 2 or 3")
+        if type(report_version) is not int or report_version not in REPORT_VERSIONS:
+            raise ConfigurationError(f"attester csv: report_version: got {report_version!r}, expected 1, 2 or 3")
         self._version = report_version
         self._certificates = _hsk_cek(Path(certificates)) if certificates is not None else b""
         self._guest = device or CsvGuest()
@@ -73,7 +73,7 @@ class CsvAttester(DeviceAttester):
 
 
 def _hsk_cek(path: Path) -> bytes:
-    where = f"certificates {path}"
+    where = f"attester csv: certificates {path}"
     try:
         with path.open("rb") as file:
             data = file.read(HSK_CEK_SIZE + 1)

@@ -18,13 +18,13 @@ class SgxLocalAttester(DeviceAttester):
     """Collects local reports.
 
     Args:
-        target_info: TARGETINFO (512 bytes) of the enclave that shall check them, or a file with it.
+        target_info: TARGETINFO (512 bytes) of the enclave that shall check them, or a file with it; required.
         gramine: Gramine's files.
         occlum: Occlum's device, asked where there are none.
         seconds: how long `collect` may take.
 
     Raises:
-        ConfigurationError: `target_info` cannot be read, or is no TARGETINFO.
+        ConfigurationError: `target_info` is missing, cannot be read, or is no TARGETINFO.
     """
 
     name = TeeType.SGX_LA.value
@@ -33,7 +33,7 @@ class SgxLocalAttester(DeviceAttester):
     def __init__(
         self,
         *,
-        target_info: bytes | str | Path,
+        target_info: bytes | str | Path | None = None,
         gramine: Gramine | None = None,
         occlum: Occlum | None = None,
         seconds: float = SECONDS,
@@ -64,10 +64,12 @@ class SgxLocalAttester(DeviceAttester):
         return LocalReport.from_bytes(evidence).body.report_data
 
 
-def _target_info(given: bytes | str | Path) -> bytes:
-    where = "target_info"
+def _target_info(given: bytes | str | Path | None) -> bytes:
+    where = "attester sgx_la: target_info"
+    if given is None:
+        raise ConfigurationError(f"{where}: missing: the TARGETINFO of the enclave that shall check the reports")
     if not isinstance(given, bytes):
-        where = f"target_info {given}"
+        where = f"{where} {given}"
         try:
             with Path(given).open("rb") as file:
                 given = file.read(TARGET_INFO_SIZE + 1)

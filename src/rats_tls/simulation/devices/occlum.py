@@ -41,7 +41,7 @@ class FakeOcclum:
         fails: errno of each call, by its number.
         told_size: size of quotes that is told, in place of the true one.
         made_size: size that is written back with a quote; None leaves what the caller wrote.
-        changes: changes each quote and local report.
+        changes: changes each TARGETINFO, quote and local report.
         before: called before each call.
         calls: numbers of the calls that were made.
     """
@@ -77,7 +77,7 @@ class FakeOcclum:
 
     def _serve(self, number: int, address: int) -> None:
         if number == _SELF_TARGET:
-            write_memory(address, self._enclave.target_info())
+            write_memory(address, self.changes(self._enclave.target_info())[:_TARGET_INFO])
         elif number == _CREATE_REPORT:
             self._create_report(*_POINTERS.unpack(read_memory(address, _POINTERS.size)))
         elif number == _VERIFY_REPORT:
@@ -94,7 +94,7 @@ class FakeOcclum:
             raise self._error(errno.EINVAL)
         target = read_memory(target_info, _TARGET_INFO) if target_info else self._enclave.target_info()
         data = read_memory(report_data, _REPORT_DATA) if report_data else bytes(_REPORT_DATA)
-        write_memory(report, self.changes(self._enclave.local_report(target, data)))
+        write_memory(report, self.changes(self._enclave.local_report(target, data))[:_REPORT])
 
     def _verify_report(self, report: bytes) -> None:
         try:
