@@ -101,7 +101,7 @@ def test_what_is_no_target_info_is_refused_at_once(data: bytes, said: str, tmp_p
 
 def test_it_needs_one() -> None:
     with pytest.raises(
-        ConfigurationError, match="^attester sgx_la: target_info: missing: the TARGETINFO of the enclave"
+        ConfigurationError, match=r"^attester sgx_la: target_info: missing: the TARGETINFO of the enclave"
     ):
         SgxLocalAttester()
 
