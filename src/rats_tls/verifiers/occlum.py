@@ -14,11 +14,8 @@ from pathlib import Path
 from rats_tls.core.anchors import AnchorKind
 from rats_tls.core.errors import DecodeError, SignatureError, UnsupportedError
 from rats_tls.core.interfaces import TargetEnclave
+from rats_tls.formats.devices.occlum import DEVICE, SELF_TARGET, VERIFY_REPORT
 from rats_tls.formats.intel.local_report import TARGET_INFO_SIZE, TargetInfo
-
-DEVICE = "/dev/sgx"
-SGXIOC_SELF_TARGET = 0x82007303
-SGXIOC_VERIFY_REPORT = 0x41B07305
 
 _NOT_THIS_DEVICE = frozenset({errno.ENOTTY, errno.ENODEV})
 Ioctl = Callable[[int, int, bytearray], int]
@@ -44,7 +41,7 @@ class OcclumTargetEnclave:
         """Give this enclave's TARGETINFO (512 bytes). Raises UnsupportedError: the device fails."""
         argument = bytearray(TARGET_INFO_SIZE)
         try:
-            self._call(SGXIOC_SELF_TARGET, argument)
+            self._call(SELF_TARGET, argument)
         except OSError as error:
             raise UnsupportedError(f"target enclave: {self._device}: SGXIOC_SELF_TARGET: {_text(error)}") from error
         return bytes(argument)
@@ -57,7 +54,7 @@ class OcclumTargetEnclave:
             UnsupportedError: the device is not there, or is another one.
         """
         try:
-            self._call(SGXIOC_VERIFY_REPORT, bytearray(report))
+            self._call(VERIFY_REPORT, bytearray(report))
         except OSError as error:
             call = f"{self._device}: SGXIOC_VERIFY_REPORT: {_text(error)}"
             if error.errno in _NOT_THIS_DEVICE:

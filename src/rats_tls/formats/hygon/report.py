@@ -92,6 +92,12 @@ class AttestationReport:
         """Give the report as received."""
         return self.data
 
+    @property
+    def protected_by_hmac(self) -> bytes:
+        """The bytes that `hmac` covers, as received: PEK, chip_id, reserved1."""
+        start = _PEK_V1 if self.version == 1 else _PEK
+        return self.data[start : start + CERTIFICATE_SIZE + _CHIP_ID_SIZE + _TAIL // 2]
+
 
 def looks_like_report(data: bytes) -> bool:
     """Whether a PEK certificate stands where a report of some version has it: a guess by its form alone."""

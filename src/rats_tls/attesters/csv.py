@@ -1,0 +1,87 @@
+"""The `csv` attester: reports of the Hygon CSV guest that this process runs in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rats_tls.attesters.csv_guest import CsvGuest
+from rats_tls.attesters.device_attester import SECONDS, Availability, DeviceAttester
+from rats_tls.core.errors import CollectionError, ConfigurationError
+from rats_tls.core.evidence import Evidence, TeeType
+from rats_tls.core.interfaces import Collected
+from rats_tls.formats.hygon.certificates import USAGE_CEK, USAGE_HSK, is_key_form, is_root_form
+from rats_tls.formats.hygon.evidence import CsvEvidence
+from rats_tls.formats.hygon.hsk_cek import HSK_CEK_SIZE, HSK_SIZE
+
+REPORT_VERSIONS = (1, 2, 3)
+
+
+class CsvAttester(DeviceAttester):
+    """Collects reports.
+
+    Args:
+        report_version: 1, which is all that C peers read, and whose guest policy is not proved by itself; 2, with
+            registers; 3, with host_data.
+        certificates: a file with HSK and CEK of this chip (2916 bytes), which then are in the Evidence; without it
+            whoever judges looks them up by the chip's serial number.
+        device: the device.
+        seconds: how long `collect` may take.
+
+    Raises:
+        ConfigurationError: another version, or a file that does not hold HSK and CEK.
+    """
+
+    name = TeeType.CSV.value
+    tee_type = TeeType.CSV
+
+    def __init__(
+        self,
+        *,
+        report_version: int = 2,
+        certificates: str | Path | None = None,
+        device: CsvGuest | None = None,
+        seconds: float = SECONDS,
+    ) -> None:
+        super().__init__(seconds=seconds)
+        if type(report_version) is not int or report_version not in REPORT_VERSIONS:
+            raise ConfigurationError(f"attester csv: report_version: got {report_version!r}, expected 1, 2 or 3")
+        self._version = report_version
+        self._certificates = _hsk_cek(Path(certificates)) if certificates is not None else b""
+        self._guest = device or CsvGuest()
+
+    @property
+    def device(self) -> str:
+        """The guest device."""
+        return self._guest.path
+
+    def availability(self) -> Availability:
+        """Say whether this is a CSV guest."""
+        if self._guest.is_there():
+            return Availability(usable=True, told=self.device)
+        return Availability(usable=False, told=f"{self.device} is not there")
+
+    def _collect(self, report_data: bytes) -> Collected:
+        if not self._guest.is_there():
+            raise CollectionError(f"{self.device} is not there: this is no CSV guest, or its kernel has no driver")
+        evidence = self._guest.report(report_data, version=self._version)
+        if self._certificates:
+            evidence += self._certificates + HSK_CEK_SIZE.to_bytes(4, "little")
+        return Collected(evidence=Evidence.of(self.tee_type, evidence))
+
+    def _report_data(self, evidence: bytes) -> bytes:
+        return CsvEvidence.from_bytes(evidence).report.user_data
+
+
+def _hsk_cek(path: Path) -> bytes:
+    where = f"attester csv: certificates {path}"
+    try:
+        with path.open("rb") as file:
+            data = file.read(HSK_CEK_SIZE + 1)
+    except OSError as error:
+        raise ConfigurationError(f"{where}: {error.strerror or error}") from error
+    if len(data) != HSK_CEK_SIZE:
+        size = "more" if len(data) > HSK_CEK_SIZE else f"{len(data)} bytes"
+        raise ConfigurationError(f"{where}: got {size}, expected {HSK_CEK_SIZE} bytes: HSK and CEK")
+    if not (is_root_form(data[:HSK_SIZE], USAGE_HSK) and is_key_form(data[HSK_SIZE:], USAGE_CEK)):
+        raise ConfigurationError(f"{where}: got something else, expected HSK and CEK")
+    return data
