@@ -18,11 +18,12 @@ from rats_tls.core.endorsements import Endorsement, EndorsementKind, Endorsement
 from rats_tls.core.errors import DecodeError, EndorsementMissingError, NoEvidenceError, RatsTlsError, UnsupportedError
 from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE
 from rats_tls.core.floors import NO_FLOORS, Floors
-from rats_tls.core.interfaces import Verifier
+from rats_tls.core.interfaces import Collected, Verifier
 from rats_tls.core.verification import DecodedEvidence, Problem
 from rats_tls.endorsements.fetcher import Fetcher, FetchFailure
-from rats_tls.endorsements.source import FetchError, FetchProblem
+from rats_tls.endorsements.source import EndorsementSource, FetchError, FetchProblem
 from rats_tls.files import load_evidence
+from rats_tls.formats.endorsement_keys import keys_of
 from rats_tls.provisioning import ItemToVerify, VerifiedItem, verify_items
 
 _ROUNDS = 5
@@ -108,6 +109,39 @@ def subject_of(path: Path) -> Subject:
     except UnsupportedError as unsupported:
         raise UnsupportedError(f"{path}: {unsupported.message}") from unsupported
     raise error
+
+
+def gather_for(
+    collected: Collected,
+    where: str,
+    sources: Iterable[EndorsementSource],
+    *,
+    anchors: Sequence[TrustAnchor],
+    now: datetime,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Gathered:
+    """Verify the Endorsements that came with Evidence, and fetch what else judges it.
+
+    Args:
+        collected: Evidence, with what came along.
+        where: what to call it.
+        sources: asked for what is missing; without any, that is wanting.
+        anchors: trust anchors.
+        now: time of judgement.
+        tell: is told what is done next, for people.
+
+    Raises:
+        RatsTlsError: the Evidence cannot be decoded.
+    """
+    names = NAMES_BY_MEDIA_TYPE[collected.evidence.media_type]
+    verifier = registry.verifier(names.tee_type.value)
+    subject = Subject(where=where, decoded=verifier.decode(collected.evidence), verifier=verifier)
+
+    def at_hand(item: MissingEndorsement) -> tuple[Endorsement, ...]:
+        return tuple(each for each in collected.endorsements if each.kind is item.kind and item in keys_of(each))
+
+    gatherer = Gatherer(Fetcher(sources), anchors=anchors, now=now, at_hand=at_hand, tell=tell)
+    return gatherer.gather((), (subject,))
 
 
 def wanted_of_family(fmspc: bytes, tees: Iterable[str]) -> tuple[MissingEndorsement, ...]:

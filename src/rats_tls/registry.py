@@ -17,7 +17,15 @@ from rats_tls.core.interfaces import Attester, CryptoWrapper, Verifier
 from rats_tls.core.tls import TlsWrapper
 
 BUILT_IN: dict[str, dict[str, str]] = {
-    "attesters": {"null": "rats_tls.attesters.null:NullAttester"},
+    "attesters": {
+        "sgx_ecdsa": "rats_tls.attesters.sgx_ecdsa:SgxEcdsaAttester",
+        "sgx_la": "rats_tls.attesters.sgx_la:SgxLocalAttester",
+        "tdx_ecdsa": "rats_tls.attesters.tdx_ecdsa:TdxEcdsaAttester",
+        "sev_snp": "rats_tls.attesters.sev_snp:SevSnpAttester",
+        "csv": "rats_tls.attesters.csv:CsvAttester",
+        "sev": "rats_tls.attesters.sev:SevAttester",
+        "null": "rats_tls.attesters.null:NullAttester",
+    },
     "verifiers": {
         "sgx_ecdsa": "rats_tls.verifiers.sgx_ecdsa:SgxEcdsaVerifier",
         "sgx_ecdsa_qve": "rats_tls.verifiers.qve.verifier:SgxEcdsaQveVerifier",
@@ -79,21 +87,28 @@ def instance_name(kind: str, name: str) -> str:
     return ALIASES[kind].get(name, name)
 
 
-def attester(name: str) -> Attester:
+def attester(name: str, settings: Mapping[str, str] | None = None) -> Attester:
     """Make the attester `name`; `auto` picks the TEE that this process runs in.
 
+    Args:
+        name: of a built-in one, or one of another package.
+        settings: what a built-in one is to be told, as text (docs/attesters.md).
+
     Raises:
-        ConfigurationError: a simulated attester, which needs a simulated world: see `simulated_attester`.
+        ConfigurationError: a simulated attester, which needs a simulated world: see `simulated_attester`; a setting
+            that is missing, that it does not have, or a value that it does not take.
         NoInstanceError: no such attester, or `auto` finds no TEE.
     """
-    if name == "auto":
-        raise NoInstanceError(
-            "attester auto: no TEE that a built-in attester can use was found here; name one: "
-            f"{', '.join((*BUILT_IN['attesters'], *SIMULATED_ATTESTERS))}"
-        )
     if name in SIMULATED_ATTESTERS:
         raise ConfigurationError(f"attester {name} needs a simulated world")
-    made = _make("attesters", name)
+    given: dict[str, object] = {}
+    if settings:
+        read = importlib.import_module("rats_tls.attesters.settings").read_settings
+        given = read(instance_name("attesters", name), settings)
+    if name == "auto":
+        picked: Attester = importlib.import_module("rats_tls.attesters.auto").pick()
+        return picked
+    made = _make("attesters", name, given)
     if not isinstance(made, Attester):
         raise _wrong_kind("attesters", name, made, "Attester")
     return made
@@ -166,17 +181,17 @@ def _wrong_kind(kind: str, name: str, made: object, protocol: str) -> Configurat
     return ConfigurationError(f"{kind} instance {name!r}: {type(made).__name__} is no {protocol}")
 
 
-def _make(kind: str, name: str) -> object:
+def _make(kind: str, name: str, settings: Mapping[str, object] | None = None) -> object:
     factory = _load(kind, name)
     try:
-        return factory()
+        return factory(**(settings or {}))
     except RatsTlsError:
         raise
     except Exception as error:
         raise NoInstanceError(f"{kind} instance {name!r} cannot be made: {type(error).__name__}: {error}") from error
 
 
-def _load(kind: str, name: str) -> Callable[[], object]:
+def _load(kind: str, name: str) -> Callable[..., object]:
     """Load the class or factory of an instance; only the one that is named is imported."""
     name = instance_name(kind, name)
     built_in = BUILT_IN[kind]
@@ -185,7 +200,7 @@ def _load(kind: str, name: str) -> Callable[[], object]:
         if offered:
             raise ConfigurationError(f"{kind} instance {name!r} is built in; {offered[0].value} may not take its name")
         module, _, attribute = built_in[name].partition(":")
-        factory: Callable[[], object] = getattr(importlib.import_module(module), attribute)
+        factory: Callable[..., object] = getattr(importlib.import_module(module), attribute)
         return factory
     if len(offered) > 1:
         raise ConfigurationError(
@@ -193,7 +208,7 @@ def _load(kind: str, name: str) -> Callable[[], object]:
         )
     if offered:
         try:
-            loaded: Callable[[], object] = offered[0].load()
+            loaded: Callable[..., object] = offered[0].load()
         except RatsTlsError:
             raise
         except Exception as error:

@@ -8,6 +8,7 @@ from enum import Enum
 
 from rats_tls import registry
 from rats_tls._version import __version__
+from rats_tls.attesters.auto import availability_of, detect
 from rats_tls.core.algorithms import KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.documents import Json
 from rats_tls.core.errors import NoInstanceError, RatsTlsError, UnsupportedError
@@ -98,11 +99,15 @@ def survey() -> tuple[Instance, ...]:
 
 def why_no_tee() -> str | None:
     """Say why no built-in attester finds a TEE here; None when one does."""
-    try:
-        registry.attester("auto")
-    except NoInstanceError as error:
-        return error.message
-    return None
+    found = detect()
+    if any(each.availability.usable for each in found):
+        return None
+    return "; ".join(f"{each.attester}: {each.availability.told}" for each in found)
+
+
+def picked_attester() -> str | None:
+    """Give the name of the attester that `auto` picks here; None where it finds no TEE."""
+    return next((each.attester for each in detect() if each.availability.usable), None)
 
 
 def sm2_libraries() -> tuple[Sm2Library, ...]:
@@ -145,7 +150,13 @@ _Facts = tuple[str, str, dict[str, Json]]
 
 
 def _attester(name: str) -> _Facts:
-    return _attester_facts(registry.attester(name))
+    if name == "null":
+        return _attester_facts(registry.attester(name))
+    tee = TeeType(name)
+    found = availability_of(name)
+    if not found.usable:
+        raise NoInstanceError(found.told)
+    return f"Evidence of {NAMES_BY_TEE[tee].title}, by {found.told}", __version__, {"evidence": tee.value}
 
 
 def _attester_facts(made: Attester) -> _Facts:

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pytest
+from support.machine import lacking
 
 
 def measured(
@@ -32,7 +32,7 @@ def measured(
     """
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
-        pytest.skip("no C compiler: install gcc and libc6-dev")
+        lacking("no C compiler", install="gcc and libc6-dev")
     lines = [
         f'  printf("%s\\"{name}\\": %llu", {n} ? ", " : "", (unsigned long long)({text}));'
         for n, (name, text) in enumerate(expressions.items())
@@ -58,7 +58,7 @@ def measured(
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     if any(f"{header}: No such file" in built.stderr for header in headers):
-        pytest.skip(f"no {' or '.join(headers)} here: install linux-libc-dev of a release that has it")
+        lacking(f"no {' or '.join(headers)}", install="linux-libc-dev of a release that has it (.ci/tdx-headers)")
     assert built.returncode == 0, built.stderr
     ran = subprocess.run([str(program)], capture_output=True, text=True, timeout=20, check=True)
     values: dict[str, int] = json.loads(ran.stdout)

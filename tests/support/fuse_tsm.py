@@ -20,10 +20,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from rats_tls.simulation.devices.tsm import FakeTsm
 from rats_tls.simulation.world import SimulatedWorld
+from support.machine import lacking
 from support.paths import REPOSITORY, TESTS
 from support.simulated import NOW
 
@@ -35,13 +34,13 @@ MOST = 1 << 20
 def require_fuse() -> None:
     """Skip where there is no FUSE."""
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        pytest.skip("no FUSE: /dev/fuse is not there, or not for this user")
+        lacking("no FUSE: /dev/fuse is not there, or not for this user")
     try:
         import fuse  # noqa: F401
     except ImportError:
-        pytest.skip("no FUSE: fusepy is not installed")
+        lacking("no FUSE", install="fusepy")
     except OSError:
-        pytest.skip("no FUSE: libfuse2 is not installed")
+        lacking("no FUSE", install="libfuse2")
 
 
 class Served:
@@ -90,7 +89,7 @@ def served(root: Path, world: Path, attester: str) -> Iterator[Served]:
             try:
                 assert server.stdout is not None
                 if server.stdout.readline() != "ready\n":
-                    pytest.skip("no FUSE: this user may not mount")
+                    lacking("no FUSE: this user may not mount")
                 yield Served(root, server)
             finally:
                 server.kill()

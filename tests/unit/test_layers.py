@@ -49,12 +49,33 @@ APPRAISAL = (
     "appraisal_verifiers",
 )
 SHELLS = (
-    *("addresses", "aio", "aio_pace", "aio_transport", "aio_wire", "appraisers", "connection", "connection_file"),
-    *("connection_pumps", "connection_wire", "context", "context_checks", "credentials", "files", "gathering"),
+    *("addresses", "aio", "aio_pace", "aio_transport", "aio_wire", "appraisers", "collecting", "connection"),
+    *(
+        "connection_file",
+        "connection_pumps",
+        "connection_wire",
+        "context",
+        "context_checks",
+        "credentials",
+        "files",
+        "gathering",
+    ),
     *("judging", "listener", "lookups", "provisioning", "survey", "verdicts", "workers"),
 )
 # The public modules, as docs/architecture.md lists them.
-PUBLIC = ("", "aio", "appraisal", "appraisers", "connection", "context", "files", "listener", "policy", "survey")
+PUBLIC = (
+    "",
+    "aio",
+    "appraisal",
+    "appraisers",
+    "collecting",
+    "connection",
+    "context",
+    "files",
+    "listener",
+    "policy",
+    "survey",
+)
 
 LAYERS = (
     Layer(name="core", modules=("core",), pure=True),
@@ -79,7 +100,7 @@ LAYERS = (
     Layer(name="tls_wrappers", modules=("tls_wrappers",), libraries=("OpenSSL", "cryptography")),
     Layer(name="appraisal", modules=APPRAISAL, imports=("certificates", "policy"), pure=True),
     Layer(name="channel", modules=CHANNEL, imports=("certificates", "policy"), libraries=("cbor2",), pure=True),
-    Layer(name="registry", modules=("registry",), imports=("simulation",)),
+    Layer(name="registry", modules=("registry",), imports=("attesters.auto", "attesters.settings", "simulation")),
     Layer(
         name="shells",
         modules=SHELLS,
@@ -87,8 +108,11 @@ LAYERS = (
             *(*CHANNEL, "appraisal", "certificates", "endorsements", "policy", "registry"),
             # Anchors, and what a file that the user names holds.
             *("verifiers.chain", "verifiers.endorsements", "verifiers.explicit_anchors", "verifiers.vendor_roots"),
-            *("formats.amd.pem", "formats.amd.sev_report", "formats.detect", "formats.event_log.dstack_quote"),
+            *("formats.amd.pem", "formats.amd.sev_report", "formats.detect", "formats.endorsement_keys"),
+            "formats.event_log.dstack_quote",
             *("formats.hygon.hsk_cek", "formats.hygon.trustee", "formats.json_document", "formats.x509"),
+            # What is here.
+            "attesters.auto",
             # Which library does SM2.
             "crypto_wrappers.sm2.choosing",
         ),

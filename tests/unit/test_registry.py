@@ -33,7 +33,8 @@ BUILT_IN_HERE = [
     (kind, name)
     for kind in FINDERS
     for name in registry.BUILT_IN[kind]
-    if name not in {"sgx_ecdsa_qve", "qvl-host"}  # they need Intel's library
+    # Intel's library is needed, or settings.
+    if name not in {"sgx_ecdsa_qve", "qvl-host"} and (kind, name) not in {("attesters", "sgx_la"), ("attesters", "sev")}
 ]
 
 

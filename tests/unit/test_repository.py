@@ -149,6 +149,8 @@ def test_no_test_is_skipped_or_expected_to_fail() -> None:
         f"{name(path)}:{node.lineno}"
         for path in TRACKED
         if path.is_relative_to(REPOSITORY / "tests") and path.suffix == ".py"
+        # What a machine lacks is told in one place, where completeness can be asked for.
+        if path != REPOSITORY / "tests/support/machine.py"
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Attribute) and node.attr in marks
     ]

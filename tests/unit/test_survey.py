@@ -9,7 +9,7 @@ import pytest
 from rats_tls import registry
 from rats_tls.core.errors import NoInstanceError, UnsupportedError
 from rats_tls.crypto_wrappers.sm2 import choosing
-from rats_tls.survey import KINDS, Instance, Origin, State, sm2_libraries, survey, why_no_tee
+from rats_tls.survey import KINDS, Instance, Origin, State, sm2_libraries, survey
 
 
 class Unloadable(EntryPoint):
@@ -102,13 +102,3 @@ def test_names_that_no_package_can_offer(monkeypatch: pytest.MonkeyPatch, kind: 
     (theirs,) = [instance for instance in found(kind, name) if instance.origin is Origin.PACKAGE]
     assert theirs.state is State.NOT_USABLE
     assert "the name is built in" in theirs.note
-
-
-def test_no_tee_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none(name: str) -> object:
-        raise NoInstanceError("no TEE")
-
-    monkeypatch.setattr("rats_tls.registry.attester", none)
-    assert why_no_tee() == "no TEE"
-    monkeypatch.setattr("rats_tls.registry.attester", lambda _: object())
-    assert why_no_tee() is None

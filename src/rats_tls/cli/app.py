@@ -16,6 +16,7 @@ from rats_tls.core.refusals import ExitCode
 
 COMMANDS = {
     "client": ("rats_tls.cli.client:client", "Connect to an attested server and judge it."),
+    "collect": ("rats_tls.cli.collect:collect", "Write Evidence of the TEE that this runs in to a file."),
     "completion": ("rats_tls.cli.completion:completion", "Print the script for completion in a shell."),
     "demo": ("rats_tls.cli.demo:demo", "Show two simulated TEEs that attest to each other."),
     "doctor": ("rats_tls.cli.doctor:doctor", "Show what can be used on this machine, and why the rest cannot."),

@@ -12,7 +12,16 @@ from rats_tls.cli.options import debug_option
 from rats_tls.cli.screen import Cell, Screen, Styled
 from rats_tls.core.documents import Json, to_json
 from rats_tls.core.refusals import ExitCode
-from rats_tls.survey import KINDS, Instance, Sm2Library, State, sm2_libraries, survey, why_no_tee
+from rats_tls.survey import (
+    KINDS,
+    Instance,
+    Sm2Library,
+    State,
+    picked_attester,
+    sm2_libraries,
+    survey,
+    why_no_tee,
+)
 
 SCHEMA = "rats-tls/doctor/1"
 _TITLES = {
@@ -38,24 +47,26 @@ def doctor(as_json: bool) -> None:
     Exit code 0 if something of each kind can be used, else 6.
     """
     found = survey()
-    no_tee = why_no_tee()
+    no_tee, picked = why_no_tee(), picked_attester()
     sm2 = sm2_libraries()
     lacking = [kind for kind in KINDS if not _works(kind, found)]
     screen = Screen()
     if as_json:
-        screen.document(_document(found, sm2, no_tee, lacking))
+        screen.document(_document(found, sm2, no_tee, picked, lacking))
     else:
         screen.line(Styled(f"rats-tls {__version__}", "bold"), f", Python {platform.python_version()}, ", _machine())
         for kind in KINDS:
             _show_kind(screen, kind, [instance for instance in found if instance.kind == kind])
         _show_sm2(screen, sm2)
         screen.line()
-        if no_tee is not None:
+        if picked is None:
             screen.line(
                 Styled("no TEE", "yellow"),
                 ": this machine can judge peers; it can attest with simulated TEEs only.",
                 hanging=0,
             )
+        else:
+            screen.line(Styled("TEE", "green"), f": attester auto picks {picked}", hanging=0)
         for kind in lacking:
             screen.line(Styled("problem", "red"), f": {_TITLES[kind]}: none can be used here", hanging=0)
         if not lacking:
@@ -110,7 +121,7 @@ def _word(value: Json) -> str:
 
 
 def _document(
-    found: tuple[Instance, ...], sm2: tuple[Sm2Library, ...], no_tee: str | None, lacking: list[str]
+    found: tuple[Instance, ...], sm2: tuple[Sm2Library, ...], no_tee: str | None, picked: str | None, lacking: list[str]
 ) -> dict[str, Json]:
     return {
         "schema": SCHEMA,
@@ -121,6 +132,7 @@ def _document(
         "lacking": to_json(lacking),
         "tee": no_tee is None,
         "no_tee_because": no_tee,
+        "attester": picked,
         "instances": to_json(found),
         "sm2": to_json(sm2),
     }

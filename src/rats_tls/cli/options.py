@@ -196,7 +196,7 @@ def connection_options(command: _F) -> _F:
         (
             click.option("--ip", "-i", default="127.0.0.1", show_default=True, help="Address."),
             click.option("--port", "-p", type=click.IntRange(0, 65535), default=1234, show_default=True, help="Port."),
-            _instance_option("attester", "-a", "What collects this side's Evidence."),
+            attester_options,
             verifier_option,
             _instance_option("tls", "-t", "TLS wrapper.", kind="tls_wrappers", default="openssl"),
             _instance_option("crypto", "-c", "Crypto wrapper.", kind="crypto_wrappers", default="openssl"),
@@ -221,23 +221,40 @@ def connection_options(command: _F) -> _F:
                 callback=_log_level,
                 help="What is logged on standard error: warn and above without it.",
             ),
-            click.option(
-                "--simulation",
-                type=click.Path(exists=True, file_okay=False, path_type=Path),
-                metavar="DIRECTORY",
-                help="Simulated world for `simulated_*` attesters. Simulated TEEs prove nothing.",
-            ),
-            click.option(
-                "--simulate",
-                "states",
-                multiple=True,
-                metavar="STATE",
-                help="State of the simulated TEE: debug, out-of-date, or FIELD=VALUE.",
-            ),
+            simulation_options,
         )
     ):
         command = option(command)
     return command
+
+
+def attester_options(command: _F) -> _F:
+    """Add --attester and --attester-option."""
+    command = click.option(
+        "--attester-option",
+        "attester_options",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Setting of the attester, such as qgs=vsock:2:4050 of tdx_ecdsa (docs/attesters.md).",
+    )(command)
+    return _instance_option("attester", "-a", "What collects this side's Evidence; auto picks the TEE here.")(command)
+
+
+def simulation_options(command: _F) -> _F:
+    """Add the options of simulated attesters."""
+    command = click.option(
+        "--simulate",
+        "states",
+        multiple=True,
+        metavar="STATE",
+        help="State of the simulated TEE: debug, out-of-date, or FIELD=VALUE.",
+    )(command)
+    return click.option(
+        "--simulation",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="DIRECTORY",
+        help="Simulated world for `simulated_*` attesters. Simulated TEEs prove nothing.",
+    )(command)
 
 
 def parse_claims(claims: tuple[str, ...]) -> dict[str, bytes]:

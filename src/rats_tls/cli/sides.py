@@ -45,6 +45,7 @@ class SideOptions:
     endorsements_files: tuple[Path, ...]
     lookup: LookupOptions
     attester: str | None
+    attester_options: tuple[str, ...]
     verifier: str | None
     simulated_target_enclave: Path | None
     tls: str
@@ -81,7 +82,9 @@ def make_context(options: SideOptions, *, default_attester: str | None) -> Conte
             )
     return Context(
         policy=policy,
-        attester=_make_attester(options, default_attester),
+        attester=make_attester(
+            options.attester or default_attester, options.attester_options, options.simulation, options.states
+        ),
         mutual=True if options.mutual else None,
         verifiers=verifiers,
         tls=options.tls,
@@ -93,18 +96,44 @@ def make_context(options: SideOptions, *, default_attester: str | None) -> Conte
     )
 
 
-def _make_attester(options: SideOptions, default: str | None) -> Attester | None:
-    name = options.attester or default
+def make_attester(
+    name: str | None, settings: tuple[str, ...], simulation: Path | None, states: tuple[str, ...]
+) -> Attester | None:
+    """Make the Attester that the options ask for.
+
+    Args:
+        name: of `--attester`; None makes none.
+        settings: of `--attester-option`.
+        simulation: of `--simulation`.
+        states: of `--simulate`.
+
+    Raises:
+        RatsTlsError: it cannot be made.
+        click.UsageError: options that do not go together.
+    """
     if name not in SIMULATED_ATTESTERS:
-        made = attester(name) if name is not None else None
-        if options.states or options.simulation:
+        if states or simulation:
             raise click.UsageError(
                 "--simulation and --simulate go with a simulated attester (--attester simulated_...)"
             )
-        return made
-    if options.simulation is None:
+        if settings and name in {None, "auto"}:
+            raise click.UsageError("--attester-option goes with --attester NAME: it is a setting of that one")
+        return attester(name, _parse_settings(settings)) if name is not None else None
+    if settings:
+        raise click.UsageError("--attester-option goes with the attester of a TEE; of simulated ones --simulate is")
+    if simulation is None:
         raise click.UsageError(f"--attester {name} needs --simulation DIRECTORY")
-    return simulated_attester(name, options.simulation, parse_states(options.states))
+    return simulated_attester(name, simulation, parse_states(states))
+
+
+def _parse_settings(settings: tuple[str, ...]) -> dict[str, str]:
+    parsed: dict[str, str] = {}
+    for setting in settings:
+        name, sign, value = setting.partition("=")
+        if not name or not sign:
+            raise click.BadParameter(f"got {setting[:80]!r}, expected NAME=VALUE", param_hint="--attester-option")
+        parsed[name.replace("-", "_")] = value
+    return parsed
 
 
 def parse_states(states: tuple[str, ...]) -> dict[str, str | bool]:

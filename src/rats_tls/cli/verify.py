@@ -15,9 +15,10 @@ from rats_tls.cli.groups import examples
 from rats_tls.cli.lookups import LookupOptions, lookup_options
 from rats_tls.cli.options import event_log_option, explaining_options, judging_options, parse_time, verifier_option
 from rats_tls.cli.render import show_claims, show_refusal, show_result
+from rats_tls.cli.report_data import data_options, given_data, parse_report_data
 from rats_tls.cli.screen import Screen
 from rats_tls.cli.verifiers import chosen_verifiers
-from rats_tls.core.binding import REPORT_DATA_SIZE
+from rats_tls.core.binding import collect_report_data
 from rats_tls.core.documents import refusal_document, result_document, to_json
 from rats_tls.core.errors import AppraisalError, ConfigurationError, RatsTlsError
 from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE
@@ -57,6 +58,7 @@ from rats_tls.policy import Policy
 @lookup_options
 @event_log_option
 @click.option("--report-data", metavar="HEX", help="The 64 bytes that bare Evidence must carry.")
+@data_options
 @click.option("--at", "at_time", metavar="TIME", help="Judge as of this time (RFC 3339) instead of now.")
 @explaining_options
 def verify(
@@ -69,6 +71,8 @@ def verify(
     as_json: bool,
     event_log: Path | None,
     report_data: str | None,
+    data: str | None,
+    data_file: Path | None,
     at_time: str | None,
     checks: bool,
     explain: bool,
@@ -83,14 +87,15 @@ def verify(
 
     Give Endorsements by --endorsements-file, --store or --fetch. With --at, what was seen before of Endorsements does
     not count, and nothing is kept in the store. A certificate from a file proves no possession of
-    its key, and bare Evidence without --report-data is bound to nothing: the policy must then list binding "none".
+    its key, and bare Evidence without --report-data is bound to nothing: the policy must then list binding "none". Of
+    what `collect` wrote, --data or --data-file say what it must have been collected for.
     """
     if policy_file is None:
         raise click.UsageError("give --policy FILE: Evidence is judged against a policy or not at all")
     if ear_key is not None and (as_json or checks or explain or claims):
         raise click.UsageError("--ear prints the EAR alone: leave out --json, --checks, --explain, --claims")
     now = parse_time(at_time)
-    expected = _report_data(report_data)
+    expected = _expected(report_data, given_data(data, data_file))
     policy, verifiers = chosen_verifiers(load_policy(policy_file), verifier, simulated_target_enclave)
     report = _Report(
         title=evidence_file.name,
@@ -116,7 +121,9 @@ def verify(
     try:
         presented = load_evidence(evidence_file, event_log=event_log)
         if expected is not None and presented.evidence is None:
-            raise click.UsageError("--report-data is for bare Evidence; a certificate says itself what it is bound to")
+            raise click.UsageError(
+                "--report-data and --data are for bare Evidence; a certificate says itself what it is bound to"
+            )
         result = file_appraiser.judge(presented, expected_report_data=expected)
     except ConfigurationError:
         raise
@@ -193,13 +200,10 @@ def _standing(error: RatsTlsError) -> str:
     return "those in the Evidence itself; not authenticated"
 
 
-def _report_data(text: str | None) -> bytes | None:
-    if text is None:
-        return None
-    try:
-        data = bytes.fromhex(text)
-    except ValueError:
-        raise click.BadParameter(f"got {text[:40]!r}, expected hex digits", param_hint="--report-data") from None
-    if len(data) != REPORT_DATA_SIZE:
-        raise click.BadParameter(f"got {len(data)} bytes, expected {REPORT_DATA_SIZE}", param_hint="--report-data")
-    return data
+def _expected(report_data: str | None, data: bytes | None) -> bytes | None:
+    """Give the 64 bytes that bare Evidence must carry; None where the user does not say."""
+    if report_data is None:
+        return collect_report_data(data) if data is not None else None
+    if data is not None:
+        raise click.UsageError("--report-data is instead of --data and --data-file")
+    return parse_report_data(report_data, "--report-data")

@@ -30,6 +30,14 @@ def certificate_report_data(claims_buffer: bytes) -> bytes:
     return hashlib.sha256(claims_buffer).digest().ljust(REPORT_DATA_SIZE, b"\0")
 
 
+_COLLECT = b"rats-tls collect/1"
+
+
+def collect_report_data(data: bytes) -> bytes:
+    """Compute report_data of Evidence that is collected outside a channel: SHA-512("rats-tls collect/1" ‖ data)."""
+    return hashlib.sha512(_COLLECT + data).digest()
+
+
 def equal_report_data(expected: bytes, got: bytes) -> bool:
     """Compare all 64 bytes; False when either has another length."""
     return len(expected) == REPORT_DATA_SIZE == len(got) and hmac.compare_digest(expected, got)

@@ -1,0 +1,47 @@
+"""Options that say what bare Evidence is bound to: bytes of the caller's, or the 64 bytes themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from rats_tls.core.binding import REPORT_DATA_SIZE
+from rats_tls.files import read_file
+
+_F = TypeVar("_F", bound=Callable[..., object])
+
+
+def data_options(command: _F) -> _F:
+    """Add --data and --data-file."""
+    command = click.option(
+        "--data-file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="The same, the bytes of a file.",
+    )(command)
+    return click.option(
+        "--data", metavar="TEXT", help="What the Evidence is collected for, such as a nonce of whoever judges it."
+    )(command)
+
+
+def given_data(data: str | None, data_file: Path | None) -> bytes | None:
+    """Give the bytes that --data or --data-file name; None without either. Raises click.UsageError: both."""
+    if data is not None and data_file is not None:
+        raise click.UsageError("--data and --data-file: choose one")
+    if data_file is not None:
+        return read_file(data_file)
+    return data.encode() if data is not None else None
+
+
+def parse_report_data(text: str, option: str) -> bytes:
+    """Read 64 bytes in hexadecimal digits. Raises click.BadParameter."""
+    try:
+        data = bytes.fromhex(text)
+    except ValueError:
+        raise click.BadParameter(f"got {text[:40]!r}, expected hex digits", param_hint=option) from None
+    if len(data) != REPORT_DATA_SIZE:
+        raise click.BadParameter(f"got {len(data)} bytes, expected {REPORT_DATA_SIZE}", param_hint=option)
+    return data

@@ -1,0 +1,166 @@
+"""`rats-tls collect`: what is written, what `verify` makes of it, and how it ends without a TEE."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rats_tls.simulation.policies import policy_for
+from rats_tls.simulation.world import SimulatedWorld
+from support.commands import run
+from support.paths import REPOSITORY
+
+TDX, SNP, CSV = "simulated_tdx_ecdsa", "simulated_sev_snp", "simulated_csv"
+
+
+@dataclass(frozen=True)
+class Site:
+    """A simulated world, and a policy for bare Evidence of each TEE."""
+
+    folder: Path
+    world: SimulatedWorld
+
+    def collecting(self, tee: str) -> tuple[str, ...]:
+        return ("--attester", tee, "--simulation", str(self.folder / "world"), "--trust-anchors", self.anchors)
+
+    @property
+    def anchors(self) -> str:
+        return str(self.world.trust_anchors_file)
+
+    def policy(self, tee: str) -> Path:
+        path = self.folder / f"{tee}.toml"
+        path.write_text(policy_for(self.world, tee).to_toml())
+        return path
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    folder = tmp_path_factory.mktemp("collect")
+    return Site(folder, SimulatedWorld.create(folder / "world"))
+
+
+@pytest.mark.parametrize("tee", [TDX, SNP, CSV])
+def test_what_is_collected_is_for_its_data(site: Site, tee: str, tmp_path: Path) -> None:
+    evidence, bundle = tmp_path / "evidence.bin", tmp_path / "bundle.zip"
+    where = ("--output", evidence, "--endorsements-output", bundle)
+    policy = site.policy(tee)
+    ended = run("collect", *site.collecting(tee), *where, "--data", "a nonce")
+    assert ended.returncode == 0, ended.stderr
+    assert hashlib.sha512(b"rats-tls collect/1a nonce").hexdigest() in ended.stdout
+    given = ("--endorsements-file", bundle) if bundle.exists() else ()
+    assert bundle.exists() == (tee != CSV)  # whose certificates are in its Evidence
+    judging = ("verify", evidence, "--policy", policy, "--trust-anchors", site.anchors, *given)
+    (tmp_path / "nonce").write_bytes(b"a nonce")
+    for same in (("--data", "a nonce"), ("--data-file", tmp_path / "nonce")):
+        assert run(*judging, *same).returncode == 0
+    assert run(*judging, "--data", "another").returncode == 3
+
+
+def test_as_json_with_an_event_log(site: Site, tmp_path: Path) -> None:
+    log = tmp_path / "log.bin"
+    where = ("--output", tmp_path / "quote.bin", "--event-log-output", log)
+    ended = run("collect", *site.collecting(TDX), "--simulate", "event_log", *where, "--json")
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads(ended.stdout)
+    assert told["schema"] == "rats-tls/collected/1"
+    assert told["tee"] == "tdx_ecdsa"
+    assert told["report_data"] == hashlib.sha512(b"rats-tls collect/1").hexdigest()
+    assert told["written"] == {"evidence": str(tmp_path / "quote.bin"), "event_log": str(log)}
+    assert told["event_log_size"] == log.stat().st_size > 0
+    assert told["size"] == (tmp_path / "quote.bin").stat().st_size
+
+
+def test_raw_report_data_only_by_its_name(site: Site, tmp_path: Path) -> None:
+    evidence = tmp_path / "report.bin"
+    raw = ("--insecure-raw-report-data", "ab" * 64)
+    ended = run("collect", *site.collecting(SNP), "--output", evidence, *raw)
+    assert ended.returncode == 0, ended.stderr
+    assert bytes.fromhex("ab" * 64) in evidence.read_bytes()
+    for options, said in (
+        ((*raw, "--data", "x"), "--insecure-raw-report-data is instead of --data and --data-file"),
+        (("--insecure-raw-report-data", "ab"), "got 1 bytes, expected 64"),
+        (("--insecure-raw-report-data", "xy"), "expected hex digits"),
+    ):
+        ended = run("collect", *site.collecting(SNP), "--output", tmp_path / "not.bin", *options)
+        assert ended.returncode == 1
+        assert said in ended.stderr
+    assert not (tmp_path / "not.bin").exists()
+
+
+@pytest.mark.parametrize("named", [(), ("--attester", "auto")])
+def test_without_a_tee_it_says_so(named: tuple[str, ...], tmp_path: Path) -> None:
+    ended = run("collect", *named, "--output", tmp_path / "quote.bin")
+    assert ended.returncode == 6
+    assert ended.stderr.startswith("error: no_instance: attester auto: no TEE that can be used was found here (")
+    for device in ("/dev/sev-guest", "/dev/tdx_guest", "/dev/csv-guest", "Gramine", "Occlum"):
+        assert device in ended.stderr
+    assert not (tmp_path / "quote.bin").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("--attester", "sev_snp"), 6, "/dev/sev-guest"),
+        (("--attester", "tdx_ecdsa"), 6, "/dev/tdx_guest"),
+        (("--attester", "csv"), 6, "/dev/csv-guest"),
+        (("--attester", "sgx_ecdsa"), 6, "neither Gramine nor Occlum"),
+        (("--attester", "sev"), 1, "broker: missing"),
+        (("--attester", "sgx_la"), 1, "target_info"),
+        (("--attester", "null"), 6, "collects no Evidence"),
+        (("--attester", "sev_snp", "--attester-option", "privilege-level=9"), 1, "expected 0 to 3"),
+        (("--attester", "sev_snp", "--attester-option", "x=1"), 1, "not known; there are: seconds, privilege_level"),
+        (("--attester", "sev_snp", "--attester-option", "x"), 1, "expected NAME=VALUE"),
+        (("--attester-option", "seconds=1"), 1, "--attester-option goes with --attester NAME"),
+        (("--fetch",), 1, "--fetch goes with --endorsements-output"),
+        (("--pccs", "https://127.0.0.1"), 1, "go with --fetch"),
+        (("--data", "a", "--data-file", str(REPOSITORY / "README.md")), 1, "choose one"),
+    ],
+)
+def test_what_cannot_be(options: tuple[str, ...], code: int, said: str, tmp_path: Path) -> None:
+    ended = run("collect", "--output", tmp_path / "x.bin", *options)
+    assert ended.returncode == code, ended.stderr
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+    assert not (tmp_path / "x.bin").exists()
+
+
+def test_a_place_that_cannot_be_written(site: Site, tmp_path: Path) -> None:
+    ended = run("collect", *site.collecting(SNP), "--output", tmp_path / "no" / "report.bin")
+    assert ended.returncode == 1
+    assert "No such file or directory" in ended.stderr
+
+
+def test_what_is_wanting_is_named(site: Site, tmp_path: Path) -> None:
+    """Without --fetch only what came along is there; of a revoked list nothing comes."""
+    evidence, bundle = tmp_path / "report.bin", tmp_path / "bundle.zip"
+    where = ("--output", evidence, "--endorsements-output", bundle)
+    ended = run("collect", *site.collecting(SNP), "--simulate", "missing=amd-crl", *where)
+    assert ended.returncode == 4
+    assert "wanting  amd-crl" in ended.stdout
+    assert evidence.exists()
+    assert bundle.exists()
+
+
+def test_the_script_for_machines_with_hardware(site: Site, tmp_path: Path) -> None:
+    """Here it runs on a simulated TEE; on a machine with a real one its file tells the rest."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
+    script = [sys.executable, str(REPOSITORY / "tools/attester_report.py")]
+    given = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True, "timeout": 300}
+    ended = subprocess.run([*script, *site.collecting(SNP)], check=False, **given)  # type: ignore[call-overload]
+    assert ended.returncode == 0, ended.stderr
+    assert "Evidence was got 11 of 11 times" in ended.stdout
+    with tarfile.open(tmp_path / "attester-report.tar.gz") as archive:
+        names = {name.removeprefix("attester-report/") for name in archive.getnames()}
+    assert {"facts.json", "doctor.json", "inspect.txt", "alone-0.bin", "at-once-7.bin"} <= names
+    ended = subprocess.run(script, check=False, **given)  # type: ignore[call-overload]
+    assert ended.returncode == 1
+    assert "Evidence was got 0 of 11 times" in ended.stdout
