@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hmac
 from dataclasses import replace
 
 import pytest
@@ -158,6 +159,11 @@ def test_without_certificates_they_are_missing_after_all_that_needs_none() -> No
     assert (missing.kind, missing.key) == (EndorsementKind.HYGON_CEK_CHAIN, (("chip", "NZA9T14052605"),))
     passed = {check.id for check in caught.value.checks if check.verdict is Verdict.PASSED}
     assert {"csv.report", "csv.signer", "csv.report_signature", "hygon.pek", "binding.report_data"} <= passed
+
+
+def test_the_code_by_which_attesters_know_that_nothing_was_changed_is_the_firmwares() -> None:
+    decoded = CsvEvidence.from_bytes(report()).report
+    assert hmac.new(decoded.mnonce, decoded.protected_by_hmac, "sm3").digest() == decoded.hmac
 
 
 # --- trustee-csv-evidence-v2 --------------------------------------------------------------------------------------
