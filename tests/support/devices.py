@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 
 import pytest
 
@@ -24,6 +25,12 @@ def enclave(**settings: object) -> SimulatedEnclave:
 def gramine(**settings: object) -> FakeGramine:
     """Make Gramine's files around an enclave."""
     return FakeGramine(enclave(), **settings)  # type: ignore[arg-type]  # settings of the fake
+
+
+def unhurried(files: FakeGramine) -> FakeGramine:
+    """Have each read wait for a moment: what threads without turns write in between then shows."""
+    files.before = lambda: time.sleep(0.0005)
+    return files
 
 
 def occlum(**settings: object) -> FakeOcclum:

@@ -7,6 +7,7 @@ them.
 from __future__ import annotations
 
 import functools
+import hmac
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -268,3 +269,8 @@ def test_every_truncation(name: str) -> None:
     part = parts()[name]
     assert part.judge(part.data) == ACCEPTED
     assert surviving_cuts(part, step=3) == []
+
+
+def test_the_code_by_which_attesters_know_that_nothing_was_changed_is_the_firmwares() -> None:
+    report = CsvEvidence.from_bytes(load().evidence.data).report
+    assert hmac.new(report.mnonce, report.protected_by_hmac, "sm3").digest() == report.hmac

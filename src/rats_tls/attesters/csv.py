@@ -21,7 +21,7 @@ class CsvAttester(DeviceAttester):
 
     Args:
         report_version: 1, which is all that C peers read, and whose guest policy is not proved by itself; 2, with
-            registers; 3, with host_data.
+            registers; 3, with host_data. Where left out, 2, or 1 of a guest that is given no later one.
         certificates: a file with HSK and CEK of this chip (2916 bytes), which then are in the Evidence; without it
             whoever judges looks them up by the chip's serial number.
         device: the device.
@@ -37,13 +37,13 @@ class CsvAttester(DeviceAttester):
     def __init__(
         self,
         *,
-        report_version: int = 2,
+        report_version: int | None = None,
         certificates: str | Path | None = None,
         device: CsvGuest | None = None,
         seconds: float = SECONDS,
     ) -> None:
         super().__init__(seconds=seconds)
-        if type(report_version) is not int or report_version not in REPORT_VERSIONS:
+        if report_version is not None and (type(report_version) is not int or report_version not in REPORT_VERSIONS):
             raise ConfigurationError(f"attester csv: report_version: got {report_version!r}, expected 1, 2 or 3")
         self._version = report_version
         self._certificates = _hsk_cek(Path(certificates)) if certificates is not None else b""

@@ -37,12 +37,12 @@ class CsvGuest:
         """Whether there is such a device; asking has no effect."""
         return self._device.is_there()
 
-    def report(self, user_data: bytes, *, version: int) -> bytes:
+    def report(self, user_data: bytes, *, version: int | None) -> bytes:
         """Get a report page (4096 bytes).
 
         Args:
             user_data: 64 bytes.
-            version: 1, 2 or 3.
+            version: 1, 2 or 3; None for version 2, or 1 where the guest is given no later one.
 
         Raises:
             CollectionError: the call failed; what came is no answer to it, was changed on its way through the host,
@@ -50,7 +50,7 @@ class CsvGuest:
         """
         nonce = self._random(abi.NONCE_SIZE)
         digest = self._sm3(user_data + nonce)
-        request = abi.RequestPage(user_data=user_data, mnonce=nonce, digest=digest, version=version)
+        request = abi.RequestPage(user_data=user_data, mnonce=nonce, digest=digest, version=version or 2)
         page = _page_aligned(request.to_bytes())
         argument = abi.ReportRequest(address=ctypes.addressof(page), size=abi.PAGE_SIZE)
         try:
@@ -68,7 +68,7 @@ class CsvGuest:
         self._require_answer(report, nonce, version)
         return answer
 
-    def _require_answer(self, report: AttestationReport, nonce: bytes, version: int) -> None:
+    def _require_answer(self, report: AttestationReport, nonce: bytes, version: int | None) -> None:
         # (1) It answers this request.
         if report.mnonce != nonce:
             raise CollectionError(
@@ -83,7 +83,7 @@ class CsvGuest:
                 "from the firmware"
             )
         # (3) It has the version that was asked for; one of version 3 whose host_data is zero looks like version 2.
-        if (report.version == 1) is not (version == 1):
+        if version is not None and (report.version == 1) is not (version == 1):
             raise CollectionError(
                 f"{self.path}: GET_REPORT: got a report of version {report.version}, expected {version}: guests "
                 "without CSV3, and firmware before build 2337, give version 1 alone (report_version=1)"

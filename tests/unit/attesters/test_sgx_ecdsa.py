@@ -20,7 +20,7 @@ from rats_tls.core.results import AttestationResult
 from rats_tls.formats.intel.quote import Quote
 from rats_tls.simulation.devices.gramine import FakeGramine
 from rats_tls.simulation.devices.occlum import FakeOcclum
-from support.devices import answers, gramine, occlum, refusal
+from support.devices import answers, gramine, occlum, refusal, unhurried
 from support.judged import appraise
 from support.sides import SGX, policy_for
 from support.simulated import REPORT_DATA, world
@@ -213,7 +213,9 @@ def test_a_device_that_hangs_is_given_up_and_is_busy_until_it_answers(provider: 
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: attester(gramine()), lambda: attester(None, occlum(room=100))], ids=["gramine", "occlum"]
+    "make",
+    [lambda: attester(unhurried(gramine())), lambda: attester(None, occlum(room=100))],
+    ids=["gramine", "occlum"],
 )
 def test_100_callers_at_once_get_their_own(make: Callable[[], SgxEcdsaAttester]) -> None:
     for report_data, evidence in answers(make()).items():

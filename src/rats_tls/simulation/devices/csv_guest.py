@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives import hashes
 from rats_tls.attesters.device import Argument
 from rats_tls.simulation.csv_chip import SimulatedHygonChip
 from rats_tls.simulation.csv_states import CsvState
-from rats_tls.simulation.devices.memory import read_memory, write_memory
 
 _GET_REPORT = 0xC010_4401
 _ARGUMENT = struct.Struct("<Qi4x")
@@ -84,13 +83,13 @@ class FakeCsvGuest:
             raise self._error(self.fails)
         if number != _GET_REPORT:
             raise self._error(errno.ENOTTY)
-        address, size = _ARGUMENT.unpack(read_memory(ctypes.addressof(argument), _ARGUMENT.size))
+        address, size = _ARGUMENT.unpack(ctypes.string_at(ctypes.addressof(argument), _ARGUMENT.size))
         # The firmware says how much room it needs; the driver takes no less.
         if not address or size < _PAGE:
             raise self._error(errno.EINVAL)
         self.pages.append(address)
         if not self.silent:
-            write_memory(address, self.changes(self._report(read_memory(address, size)))[:size])
+            _write(address, self.changes(self._report(ctypes.string_at(address, size)))[:size])
 
     def _report(self, request: bytes) -> bytes:
         user_data, mnonce, digest, magic, flags = _REQUEST.unpack(request[: _REQUEST.size])
@@ -109,3 +108,7 @@ class FakeCsvGuest:
 
     def _error(self, number: int) -> OSError:
         return OSError(number, os.strerror(number), self.path)
+
+
+def _write(address: int, data: bytes) -> None:
+    ctypes.memmove(address, data, len(data))

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from rats_tls.attesters.device import Argument
 from rats_tls.core.errors import SignatureError
 from rats_tls.simulation.devices.enclave import SimulatedEnclave
-from rats_tls.simulation.devices.memory import read_memory, write_memory
 
 _SELF_TARGET = 0x8200_7303
 _CREATE_REPORT = 0xC018_7304
@@ -77,24 +76,24 @@ class FakeOcclum:
 
     def _serve(self, number: int, address: int) -> None:
         if number == _SELF_TARGET:
-            write_memory(address, self.changes(self._enclave.target_info())[:_TARGET_INFO])
+            _write(address, self.changes(self._enclave.target_info())[:_TARGET_INFO])
         elif number == _CREATE_REPORT:
-            self._create_report(*_POINTERS.unpack(read_memory(address, _POINTERS.size)))
+            self._create_report(*_POINTERS.unpack(ctypes.string_at(address, _POINTERS.size)))
         elif number == _VERIFY_REPORT:
-            self._verify_report(read_memory(address, _REPORT))
+            self._verify_report(ctypes.string_at(address, _REPORT))
         elif number == _GET_DCAP_QUOTE_SIZE:
-            write_memory(address, _U32.pack(self._size if self.told_size is None else self.told_size))
+            _write(address, _U32.pack(self._size if self.told_size is None else self.told_size))
         elif number == _GEN_DCAP_QUOTE:
-            self._gen_quote(*_POINTERS.unpack(read_memory(address, _POINTERS.size)))
+            self._gen_quote(*_POINTERS.unpack(ctypes.string_at(address, _POINTERS.size)))
         else:
             raise self._error(errno.EINVAL)
 
     def _create_report(self, target_info: int, report_data: int, report: int) -> None:
         if not report:
             raise self._error(errno.EINVAL)
-        target = read_memory(target_info, _TARGET_INFO) if target_info else self._enclave.target_info()
-        data = read_memory(report_data, _REPORT_DATA) if report_data else bytes(_REPORT_DATA)
-        write_memory(report, self.changes(self._enclave.local_report(target, data))[:_REPORT])
+        target = ctypes.string_at(target_info, _TARGET_INFO) if target_info else self._enclave.target_info()
+        data = ctypes.string_at(report_data, _REPORT_DATA) if report_data else bytes(_REPORT_DATA)
+        _write(report, self.changes(self._enclave.local_report(target, data))[:_REPORT])
 
     def _verify_report(self, report: bytes) -> None:
         try:
@@ -105,13 +104,17 @@ class FakeOcclum:
     def _gen_quote(self, report_data: int, quote_size: int, quote_buf: int) -> None:
         if not (report_data and quote_size and quote_buf):
             raise self._error(errno.EINVAL)
-        (size,) = _U32.unpack(read_memory(quote_size, _U32.size))
+        (size,) = _U32.unpack(ctypes.string_at(quote_size, _U32.size))
         if size < self._size:
             raise self._error(errno.EINVAL)
-        quote = self.changes(self._enclave.quote(read_memory(report_data, _REPORT_DATA)))
-        write_memory(quote_buf, quote[:size])
+        quote = self.changes(self._enclave.quote(ctypes.string_at(report_data, _REPORT_DATA)))
+        _write(quote_buf, quote[:size])
         if self.made_size is not None:
-            write_memory(quote_size, _U32.pack(self.made_size))
+            _write(quote_size, _U32.pack(self.made_size))
 
     def _error(self, number: int) -> OSError:
         return OSError(number, os.strerror(number), self.path)
+
+
+def _write(address: int, data: bytes) -> None:
+    ctypes.memmove(address, data, len(data))
