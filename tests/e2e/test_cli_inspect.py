@@ -38,7 +38,7 @@ TARGETS: list[tuple[Callable[[CommandFiles], Path], str, str]] = [
     (lambda f: f.evidence()[0], "Evidence of Intel SGX", "mr_enclave"),
     (lambda f: f.certificate("shown.der"), "certificate", "claims_buffer"),
     (lambda f: f.certificate("none.der", attests=False), "certificate", "none in this certificate"),
-    (lambda f: f.anchors, "certificate", "subject"),
+    (lambda f: f.write("root.pem", to_pem([f.world.intel.root_certificate])), "certificate", "subject"),
     (bundle, "Endorsements (JSON)", "tcb_levels 1"),
     (chain, "PEM chain", "certificate 2"),
     (revocation_list, "revocation list", "next_update"),

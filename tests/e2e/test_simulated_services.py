@@ -327,7 +327,7 @@ def test_a_port_of_ones_own() -> None:
 
 def on_four_ports(first: int) -> SimulatedServices:
     """Make services on ports in a row; others on this machine may have some."""
-    for port in range(first, first + 60, 4):
+    for port in range(first, first + 600, 4):
         try:
             return SimulatedServices(world(), tls=False, port=port)
         except ConfigurationError as error:

@@ -122,7 +122,8 @@ def _count(entries: Iterable[StoredEndorsement]) -> int:
     epilog=examples(
         "rats-tls endorsements import bundle.zip --store endorsements/",
         "rats-tls endorsements import vcek.der cert_chain.pem --store endorsements/",
-        "rats-tls endorsements import hsk_cek.cert --chip HYGON:NZA9T14052605 --store endorsements/",
+        "rats-tls endorsements import hsk_cek.cert --chip HYGON:NZA9T14052605 \\",
+        "    --store endorsements/",
     ),
 )
 @click.argument("files", nargs=-1, required=True, type=_FILE, metavar="FILE...")

@@ -55,9 +55,8 @@ def detect_evidence(data: bytes) -> Evidence:
         return Evidence.of(TeeType.SGX_LA, data)
     got = vendor_file(data) or f"{len(data)} bytes that begin with {data[:16].hex() or 'nothing'}"
     raise UnsupportedError(
-        f"Evidence: got {got}, expected an SGX or TDX quote, an SGX local report ({LOCAL_REPORT_SIZE} bytes), a "
-        f"SEV-SNP report, a CSV report ({_listed(_CSV_SIZES)} bytes), a SEV report with certificates "
-        f"({_listed(EVIDENCE_SIZES)} bytes), or a certificate (PEM, DER) with one"
+        f"Evidence: got {got}, expected a quote or report of SGX, TDX, SEV-SNP, CSV ({_listed(_CSV_SIZES)} bytes), SEV "
+        f"({_listed(EVIDENCE_SIZES)} bytes), or a certificate with one"
     )
 
 
