@@ -60,7 +60,7 @@ def test_evidence_that_is_none(tmp_path: Path) -> None:
         load_evidence(path)
     path.write_bytes(b"hello")
     with pytest.raises(
-        UnsupportedError, match="file: Evidence: got 5 bytes that begin with 68656c6c6f, expected an SGX"
+        UnsupportedError, match="file: Evidence: got 5 bytes that begin with 68656c6c6f, expected a quote"
     ):
         load_evidence(path)
     path.write_bytes(PEM % b"AAAA")
