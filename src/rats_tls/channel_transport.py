@@ -11,7 +11,8 @@ from typing import cast
 
 from rats_tls.channel_settings import ChannelSettings, Credentials
 from rats_tls.core.errors import ConnectionFailedError, InternalError, PeerRefusedError, RatsTlsError
-from rats_tls.core.tls import NonBlockingSocket, SocketTlsContext, SocketTlsSession, TlsSession
+from rats_tls.core.refusals import WireCode
+from rats_tls.core.tls import AlertingTlsSession, NonBlockingSocket, SocketTlsContext, SocketTlsSession, TlsSession
 from rats_tls.preamble.exchange import Exchange
 
 
@@ -77,6 +78,7 @@ class ChannelTransport(ABC):
         """Start TLS with `credentials`, and give it what is here."""
         context = self._settings.tls_context(credentials)
         if self._sock is None:
+            self._settings.require_memory()
             self._tls = context.session(self._server_hostname)
         else:
             self._settings.require_sockets()
@@ -216,6 +218,10 @@ class ChannelTransport(ABC):
             if self._exchange is not None and not isinstance(error, PeerRefusedError):
                 self._exchange.refuse(error.refusal.wire_code)
                 self._tls.write(self._exchange.data_to_send())
+            elif self._phase is Phase.APPRAISAL and self._settings.tls.capabilities.chosen_alerts:
+                # A peer without the preamble: an alert is all that it can be told.
+                judged = error.refusal.wire_code is WireCode.APPRAISAL
+                cast("AlertingTlsSession", self._tls).alert("access_denied" if judged else "internal_error")
             self._tls.close()
 
     def _raise_error(self) -> None:

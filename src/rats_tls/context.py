@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -14,6 +15,7 @@ from rats_tls import registry
 from rats_tls.addresses import addressing, connected, listening
 from rats_tls.appraisers import make_appraiser
 from rats_tls.channel import AppraisalNeeded, Channel, ChannelSettings, Credentials
+from rats_tls.combinations import Needs, require_combination
 from rats_tls.connection import Connection
 from rats_tls.context_checks import require_kinds
 from rats_tls.core.algorithms import KeyAlgorithm
@@ -36,6 +38,7 @@ from rats_tls.judging import PeerJudge, system_time
 from rats_tls.listener import Listener
 from rats_tls.lookups import Lookups
 from rats_tls.policy import Policy
+from rats_tls.tls_self_test import tried
 from rats_tls.verdicts import Confirm, opens_refused
 from rats_tls.workers import Workers
 
@@ -112,7 +115,7 @@ class Context:
         self._policy = policy
         self._attester = registry.attester(attester) if isinstance(attester, str) else attester
         self._mutual = mutual
-        self._tls = registry.tls_wrapper(tls) if isinstance(tls, str) else tls
+        self._tls = tried(registry.tls_wrapper(tls) if isinstance(tls, str) else tls)
         self._crypto = registry.crypto_wrapper(crypto) if isinstance(crypto, str) else crypto
         self._provide_endorsements = provide_endorsements
         self._serves_without_preamble = serves_without_preamble
@@ -175,10 +178,13 @@ class Context:
             raise ConfigurationError("mutual: this side attests, so an attester is required")
         if max_evidence_age <= 0:
             raise ConfigurationError(f"max_evidence_age: got {max_evidence_age}, expected a positive number of seconds")
-        if key_algorithm not in self._tls.capabilities.key_algorithms:
-            raise ConfigurationError(f"TLS wrapper {self._tls.name} presents no {key_algorithm.value} keys")
-        if self._allow_tls12 and not self._tls.capabilities.tls12:
-            raise ConfigurationError(f"TLS wrapper {self._tls.name} offers no TLS 1.2 with extended master secret")
+        self._needs = Needs(
+            key_algorithm=key_algorithm if self._attester is not None else None,
+            tls12=self._allow_tls12,
+            judges=self._policy is not None and bool(self._policy.tee_types - {TeeType.NULL}),
+            preamble=self._preamble_required,
+        )
+        require_combination(self._needs, self._tls, self._crypto)
 
     # --- connections ---------------------------------------------------------------------------------------------
     def connect(
@@ -333,6 +339,12 @@ class Context:
             raise InternalError("an appraisal was asked for where no policy is")
         return self._judge.appraise(needed, may_wait=may_wait)
 
+    @property
+    def _preamble_required(self) -> bool:
+        if self._policy is None:
+            return not self._serves_without_preamble
+        return all(entry.preamble == "required" for entry in self._policy.entries)
+
     def _settings_for(self, role: Role) -> ChannelSettings:
         settings = self._settings.get(role)
         # Threads that come here at once may each make them; all take the first.
@@ -346,8 +358,8 @@ class Context:
             raise ConfigurationError('a server names its attester ("null" serves without Evidence)')
         if role == "server" and self._mutual is False and policy is not None:
             raise ConfigurationError("mutual is False: a server that judges nobody takes no policy")
-        if role == "server" and policy is not None and not self._tls.capabilities.mutual_server:
-            raise ConfigurationError(f"TLS wrapper {self._tls.name} cannot demand a client's certificate")
+        if role == "server" and policy is not None:
+            require_combination(replace(self._needs, mutual_server=True), self._tls, self._crypto)
         attests = self._attester is not None and self._attester.tee_type is not TeeType.NULL
         entries = policy.entries if policy is not None else ()
         return ChannelSettings(
@@ -358,9 +370,7 @@ class Context:
             bindings=frozenset(binding for entry in entries for binding in entry.channel_bindings)
             if policy is not None
             else frozenset(Binding),
-            preamble_required=all(entry.preamble == "required" for entry in entries)
-            if policy is not None
-            else not self._serves_without_preamble,
+            preamble_required=self._preamble_required,
             accepted_tee_types=tuple(sorted(policy.tee_types, key=str)) if policy is not None else (),
             application_protocols=self._application_protocols,
             presents_certificate=self._attester is not None,

@@ -39,10 +39,20 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
     "tls_wrappers": {
         "openssl": "rats_tls.tls_wrappers.openssl:OpensslTlsWrapper",
+        "gnutls": "rats_tls.tls_wrappers.gnutls:GnutlsTlsWrapper",
+        "tongsuo": "rats_tls.tls_wrappers.tongsuo:TongsuoTlsWrapper",
+        "wolfssl": "rats_tls.tls_wrappers.wolfssl:WolfsslTlsWrapper",
+        "rustls": "rats_tls.tls_wrappers.rustls:RustlsTlsWrapper",
+        "stdlib": "rats_tls.tls_wrappers.stdlib:StdlibTlsWrapper",
+        "tlslite": "rats_tls.tls_wrappers.tlslite:TlsliteTlsWrapper",
         "null": "rats_tls.tls_wrappers.null:NullTlsWrapper",
     },
     "crypto_wrappers": {
         "openssl": "rats_tls.crypto_wrappers.openssl:OpensslCryptoWrapper",
+        "awslc": "rats_tls.crypto_wrappers.awslc:AwslcCryptoWrapper",
+        "wolfcrypt": "rats_tls.crypto_wrappers.wolfcrypt:WolfcryptCryptoWrapper",
+        "pycryptodome": "rats_tls.crypto_wrappers.pycryptodome:PycryptodomeCryptoWrapper",
+        "gm": "rats_tls.crypto_wrappers.gm:GmCryptoWrapper",
         "null": "rats_tls.crypto_wrappers.null:NullCryptoWrapper",
     },
 }
@@ -55,6 +65,17 @@ ALIASES: dict[str, dict[str, str]] = {
     "crypto_wrappers": {"nullcrypto": "null"},
 }
 """Kind, and names that C rats-tls has for an instance, with its name here."""
+
+EXTRAS = {
+    ("tls_wrappers", "tongsuo"): "tongsuo",
+    ("tls_wrappers", "rustls"): "rustls",
+    ("tls_wrappers", "tlslite"): "tlslite",
+    ("crypto_wrappers", "awslc"): "awslc",
+    ("crypto_wrappers", "wolfcrypt"): "wolfcrypt",
+    ("crypto_wrappers", "pycryptodome"): "pycryptodome",
+    ("crypto_wrappers", "gm"): "gm",
+}
+"""Kind and name of instances whose Python library an extra installs, and the extra."""
 
 SIMULATED_ATTESTERS = (
     "simulated_sgx_ecdsa",
@@ -200,7 +221,12 @@ def _load(kind: str, name: str) -> Callable[..., object]:
         if offered:
             raise ConfigurationError(f"{kind} instance {name!r} is built in; {offered[0].value} may not take its name")
         module, _, attribute = built_in[name].partition(":")
-        factory: Callable[..., object] = getattr(importlib.import_module(module), attribute)
+        try:
+            factory: Callable[..., object] = getattr(importlib.import_module(module), attribute)
+        except ImportError as error:
+            extra = EXTRAS.get((kind, name))
+            advice = f"; pip install 'rats-tls[{extra}]'" if extra else ""
+            raise NoInstanceError(f"{kind} instance {name!r} does not load: {error}{advice}") from error
         return factory
     if len(offered) > 1:
         raise ConfigurationError(

@@ -16,6 +16,7 @@ from rats_tls.core.evidence import NAMES_BY_TEE, TeeType
 from rats_tls.core.interfaces import Attester, CryptoWrapper, Verifier
 from rats_tls.core.tls import TlsWrapper
 from rats_tls.crypto_wrappers.sm2 import choosing
+from rats_tls.tls_self_test import tried
 
 KINDS = ("attesters", "verifiers", "tls_wrappers", "crypto_wrappers")
 _SIGNATURES = {
@@ -178,7 +179,7 @@ def _verifier(name: str) -> _Facts:
 
 
 def _tls_wrapper(name: str) -> _Facts:
-    made: TlsWrapper = registry.tls_wrapper(name)
+    made: TlsWrapper = tried(registry.tls_wrapper(name))
     can = made.capabilities
     capabilities: dict[str, Json] = {
         "encrypts": can.encrypts,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import (
@@ -41,6 +42,9 @@ def config(
 
 
 def sessions(tls: TlsWrapper, client: TlsConfig, server: TlsConfig) -> tuple[TlsSession, TlsSession]:
+    """Both ends by `tls`; one way where its servers cannot demand a certificate."""
+    if not tls.capabilities.mutual_server:
+        server = replace(server, request_peer_certificate=False)
     return tls.context(client).session(), tls.context(server).session()
 
 

@@ -49,8 +49,9 @@ APPRAISAL = (
     "appraisal_verifiers",
 )
 SHELLS = (
-    *("addresses", "aio", "aio_pace", "aio_transport", "aio_wire", "appraisers", "collecting", "connection"),
+    *("addresses", "aio", "aio_pace", "aio_transport", "aio_wire", "appraisers", "collecting", "combinations"),
     *(
+        "connection",
         "connection_file",
         "connection_pumps",
         "connection_wire",
@@ -60,7 +61,7 @@ SHELLS = (
         "files",
         "gathering",
     ),
-    *("judging", "listener", "lookups", "provisioning", "survey", "verdicts", "workers"),
+    *("judging", "listener", "lookups", "provisioning", "survey", "tls_self_test", "verdicts", "workers"),
 )
 # The public modules, as docs/architecture.md lists them.
 PUBLIC = (
@@ -96,8 +97,14 @@ LAYERS = (
         modules=("verifiers.occlum", "verifiers.sgx_la", "verifiers.qve"),
         imports=("formats", "verifiers"),
     ),
-    Layer(name="crypto_wrappers", modules=("crypto_wrappers",), libraries=("cffi", "cryptography", "gmalg")),
-    Layer(name="tls_wrappers", modules=("tls_wrappers",), libraries=("OpenSSL", "cryptography")),
+    Layer(
+        name="crypto_wrappers",
+        modules=("crypto_wrappers",),
+        libraries=("Crypto", "asn1crypto", "awscrt", "cffi", "cryptography", "gmalg"),
+    ),
+    Layer(
+        name="tls_wrappers", modules=("tls_wrappers",), libraries=("OpenSSL", "cffi", "cryptography", "rtls", "tlslite")
+    ),
     Layer(name="appraisal", modules=APPRAISAL, imports=("certificates", "policy"), pure=True),
     Layer(name="channel", modules=CHANNEL, imports=("certificates", "policy"), libraries=("cbor2",), pure=True),
     Layer(name="registry", modules=("registry",), imports=("attesters.auto", "attesters.settings", "simulation")),

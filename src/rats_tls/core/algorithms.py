@@ -26,8 +26,12 @@ class KeyAlgorithm(str, Enum):
     EC_P384 = "ec-p384"
     RSA_3072 = "rsa-3072"
     RSA = "rsa"  # met in certificates with another modulus size; not made here
-    ED25519 = "ed25519"  # met in certificates; not made here
-    SM2 = "sm2"  # GB/T 32918, met in Hygon's certificates; its verification depends on the signer's user id
+    ED25519 = "ed25519"
+    SM2 = "sm2"  # GB/T 32918; its verification depends on the signer's user id
+
+
+SM2_DEFAULT_USER_ID = b"1234567812345678"
+"""The user id of SM2 signers that have no other (GB/T 35276 10; RFC 8998 3.2.1: that of certificates)."""
 
 
 class SignatureAlgorithm(str, Enum):

@@ -109,6 +109,23 @@ class CertificateRequest:
     extensions: tuple[tuple[str, bytes], ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CryptoCapabilities:
+    """What a crypto wrapper can do; a combination that cannot work is refused when a Context is made.
+
+    Attributes:
+        generates: keys it makes, and signs with.
+        verifies: keys whose signatures it verifies; with RSA other sizes than 3072 are `KeyAlgorithm.RSA`.
+        certificates: keys it makes self-signed certificates for.
+        caution: what whoever names it must know, as a clause, or "".
+    """
+
+    generates: frozenset[KeyAlgorithm]
+    verifies: frozenset[KeyAlgorithm]
+    certificates: frozenset[KeyAlgorithm]
+    caution: str = ""
+
+
 @runtime_checkable
 class CryptoWrapper(Protocol):
     """Keys, certificates, hashes, signatures and verification over one crypto library."""
@@ -120,7 +137,12 @@ class CryptoWrapper(Protocol):
 
     @property
     def version(self) -> str:
-        """Version of the library underneath, for results."""
+        """Version of the library underneath, for results; libraries that it leaves a part to are named too."""
+        ...
+
+    @property
+    def capabilities(self) -> CryptoCapabilities:
+        """What it can do. SM2 verification, which depends on what is installed, is asked of `load_sm2_point`."""
         ...
 
     def digest(self, algorithm: HashAlgorithm, data: bytes) -> bytes:
@@ -160,7 +182,15 @@ class CryptoWrapper(Protocol):
         ...
 
     def self_signed_certificate(self, key: PrivateKey, request: CertificateRequest) -> bytes:
-        """Make a self-signed certificate with the key's usual hash (P-384: SHA-384, else SHA-256). Returns DER."""
+        """Make a self-signed certificate with the key's usual hash (P-384: SHA-384; RSA, P-256: SHA-256; SM2: SM3).
+
+        Returns:
+            Its DER.
+
+        Raises:
+            ConfigurationError: the key was made by another wrapper.
+            UnsupportedError: it makes no certificates for such keys.
+        """
         ...
 
 

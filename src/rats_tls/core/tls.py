@@ -20,9 +20,15 @@ class TlsCapabilities:
         exporter_with_context: RFC 8446 7.5 exporter with a context value.
         alpn: can negotiate ALPN.
         tls12: can do TLS 1.2 with extended master secret.
-        largest_certificate: bytes of DER that go through a handshake.
+        largest_certificate: bytes of DER that go through a handshake, each way. More is declared than any build of
+            the library takes where builds differ: what passes here is found on first use.
         key_algorithms: keys it can present.
         sockets: its contexts can also do a connection right over a socket (`SocketTlsContext`).
+        memory: its contexts can do a connection in memory, which asyncio needs.
+        chosen_alerts: its sessions can end by a fatal alert of choice (`AlertingTlsSession`).
+        slow: a handshake takes hundreds of times as long as OpenSSL's: fewer and smaller trials are made of it.
+        caution: what whoever names it must know, as a clause, or "": "not for production, its timing tells secrets".
+        larger_certificates: what to do to get larger certificates through, as a sentence, or "".
     """
 
     encrypts: bool
@@ -33,6 +39,11 @@ class TlsCapabilities:
     largest_certificate: int
     key_algorithms: frozenset[KeyAlgorithm]
     sockets: bool = False
+    memory: bool = True
+    chosen_alerts: bool = False
+    slow: bool = False
+    caution: str = ""
+    larger_certificates: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +134,7 @@ class TlsSession(Protocol):
 
     @property
     def peer_certificate(self) -> bytes | None:
-        """DER of the peer's leaf certificate, or None."""
+        """DER of the peer's leaf certificate, whose key the peer has proved to hold; None before, and without one."""
         ...
 
     @property
@@ -142,6 +153,14 @@ class TlsSession(Protocol):
 
     def exporter(self, label: str, context: bytes, length: int) -> bytes:
         """Keying material of this connection (RFC 8446 7.5). Raises UnsupportedError without the capability."""
+        ...
+
+
+class AlertingTlsSession(TlsSession, Protocol):
+    """A connection of a wrapper that declares `chosen_alerts`."""
+
+    def alert(self, name: str) -> None:
+        """Send the fatal alert `name` (RFC 8446 B.2) in place of close_notify; later writes raise TlsError."""
         ...
 
 

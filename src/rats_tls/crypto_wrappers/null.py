@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rats_tls.core.algorithms import HashAlgorithm, KeyAlgorithm
 from rats_tls.core.errors import UnsupportedError
-from rats_tls.core.interfaces import CertificateRequest, PrivateKey, PublicKey, Sm2Key
+from rats_tls.core.interfaces import CertificateRequest, CryptoCapabilities, PrivateKey, PublicKey, Sm2Key
 from rats_tls.crypto_wrappers.digests import digest
 
 _NAME = "crypto wrapper null"
@@ -15,6 +15,7 @@ class NullCryptoWrapper:
 
     name = "null"
     version = "none"
+    capabilities = CryptoCapabilities(generates=frozenset(), verifies=frozenset(), certificates=frozenset())
 
     def digest(self, algorithm: HashAlgorithm, data: bytes) -> bytes:
         """Hash `data`. Raises UnsupportedError for SM3 where `cryptography` was built without it."""

@@ -13,13 +13,13 @@ from cryptography.x509.oid import NameOID
 
 from rats_tls.core.algorithms import HashAlgorithm, KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.errors import ConfigurationError, DecodeError, SignatureError, UnsupportedError
-from rats_tls.core.interfaces import CertificateRequest, PrivateKey
+from rats_tls.core.interfaces import CertificateRequest, CryptoCapabilities, PrivateKey
 from rats_tls.crypto_wrappers.digests import digest
 from rats_tls.crypto_wrappers.sm2.choosing import chosen
 from rats_tls.crypto_wrappers.sm2.keys import Sm2PublicKey, load_key
 
 _Public = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
-_Private = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+_Private = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 _CURVES: dict[KeyAlgorithm, ec.EllipticCurve] = {
     KeyAlgorithm.EC_P256: ec.SECP256R1(),
@@ -30,6 +30,7 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
     "sha384": hashes.SHA384(),
     "sha512": hashes.SHA512(),
 }
+_MADE = frozenset({*_CURVES, KeyAlgorithm.RSA_3072, KeyAlgorithm.ED25519})
 _ECDSA = {hash_name: ec.ECDSA(hash_algorithm) for hash_name, hash_algorithm in _HASHES.items()}
 
 
@@ -117,6 +118,8 @@ class OpensslPrivateKey:
         if family == "rsa-pss" and isinstance(key, rsa.RSAPrivateKey):
             digest = _HASHES[hash_name]
             return key.sign(data, padding.PSS(padding.MGF1(digest), digest.digest_size), digest)
+        if algorithm is SignatureAlgorithm.ED25519 and isinstance(key, ed25519.Ed25519PrivateKey):
+            return key.sign(data)
         raise ConfigurationError(f"signature algorithm {algorithm.value} does not fit a {self._algorithm.value} key")
 
     def pkcs8(self) -> bytes:
@@ -126,15 +129,20 @@ class OpensslPrivateKey:
         )
 
     def sign_certificate(self, builder: x509.CertificateBuilder) -> bytes:
-        """Sign a certificate with the key's usual hash: SHA-384 for P-384, else SHA-256. Returns DER."""
-        digest = hashes.SHA384() if self._algorithm is KeyAlgorithm.EC_P384 else hashes.SHA256()
+        """Sign a certificate with the key's usual hash: SHA-384 for P-384, none for Ed25519, else SHA-256."""
+        digest: hashes.SHA384 | hashes.SHA256 | None = hashes.SHA256()
+        if self._algorithm is KeyAlgorithm.ED25519:
+            digest = None
+        elif self._algorithm is KeyAlgorithm.EC_P384:
+            digest = hashes.SHA384()
         return builder.sign(self._key, digest).public_bytes(serialization.Encoding.DER)
 
 
 class OpensslCryptoWrapper:
-    """Keys P-256, P-384, RSA-3072; verifies those, other RSA sizes, Ed25519 and SM2."""
+    """Keys P-256, P-384, RSA-3072, Ed25519; verifies those, other RSA sizes and SM2."""
 
     name = "openssl"
+    capabilities = CryptoCapabilities(generates=_MADE, verifies=_MADE | {KeyAlgorithm.RSA}, certificates=_MADE)
 
     @property
     def version(self) -> str:
@@ -151,6 +159,8 @@ class OpensslCryptoWrapper:
             return OpensslPrivateKey(ec.generate_private_key(_CURVES[algorithm]), algorithm)
         if algorithm is KeyAlgorithm.RSA_3072:
             return OpensslPrivateKey(rsa.generate_private_key(65537, 3072), algorithm)
+        if algorithm is KeyAlgorithm.ED25519:
+            return OpensslPrivateKey(ed25519.Ed25519PrivateKey.generate(), algorithm)
         raise UnsupportedError(f"crypto wrapper openssl makes no {algorithm.value} keys")
 
     def load_public_key(self, spki: bytes) -> OpensslPublicKey:
@@ -192,7 +202,7 @@ class OpensslCryptoWrapper:
         if not isinstance(key, OpensslPrivateKey):
             raise ConfigurationError("crypto wrapper openssl: the key was made by another crypto wrapper")
         public = serialization.load_der_public_key(key.public_key.spki)
-        if not isinstance(public, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+        if not isinstance(public, ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey):
             raise ConfigurationError("crypto wrapper openssl: key type cannot sign certificates")
         name = x509.Name(
             [

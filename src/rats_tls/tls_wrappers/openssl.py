@@ -7,15 +7,10 @@ OP_NO_TICKET and no cache they are bare handles of nothing, and offering one lea
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from dataclasses import replace
 from typing import cast
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from OpenSSL import SSL
 from OpenSSL import __version__ as library_version
 
@@ -23,6 +18,7 @@ from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.core.errors import ConfigurationError
 from rats_tls.core.limits import DEFAULT_LIMITS
 from rats_tls.core.tls import NonBlockingSocket, TlsCapabilities, TlsConfig
+from rats_tls.tls_wrappers.hostnames import server_name
 from rats_tls.tls_wrappers.openssl_binding import best_calls
 from rats_tls.tls_wrappers.openssl_calls import Calls
 from rats_tls.tls_wrappers.openssl_session import (
@@ -30,6 +26,7 @@ from rats_tls.tls_wrappers.openssl_session import (
     OpensslTlsSession,
     reason,
 )
+from rats_tls.tls_wrappers.own_certificate import own_certificate
 
 _OPTIONS = SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION
 
@@ -61,8 +58,8 @@ class OpensslTlsContext:
         if self._server:
             connection.set_accept_state()
         else:
-            if server_hostname and not _is_address(server_hostname):
-                connection.set_tlsext_host_name(_sni(server_hostname))
+            if name := server_name(server_hostname):
+                connection.set_tlsext_host_name(name)
             connection.set_connect_state()
         return connection
 
@@ -82,7 +79,9 @@ class OpensslTlsWrapper:
         alpn=True,
         tls12=False,
         largest_certificate=DEFAULT_LIMITS.certificate_made,
-        key_algorithms=frozenset({KeyAlgorithm.EC_P256, KeyAlgorithm.EC_P384, KeyAlgorithm.RSA_3072}),
+        key_algorithms=frozenset(
+            {KeyAlgorithm.EC_P256, KeyAlgorithm.EC_P384, KeyAlgorithm.RSA_3072, KeyAlgorithm.ED25519}
+        ),
     )
 
     def __init__(self, calls: Calls | None = None) -> None:
@@ -129,38 +128,12 @@ class OpensslTlsWrapper:
         return OpensslTlsContext(context, self._calls, server=server)
 
     def _load_certificate(self, context: SSL.Context, config: TlsConfig) -> None:
-        if config.certificate is None or config.private_key is None:
-            if config.role == "server" or config.certificate is not None or config.private_key is not None:
-                raise ConfigurationError("TLS wrapper openssl: certificate and private key go together")
+        own = own_certificate(self.name, self.capabilities, config)
+        if own is None:
             return
-        largest = self.capabilities.largest_certificate
-        if len(config.certificate) > largest:
-            raise ConfigurationError(
-                f"TLS certificate: got {len(config.certificate)} bytes, expected at most {largest}"
-            )
         try:
-            key = serialization.load_der_private_key(config.private_key, None)
-            if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-                raise ConfigurationError(f"TLS wrapper openssl presents no {type(key).__name__}")
-            context.use_certificate(x509.load_der_x509_certificate(config.certificate))
-            context.use_privatekey(key)
+            context.use_certificate(own.certificate)
+            context.use_privatekey(own.key)
             context.check_privatekey()
         except SSL.Error as error:
             raise ConfigurationError(f"TLS wrapper openssl refuses certificate or key: {reason(error)}") from error
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise ConfigurationError(f"TLS wrapper openssl refuses certificate or key: {error}") from error
-
-
-def _is_address(hostname: str) -> bool:
-    try:
-        ipaddress.ip_address(hostname)
-    except ValueError:
-        return False
-    return True
-
-
-def _sni(hostname: str) -> bytes:
-    try:
-        return hostname.encode("idna")
-    except UnicodeError as error:
-        raise ConfigurationError(f"server_hostname: got {hostname!r}, expected a host name: {error}") from error
