@@ -192,6 +192,11 @@ def verifier_option(command: _F) -> _F:
     )
 
 
+def crypto_option(command: _F) -> _F:
+    """Add --crypto."""
+    return _instance_option("crypto", "-c", "Crypto wrapper.", kind="crypto_wrappers", default="openssl")(command)
+
+
 def connection_options(command: _F) -> _F:
     """Add the options of a command that makes connections."""
     for option in reversed(
@@ -201,7 +206,7 @@ def connection_options(command: _F) -> _F:
             attester_options,
             verifier_option,
             _instance_option("tls", "-t", "TLS wrapper.", kind="tls_wrappers", default="openssl"),
-            _instance_option("crypto", "-c", "Crypto wrapper.", kind="crypto_wrappers", default="openssl"),
+            crypto_option,
             click.option(
                 "--key-algorithm",
                 type=click.Choice(_KEY_ALGORITHMS),
