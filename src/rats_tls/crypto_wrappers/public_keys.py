@@ -25,6 +25,7 @@ _SMALLEST_EXPONENT, _EXPONENT_BITS = 65537, 33
 """FIPS 186-5 A.1.1 (larger than 2^16); AWS-LC takes none longer than 33 bits."""
 
 _ED25519_PRIME = 2**255 - 19
+_ED25519_D = -121665 * pow(121666, -1, _ED25519_PRIME) % _ED25519_PRIME  # RFC 8032 5.1
 _ORDER_8_Y = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
 _SMALL_ORDER_Y = frozenset({0, 1, _ED25519_PRIME - 1, _ORDER_8_Y, _ED25519_PRIME - _ORDER_8_Y})
 """The y of the eight points whose order divides the cofactor 8: for such a key anybody can sign."""
@@ -57,7 +58,7 @@ def ec_spki(algorithm: KeyAlgorithm, point: bytes) -> bytes:
 
 
 def split_ed25519(spki: bytes) -> bytes | None:
-    """Give the 32 bytes of an Ed25519 key; None for other keys. Raises DecodeError: not reduced, of small order."""
+    """Give the 32 bytes of an Ed25519 key; None for other keys. Raises DecodeError: no point, or of small order."""
     if not spki.startswith(_ED25519_PREFIX) or len(spki) != len(_ED25519_PREFIX) + _ED25519_KEY_BYTES:
         return None
     key = spki[len(_ED25519_PREFIX) :]
@@ -66,6 +67,12 @@ def split_ed25519(spki: bytes) -> bytes | None:
         raise DecodeError(_STRUCTURE, "", None, "Ed25519 key: y is not reduced")
     if y in _SMALL_ORDER_Y:
         raise DecodeError(_STRUCTURE, "", None, "Ed25519 key: a point of small order")
+    # RFC 8032 5.1.3, steps 2 and 3: x^2 = (y^2 - 1) / (d y^2 + 1) must be a square. Some libraries decode the point
+    # only when they verify.
+    square = y * y
+    quotient = (square - 1) * (_ED25519_D * square + 1)
+    if pow(quotient, (_ED25519_PRIME - 1) // 2, _ED25519_PRIME) != 1:
+        raise DecodeError(_STRUCTURE, "", None, "Ed25519 key: not a point of the curve")
     return key
 
 
