@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from datetime import UTC, datetime
+from types import ModuleType
 from typing import Literal
 
 import pytest
@@ -70,6 +72,18 @@ def with_keys(
     return pytest.mark.parametrize(
         ("crypto", "algorithm"), pairs, ids=[f"{crypto.name}-{algorithm.value}" for crypto, algorithm in pairs]
     )
+
+
+def without(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    """Let late imports of a package fail, as where it is not installed."""
+    load = importlib.import_module
+
+    def missing(name: str, anchor: str | None = None) -> ModuleType:
+        if name.partition(".")[0] == package:
+            raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+        return load(name, anchor)
+
+    monkeypatch.setattr(importlib, "import_module", missing)
 
 
 wrappers = pytest.mark.parametrize("crypto", CRYPTO_WRAPPERS, ids=lambda wrapper: wrapper.name)
