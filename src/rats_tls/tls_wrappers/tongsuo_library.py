@@ -143,6 +143,7 @@ int SSL_export_keying_material(SSL *ssl, unsigned char *out, size_t size, const 
                                const unsigned char *context, size_t context_size, int use_context);
 """
 
+_ACCEPT = 1
 SPACE = 1 << 16
 """Bytes of the buffer that each thread has."""
 
@@ -175,7 +176,7 @@ class Library:
         self.functions = functions
         self._buffers = threading.local()
         # Whatever happens in it gives 0, which refuses.
-        self.accept_any = ffi.callback("int(X509_STORE_CTX *, void *)", lambda _chain, _: 1, error=0)
+        self.accept_any = ffi.callback("int(X509_STORE_CTX *, void *)", lambda _chain, _: _ACCEPT, error=0)
 
     @property
     def version(self) -> str:
