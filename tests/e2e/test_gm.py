@@ -71,9 +71,12 @@ def test_an_sm2_server_is_judged_by_the_default_crypto_wrapper() -> None:
 
 
 def test_evidence_that_the_policy_does_not_allow() -> None:
-    with served(side(judges=SGX, mutual=True), echo) as (address, outcome):
-        with pytest.raises(RatsTlsError), side().connect(address, timeout=20) as connection:
-            connection.recv(1)
+    with (
+        served(side(judges=SGX, mutual=True), echo) as (address, outcome),
+        pytest.raises(RatsTlsError),
+        side().connect(address, timeout=20) as connection,
+    ):
+        connection.recv(1)
     assert "got csv, expected sgx_ecdsa" in str(outcome.error)
 
 
