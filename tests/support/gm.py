@@ -14,18 +14,26 @@ from support.channels import NOW, PADDING_OID
 GM = GmCryptoWrapper()
 
 
-@functools.cache
 def sm2_key(number: int = 0) -> PrivateKey:
+    return _key(number)
+
+
+@functools.cache
+def _key(number: int) -> PrivateKey:
     return GM.generate_key(KeyAlgorithm.SM2)
 
 
-@functools.cache
 def sm2_certificate(size: int = 5000, serial: int = 1, number: int = 0) -> bytes:
     """A self-signed certificate of `size` bytes of DER, or up to two less: signatures vary in length."""
+    return _certificate(size, serial, number)
+
+
+@functools.cache
+def _certificate(size: int, serial: int, number: int) -> bytes:
 
     def make(padding: int) -> bytes:
         return GM.self_signed_certificate(
-            sm2_key(number),
+            _key(number),
             CertificateRequest(
                 organization="Test",
                 common_name="peer",
