@@ -167,20 +167,19 @@ class Library:
     Args:
         ffi: with its declarations.
         functions: the library.
+
+    Attributes:
+        version: of the package, and what the library in it calls itself.
     """
 
     def __init__(self, ffi: FFI, functions: Any) -> None:  # noqa: ANN401  # cffi has no types
         self.ffi: Any = ffi
         self.functions = functions
+        text: bytes = self.ffi.string(functions.OpenSSL_version(0))
+        self.version = f"tongsuopy {version('tongsuopy')}, {text.decode('ascii', 'replace')}"
         self._buffers = threading.local()
         # Whatever happens in it gives 0, which refuses.
         self.accept_any = ffi.callback("int(X509_STORE_CTX *, void *)", lambda _chain, _: _ACCEPT, error=0)
-
-    @property
-    def version(self) -> str:
-        """Version of the package, and what the library in it calls itself."""
-        text: bytes = self.ffi.string(self.functions.OpenSSL_version(0))
-        return f"tongsuopy {version('tongsuopy')}, {text.decode('ascii', 'replace')}"
 
     @property
     def buffer(self) -> Any:  # noqa: ANN401  # likewise
