@@ -117,3 +117,7 @@ def test_a_key_signs_and_verifies_only_with_its_own_schemes(crypto: CryptoWrappe
             public.verify(scheme, signature, DATA)
         with pytest.raises(SignatureError):
             public.verify_ecdsa(scheme, 1, 1, DATA)
+    if algorithm not in (*_EC, KeyAlgorithm.SM2):
+        for scheme in SCHEMES[algorithm]:
+            with pytest.raises(SignatureError):
+                public.verify_ecdsa(scheme, 1, 1, DATA)

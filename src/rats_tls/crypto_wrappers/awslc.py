@@ -1,6 +1,6 @@
 """The `awslc` crypto wrapper: AWS-LC, through `awscrt` (an extra), with what that has of it.
 
-`awscrt` does P-256 and P-384, and RSA verification with SHA-256 up to 4096 bits. It makes no RSA keys, and has neither
+`awscrt` does P-256 and P-384, and RSA verification with SHA-256. It makes no RSA keys, and has neither
 other hashes for RSA nor signatures of Ed25519: those are the `openssl` wrapper's.
 """
 
@@ -29,10 +29,10 @@ _ECDSA_HASHES = {
     SignatureAlgorithm.ECDSA_SHA384: hashlib.sha384,
     SignatureAlgorithm.ECDSA_SHA512: hashlib.sha512,
 }
-# aws-c-cal, rsa.h: AWS_CAL_RSA_MAX_SUPPORTED_KEY_SIZE_IN_BITS is 4096.
 _LARGEST_RSA_BYTES = 512
-_RSA_MODULUS_LENGTH = slice(30, 32)
-"""Where SubjectPublicKeyInfo has the modulus' two bytes of length, from 2048 bits on; it begins with a zero byte."""
+"""AWS_CAL_RSA_MAX_SUPPORTED_KEY_SIZE_IN_BITS is 4096; multiples of 64 work everywhere. Source: aws-c-cal, rsa.h."""
+_RSA_MODULUS = 30
+"""Where SubjectPublicKeyInfo has the modulus' two bytes of length, from 2048 bits on; its bytes follow."""
 _RSA_PKCS1 = 24
 """Where its RSAPublicKey (RFC 8017 A.1.1) begins."""
 
@@ -228,10 +228,9 @@ class AwslcCryptoWrapper:
         if found is not None:
             return self._load_ec(found[0], spki)
         key = self._other.load_public_key(spki)
-        modulus_bytes = int.from_bytes(spki[_RSA_MODULUS_LENGTH], "big") - 1
-        if key.algorithm not in _RSA or modulus_bytes > _LARGEST_RSA_BYTES:
-            return key
-        return AwslcRsaPublicKey(self._library, key)
+        if key.algorithm in _RSA and _has_supported_modulus(spki):
+            return AwslcRsaPublicKey(self._library, key)
+        return key
 
     def load_ec_point(self, algorithm: KeyAlgorithm, point: bytes) -> AwslcPublicKey:
         """Load an EC key from x‖y. Raises DecodeError, UnsupportedError."""
@@ -261,6 +260,13 @@ class AwslcCryptoWrapper:
         except (RuntimeError, ValueError) as error:
             raise DecodeError("EcPoint", "", None, f"not a point of {algorithm.value}") from error
         return AwslcPublicKey(key, algorithm, spki)
+
+
+def _has_supported_modulus(spki: bytes) -> bool:
+    """Whether the modulus of an RSA key has a size that AWS-LC takes on every platform."""
+    size = int.from_bytes(spki[_RSA_MODULUS : _RSA_MODULUS + 2], "big")
+    has_zero_in_front = spki[_RSA_MODULUS + 2] == 0  # as the number is positive and its first byte has its high bit set
+    return has_zero_in_front and size - 1 <= _LARGEST_RSA_BYTES and (size - 1) % 8 == 0
 
 
 def _accept(verify: Any, algorithm: SignatureAlgorithm, *arguments: object) -> None:  # noqa: ANN401  # awscrt has no types

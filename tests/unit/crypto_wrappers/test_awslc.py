@@ -70,17 +70,24 @@ def test_a_defect_passes_through() -> None:
 
 
 class TestRsa:
-    @pytest.mark.parametrize(("bits", "kind"), [(2048, AwslcRsaPublicKey), (4096, AwslcRsaPublicKey)])
-    def test_sizes_that_the_library_takes(self, bits: int, kind: type) -> None:
-        spki = spki_of(rsa.generate_private_key(65537, bits).public_key())
-        assert isinstance(CRYPTO.load_public_key(spki), kind)
-
-    def test_larger_ones_are_left_to_the_default(self) -> None:
-        n = (1 << 4103) | 1
-        spki = spki_of(rsa.RSAPublicNumbers(65537, n).public_key())
+    @pytest.mark.parametrize(
+        ("bits", "kind"),
+        [
+            (2048, AwslcRsaPublicKey),
+            (3072, AwslcRsaPublicKey),
+            (4096, AwslcRsaPublicKey),
+            (2049, OpensslPublicKey),
+            (2056, OpensslPublicKey),
+            (4104, OpensslPublicKey),
+            (8192, OpensslPublicKey),
+        ],
+    )
+    def test_which_sizes_are_left_to_the_default(self, bits: int, kind: type) -> None:
+        spki = spki_of(rsa.RSAPublicNumbers(65537, 1 << bits - 1 | 1).public_key())
         key = CRYPTO.load_public_key(spki)
-        assert isinstance(key, OpensslPublicKey)
-        assert (key.algorithm, key.spki) == (KeyAlgorithm.RSA, spki)
+        assert isinstance(key, kind)
+        assert key.spki == spki
+        assert key.algorithm is (KeyAlgorithm.RSA_3072 if bits == 3072 else KeyAlgorithm.RSA)
 
     def test_which_schemes_are_left_to_the_default(self, monkeypatch: pytest.MonkeyPatch) -> None:
         key = key_of(CRYPTO, KeyAlgorithm.RSA_3072)
