@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from importlib.util import find_spec
 
-from rats_tls.core.algorithms import HashAlgorithm, KeyAlgorithm, SignatureAlgorithm
+from rats_tls.core.algorithms import HashAlgorithm, KeyAlgorithm
 from rats_tls.core.errors import ConfigurationError, UnsupportedError
 from rats_tls.core.interfaces import CertificateRequest, CryptoCapabilities, PrivateKey, PublicKey
 from rats_tls.crypto_wrappers.certificate_building import build_certificate
@@ -15,37 +15,6 @@ from rats_tls.crypto_wrappers.sm2.keys import Sm2PublicKey
 from rats_tls.crypto_wrappers.sm2.private_keys import Sm2PrivateKey, generate_key
 
 _SM2 = frozenset({KeyAlgorithm.SM2})
-
-
-class GmOtherPrivateKey:
-    """A key of this wrapper that is none of SM2: the `openssl` wrapper made it, and signs with it.
-
-    Args:
-        key: its key.
-    """
-
-    __slots__ = ("key",)
-
-    def __init__(self, key: OpensslPrivateKey) -> None:
-        self.key = key
-
-    @property
-    def algorithm(self) -> KeyAlgorithm:
-        """The key's algorithm."""
-        return self.key.algorithm
-
-    @property
-    def public_key(self) -> PublicKey:
-        """Its public half."""
-        return self.key.public_key
-
-    def sign(self, algorithm: SignatureAlgorithm, data: bytes) -> bytes:
-        """Sign `data`. Raises ConfigurationError when the algorithm does not fit the key."""
-        return self.key.sign(algorithm, data)
-
-    def pkcs8(self) -> bytes:
-        """Unencrypted PKCS #8 DER, to hand the key to a TLS library in this process."""
-        return self.key.pkcs8()
 
 
 class GmCryptoWrapper:
@@ -93,7 +62,7 @@ class GmCryptoWrapper:
             return generate_key()
         if algorithm not in self._other.capabilities.generates:
             raise UnsupportedError(f"crypto wrapper gm makes no {algorithm.value} keys")
-        return GmOtherPrivateKey(self._other.generate_key(algorithm))
+        return self._other.generate_key(algorithm)
 
     def load_public_key(self, spki: bytes) -> PublicKey:
         """Load a DER SubjectPublicKeyInfo; one of SM2 has the default user id. Raises DecodeError, UnsupportedError."""
@@ -116,6 +85,6 @@ class GmCryptoWrapper:
         """
         if isinstance(key, Sm2PrivateKey):
             return build_certificate(request, key.public_key.spki, KeyAlgorithm.SM2, key.sign)
-        if not isinstance(key, GmOtherPrivateKey):
+        if not isinstance(key, OpensslPrivateKey):
             raise ConfigurationError("crypto wrapper gm: the key was made by another crypto wrapper")
-        return self._other.self_signed_certificate(key.key, request)
+        return self._other.self_signed_certificate(key, request)
