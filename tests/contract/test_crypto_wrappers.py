@@ -22,6 +22,7 @@ from rats_tls.core.interfaces import CertificateRequest, CryptoWrapper
 from rats_tls.crypto_wrappers.certificate_building import USUAL_SIGNATURES
 from rats_tls.crypto_wrappers.null import NullCryptoWrapper
 from rats_tls.crypto_wrappers.sm2 import choosing
+from rats_tls.crypto_wrappers.sm2.curve import spki_of as sm2_spki_of
 from rats_tls.formats.x509 import Certificate
 from support.crypto import BEGIN, DATA, END, REQUEST, key_of, load, with_keys, wrappers
 from support.der import spki_of
@@ -158,6 +159,13 @@ def test_sm2(crypto: CryptoWrapper) -> None:
         crypto.load_sm2_point(bytes(64), choosing.KNOWN_USER_ID)
     with pytest.raises(DecodeError):
         crypto.load_sm2_point(choosing.KNOWN_POINT, b"")
+    # Of a certificate: its owner has the default user id, as the known signer has.
+    key = crypto.load_public_key(sm2_spki_of(choosing.KNOWN_POINT))
+    assert (key.algorithm, key.spki) == (KeyAlgorithm.SM2, sm2_spki_of(choosing.KNOWN_POINT))
+    key.verify_ecdsa(SignatureAlgorithm.SM2_SM3, *choosing.KNOWN_SIGNATURE, choosing.KNOWN_DATA)
+    for wrong in (bytes(64), choosing.KNOWN_POINT + b"\0", choosing.KNOWN_POINT[:-1]):
+        with pytest.raises(DecodeError):
+            crypto.load_public_key(sm2_spki_of(wrong))
 
 
 def test_a_hash_that_the_library_was_built_without(monkeypatch: pytest.MonkeyPatch) -> None:

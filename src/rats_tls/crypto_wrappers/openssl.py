@@ -11,12 +11,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.x509.oid import NameOID
 
-from rats_tls.core.algorithms import HashAlgorithm, KeyAlgorithm, SignatureAlgorithm
+from rats_tls.core.algorithms import SM2_DEFAULT_USER_ID, HashAlgorithm, KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.errors import ConfigurationError, DecodeError, SignatureError, UnsupportedError
 from rats_tls.core.interfaces import CertificateRequest, CryptoCapabilities, PrivateKey
 from rats_tls.crypto_wrappers.digests import digest
 from rats_tls.crypto_wrappers.public_keys import check_rsa, ec_spki, split_ec, split_ed25519
 from rats_tls.crypto_wrappers.sm2.choosing import chosen
+from rats_tls.crypto_wrappers.sm2.curve import point_of
 from rats_tls.crypto_wrappers.sm2.keys import Sm2PublicKey, load_key
 
 _Public = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
@@ -164,8 +165,14 @@ class OpensslCryptoWrapper:
             return OpensslPrivateKey(ed25519.Ed25519PrivateKey.generate(), algorithm)
         raise UnsupportedError(f"crypto wrapper openssl makes no {algorithm.value} keys")
 
-    def load_public_key(self, spki: bytes) -> OpensslPublicKey:
-        """Load a DER SubjectPublicKeyInfo. Raises DecodeError, UnsupportedError."""
+    def load_public_key(self, spki: bytes) -> OpensslPublicKey | Sm2PublicKey:
+        """Load a DER SubjectPublicKeyInfo; one of SM2 as `load_sm2_point` does, with the default user id.
+
+        Raises DecodeError, UnsupportedError.
+        """
+        point = point_of(spki)
+        if point is not None:
+            return load_key(point, SM2_DEFAULT_USER_ID, chosen())
         try:
             key = serialization.load_der_public_key(spki)
         except ValueError as error:

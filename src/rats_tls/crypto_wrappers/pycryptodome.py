@@ -217,8 +217,11 @@ class PycryptodomeCryptoWrapper:
             raise UnsupportedError(f"crypto wrapper pycryptodome makes no {algorithm.value} keys")
         return PycryptodomePrivateKey(self._library, algorithm)
 
-    def load_public_key(self, spki: bytes) -> PycryptodomePublicKey:
-        """Load a DER SubjectPublicKeyInfo. Raises DecodeError, UnsupportedError."""
+    def load_public_key(self, spki: bytes) -> PycryptodomePublicKey | Sm2PublicKey:
+        """Load a DER SubjectPublicKeyInfo; one of SM2 as `load_sm2_point` does, with the default user id.
+
+        Raises DecodeError, UnsupportedError.
+        """
         found = split_ec(spki)
         if found is not None:
             return self._load_ec(found[0], spki)
@@ -227,12 +230,14 @@ class PycryptodomeCryptoWrapper:
             key = self._library.eddsa.import_public_key(raw)
             return PycryptodomePublicKey(self._library, key, KeyAlgorithm.ED25519, spki)
         # The library reads a key from many forms: what is none of the usual one's, `cryptography` says.
-        algorithm = self._forms.load_public_key(spki).algorithm
+        other = self._forms.load_public_key(spki)
+        if isinstance(other, Sm2PublicKey):
+            return other
         try:
             key = self._library.rsa.import_key(spki)
         except ValueError as error:
             raise DecodeError("SubjectPublicKeyInfo", "", None, f"not an RSA key: {error}") from error
-        return PycryptodomePublicKey(self._library, key, algorithm, spki)
+        return PycryptodomePublicKey(self._library, key, other.algorithm, spki)
 
     def load_ec_point(self, algorithm: KeyAlgorithm, point: bytes) -> PycryptodomePublicKey:
         """Load an EC key from x‖y. Raises DecodeError, UnsupportedError."""
