@@ -64,6 +64,9 @@ class OpensslPublicKey:
         """Verify a signature in X.509 form. Raises SignatureError."""
         family, _, hash_name = algorithm.value.rpartition("-")
         key = self._key
+        if isinstance(key, rsa.RSAPublicKey) and len(signature) != (key.key_size + 7) // 8:
+            # OpenSSL takes one whose leading zero is left out with PSS; RFC 8017 8.1.2 step 1 does not.
+            raise SignatureError(f"{algorithm.value} signature: got {len(signature)} bytes for {key.key_size} bits")
         try:
             if family == "ecdsa" and isinstance(key, ec.EllipticCurvePublicKey):
                 key.verify(signature, data, _ECDSA[hash_name])
