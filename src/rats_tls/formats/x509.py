@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -208,7 +209,12 @@ class Certificate:
     @property
     def sha256(self) -> bytes:
         """SHA-256 over all of it (32 bytes)."""
-        return hashlib.sha256(self.der).digest()
+        return _sha256(self.der)
+
+
+@lru_cache(maxsize=256)
+def _sha256(der: bytes) -> bytes:
+    return hashlib.sha256(der).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from rats_tls.core.checks import shorten
 from rats_tls.core.claims import SnpClaims, SnpTcb
@@ -13,6 +13,7 @@ from rats_tls.formats.amd.vek import SHORT_HWID, VCEK_NAME, VLEK_NAME, VekCertif
 from rats_tls.verifiers.amd_chain import signer_name
 
 _TCB_OFFSETS = {"current_tcb": 0x38, "reported_tcb": 0x180, "committed_tcb": 0x1E0, "launch_tcb": 0x1F0}
+_CLAIMS = tuple(claim.name for claim in fields(SnpClaims))
 VEK_NAMES = {SIGNING_KEY_VCEK: VCEK_NAME, SIGNING_KEY_VLEK: VLEK_NAME}
 """Common name of the VEK certificate by signing_key."""
 
@@ -77,6 +78,16 @@ def with_product(claims: SnpClaims, report: AttestationReport, product: str) -> 
         committed_tcb=_tcb("committed_tcb", report.committed_tcb, product),
         launch_tcb=_tcb("launch_tcb", report.launch_tcb, product),
     )
+
+
+def with_vek(claims: SnpClaims, vek_type: str, csp_id: str | None) -> SnpClaims:
+    """Give the claims with what the verified VEK certificate says; each verification makes them, so in no detours."""
+    made = object.__new__(SnpClaims)
+    for name in _CLAIMS:
+        object.__setattr__(made, name, getattr(claims, name))
+    object.__setattr__(made, "vek_type", vek_type)
+    object.__setattr__(made, "csp_id", csp_id)
+    return made
 
 
 def _tcb(field: str, data: bytes, product: str | None) -> SnpTcb | None:

@@ -8,7 +8,7 @@ its words, are the policy's to judge.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from rats_tls.core import lookup_keys
 from rats_tls.core.anchors import TrustAnchor
@@ -31,7 +31,7 @@ from rats_tls.formats.amd.vek import SHORT_HWID, VCEK_NAME, VekCertificate
 from rats_tls.formats.x509 import Certificate
 from rats_tls.verifiers.amd_chain import anchors_of_product, signer_name, verify_root
 from rats_tls.verifiers.amd_endorsements import Held, Judge, Pool, choose_signer, choose_vek, product_for
-from rats_tls.verifiers.amd_report import VEK_NAMES, require_identity, require_name, require_tcb, with_product
+from rats_tls.verifiers.amd_report import VEK_NAMES, require_identity, require_name, require_tcb, with_product, with_vek
 from rats_tls.verifiers.amd_revocation import find_lists
 from rats_tls.verifiers.chain import require_in_date
 from rats_tls.verifiers.check_log import VERIFIES, CheckLog, Step
@@ -317,7 +317,7 @@ class SnpRun:
         self.log.passed(_VEK_TCB, tcb)
         if self.anchor is not None:
             vek_type = vek.certificate.subject.common_name.removeprefix("SEV-")
-            self.claims = replace(self.claims, vek_type=vek_type, csp_id=vek.extensions.csp_id)
+            self.claims = with_vek(self.claims, vek_type, vek.extensions.csp_id)
 
     # --- revocation ----------------------------------------------------------------------------------------------
     def _verify_revocation(self, name: str, product: str, anchors: Sequence[TrustAnchor]) -> None:

@@ -19,7 +19,6 @@ from rats_tls.verifiers.amd_endorsements import Judge, Memory, Pool
 from rats_tls.verifiers.amd_report import claims_of
 from rats_tls.verifiers.amd_run import SnpRun
 from rats_tls.verifiers.check_log import Stop
-from rats_tls.verifiers.known_keys import trust_in
 
 
 class SevSnpVerifier:
@@ -78,7 +77,7 @@ class SevSnpVerifier:
             anchors=given,
             crypto=crypto,
             now=now,
-            trust=trust_in(given, crypto),
+            trust=self._memory.trust_in(given, crypto),
             memory=self._memory,
         )
         run = SnpRun(

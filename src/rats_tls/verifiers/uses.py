@@ -24,13 +24,12 @@ def certificates_use(
     kind: EndorsementKind, origin: str, certificates: Sequence[Certificate], description: str
 ) -> EndorsementUse:
     """Give what a result says of a certificate (the first) that holds no longer than those above it."""
+    first, *above = certificates
+    issued, expires = first.not_before, first.not_after
+    for certificate in above:
+        issued, expires = max(issued, certificate.not_before), min(expires, certificate.not_after)
     return EndorsementUse(
-        kind=kind,
-        sha256=certificates[0].sha256,
-        origin=origin,
-        issued=max(certificate.not_before for certificate in certificates),
-        expires=min(certificate.not_after for certificate in certificates),
-        description=description,
+        kind=kind, sha256=first.sha256, origin=origin, issued=issued, expires=expires, description=description
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 
 from rats_tls.core.errors import DecodeError, UnsupportedError
 from rats_tls.core.reader import Reader
-from rats_tls.formats.amd.tcb import TCB_VERSION_SIZE, product_of_cpuid
+from rats_tls.formats.amd.tcb import product_of_cpuid
 
 REPORT_SIZE = 0x4A0
 SIGNED_SIZE = 0x2A0
@@ -17,8 +18,18 @@ SIGNING_KEY_VLEK = 1
 
 _VERSIONS = range(2, 6)
 _ECDSA_P384_SHA384 = 1
-_INTEGER_FIELD = 72  # r and s, little-endian
-_INTEGER_SIZE = 48
+_VERSION_OF_CPUID = 3
+_VERSION_OF_VECTORS = 5
+_VECTORS = struct.Struct("<2Q")
+_LAYOUT = struct.Struct(
+    "<IIQ 16s16s II"  # 0x000 version, guest_svn, policy; family_id, image_id; vmpl, signature_algo
+    "8sQI4s"  # 0x038 current_tcb, platform_info, key_info, reserved
+    "64s48s32s48s48s32s32s"  # 0x050 report_data, measurement, host_data, id and author key digests, report ids
+    "8s3s21s64s8s"  # 0x180 reported_tcb, CPUID, reserved, chip_id, committed_tcb
+    "3Bs3Bs"  # 0x1E8 current and committed version: build, minor, major, reserved
+    "8s16s152s"  # 0x1F0 launch_tcb, mitigation vectors, reserved
+    "48s24s48s24s368s"  # 0x2A0 r and s, little-endian in fields of 72 bytes; reserved
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,55 +88,40 @@ class AttestationReport:
         """
         if len(data) < REPORT_SIZE:
             raise DecodeError(cls.__name__, "", 0, f"got {len(data)} bytes, expected at least {REPORT_SIZE}")
-        r = Reader(data[:REPORT_SIZE], cls.__name__)
-        version = r.u32("version")
+        # fmt: off
+        (
+            version, guest_svn, policy, family_id, image_id, vmpl, signature_algorithm,
+            current_tcb, platform_info, key_info, reserved_4c,
+            report_data, measurement, host_data, id_key_digest, author_key_digest, report_id, report_id_ma,
+            reported_tcb, cpuid_bytes, reserved_18b, chip_id, committed_tcb,
+            current_build, current_minor, current_major, reserved_1eb,
+            committed_build, committed_minor, committed_major, reserved_1ef,
+            launch_tcb, mit_vectors, reserved_208,
+            signature_r, reserved_2d0, signature_s, reserved_318, reserved_330,
+        ) = _LAYOUT.unpack_from(data)
+        # fmt: on
         if version not in _VERSIONS:
             raise UnsupportedError(f"{cls.__name__} version: got {version}, expected 2 to 5")
-        guest_svn = r.u32("guest_svn")
-        policy = r.u64("policy")
-        family_id = r.take("family_id", 16)
-        image_id = r.take("image_id", 16)
-        vmpl = r.u32("vmpl")
-        signature_algorithm = r.u32("signature_algo")
         if signature_algorithm != _ECDSA_P384_SHA384:
             raise UnsupportedError(
                 f"{cls.__name__} signature_algo: got {signature_algorithm}, expected 1 (ECDSA P-384 with SHA-384)"
             )
-        current_tcb = r.take("current_tcb", TCB_VERSION_SIZE)
-        platform_info = r.u64("platform_info")
-        key_info = r.u32("key_info")
-        r.zeros("reserved", 4)
-        report_data = r.take("report_data", 64)
-        measurement = r.take("measurement", 48)
-        host_data = r.take("host_data", 32)
-        id_key_digest = r.take("id_key_digest", 48)
-        author_key_digest = r.take("author_key_digest", 48)
-        report_id = r.take("report_id", 32)
-        report_id_ma = r.take("report_id_ma", 32)
-        reported_tcb = r.take("reported_tcb", TCB_VERSION_SIZE)
-        cpuid: tuple[int, int, int] | None = None
-        if version >= 3:
-            cpuid = (r.u8("cpuid_fam_id"), r.u8("cpuid_mod_id"), r.u8("cpuid_step"))
-        else:
-            r.zeros("reserved", 3)
-        r.zeros("reserved", 21)
-        chip_id = r.take("chip_id", 64)
-        committed_tcb = r.take("committed_tcb", TCB_VERSION_SIZE)
-        current_version = _firmware_version(r, "current")
-        committed_version = _firmware_version(r, "committed")
-        launch_tcb = r.take("launch_tcb", TCB_VERSION_SIZE)
-        launch_mit_vector: int | None = None
-        current_mit_vector: int | None = None
-        if version >= 5:
-            launch_mit_vector = r.u64("launch_mit_vector")
-            current_mit_vector = r.u64("current_mit_vector")
-        else:
-            r.zeros("reserved", 16)
-        r.zeros("reserved", 152)
-        signature_r = _signature_integer(r, "signature.r")
-        signature_s = _signature_integer(r, "signature.s")
-        r.zeros("signature.reserved", REPORT_SIZE - SIGNED_SIZE - 2 * _INTEGER_FIELD)
-        r.end()
+        cpuid = tuple(cpuid_bytes) if version >= _VERSION_OF_CPUID else None
+        vectors = _VECTORS.unpack(mit_vectors) if version >= _VERSION_OF_VECTORS else (None, None)
+        for field, offset, reserved in (
+            ("reserved", 0x4C, reserved_4c),
+            ("reserved", 0x188, b"" if cpuid is not None else cpuid_bytes),
+            ("reserved", 0x18B, reserved_18b),
+            ("reserved", 0x1EB, reserved_1eb),
+            ("reserved", 0x1EF, reserved_1ef),
+            ("reserved", 0x1F8, b"" if vectors[0] is not None else mit_vectors),
+            ("reserved", 0x208, reserved_208),
+            ("signature.r", 0x2D0, reserved_2d0),
+            ("signature.s", 0x318, reserved_318),
+            ("signature.reserved", 0x330, reserved_330),
+        ):
+            if reserved.strip(b"\0"):
+                Reader(reserved, cls.__name__, base=offset).zeros(field, len(reserved))
         return cls(
             signed=data[:SIGNED_SIZE],
             version=version,
@@ -149,13 +145,13 @@ class AttestationReport:
             cpuid=cpuid,
             chip_id=chip_id,
             committed_tcb=committed_tcb,
-            current_version=current_version,
-            committed_version=committed_version,
+            current_version=(current_major, current_minor, current_build),
+            committed_version=(committed_major, committed_minor, committed_build),
             launch_tcb=launch_tcb,
-            launch_mit_vector=launch_mit_vector,
-            current_mit_vector=current_mit_vector,
-            r=signature_r,
-            s=signature_s,
+            launch_mit_vector=vectors[0],
+            current_mit_vector=vectors[1],
+            r=int.from_bytes(signature_r, "little"),
+            s=int.from_bytes(signature_s, "little"),
             trailing=len(data) - REPORT_SIZE,
         )
 
@@ -178,15 +174,3 @@ class AttestationReport:
     def signing_key(self) -> int:
         """Which key signed: 0 VCEK, 1 VLEK, 7 none (key_info bits 2 to 4)."""
         return self.key_info >> 2 & 0x7
-
-
-def _firmware_version(r: Reader, field: str) -> tuple[int, int, int]:
-    build, minor, major = r.u8(f"{field}_build"), r.u8(f"{field}_minor"), r.u8(f"{field}_major")
-    r.zeros("reserved", 1)
-    return major, minor, build
-
-
-def _signature_integer(r: Reader, field: str) -> int:
-    value = int.from_bytes(r.take(field, _INTEGER_SIZE), "little")
-    r.zeros(field, _INTEGER_FIELD - _INTEGER_SIZE)
-    return value

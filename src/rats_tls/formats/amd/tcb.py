@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from rats_tls.core.claims import SnpTcb
 from rats_tls.core.errors import DecodeError
 
@@ -34,6 +36,7 @@ def has_fmc(product: str) -> bool:
     return product in _ZEN5_PRODUCTS
 
 
+@lru_cache(maxsize=256)  # a report has four, mostly equal, and the next report the same
 def decode_tcb_version(data: bytes, product: str, field: str, *, offset: int = 0) -> SnpTcb:
     """Decode TCB_VERSION in the layout of `product`.
 
