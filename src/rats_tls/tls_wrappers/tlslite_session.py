@@ -255,8 +255,7 @@ class TlsliteTlsSession:
         elif isinstance(error, TLSAbruptCloseError):
             self._error = TlsError(f"TLS {doing}: the peer closed the connection without close_notify", truncated=True)
         elif isinstance(error, TLSLocalAlert):  # sent by tlslite-ng
-            # What it says of a message that it cannot read is a traceback.
-            said = f" ({error.message})" if error.message and "\n" not in error.message else ""
+            said = f" ({error.message})" if error.message else ""
             self._error = TlsError(f"TLS {doing}: {alert_name(error.description)}{said}")
         else:
             alert = _alert_for(error)
@@ -293,15 +292,21 @@ def _require_same_key(certificate: Any, der: bytes) -> None:  # noqa: ANN401  # 
         raise _RefusedError("bad_certificate", "the peer's certificate cannot be read") from error
     proved = certificate.publicKey
     if isinstance(key, ec.EllipticCurvePublicKey):
-        same = proved.public_key.to_string("uncompressed") == key.public_bytes(
+        same = certificate.certAlg == "ecdsa" and proved.public_key.to_string("uncompressed") == key.public_bytes(
             Encoding.X962, PublicFormat.UncompressedPoint
         )
     elif isinstance(key, ed25519.Ed25519PublicKey):
-        same = proved.public_key.to_string() == key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+        same = certificate.certAlg == "Ed25519" and proved.public_key.to_string() == key.public_bytes(
+            Encoding.Raw, PublicFormat.Raw
+        )
     elif isinstance(key, rsa.RSAPublicKey):
         numbers = key.public_numbers()
-        same = key.key_size >= _SMALLEST_RSA and (int(proved.n), int(proved.e)) == (numbers.n, numbers.e)
+        same = (
+            certificate.certAlg in ("rsa", "rsa-pss")
+            and key.key_size >= _SMALLEST_RSA
+            and (int(proved.n), int(proved.e)) == (numbers.n, numbers.e)
+        )
     else:
-        same = False
+        same = False  # of a kind that nobody is asked for
     if not same:
         raise _RefusedError("bad_certificate", "the peer's certificate does not hold the key that was proved")

@@ -11,13 +11,9 @@ from rats_tls.core.errors import ConfigurationError, NoInstanceError, TlsError
 from rats_tls.tls_wrappers.alerts import ALERTS
 from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
 from rats_tls.tls_wrappers.rustls import RustlsTlsWrapper
-from support.machine import lacking
 from support.tls import config, connected, handshake, pump, read_exactly
 
-try:
-    TLS = RustlsTlsWrapper()
-except NoInstanceError as error:
-    lacking(error.message, install="what .ci/run installs")
+TLS = RustlsTlsWrapper()
 
 
 @pytest.mark.parametrize(("number", "name"), [*ALERTS.items(), (243, "alert_243")])
