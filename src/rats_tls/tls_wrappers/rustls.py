@@ -62,8 +62,8 @@ class RustlsTlsContext:
         self._builder = builder
 
     def session(self, server_hostname: str | None = None) -> RustlsTlsSession:  # noqa: ARG002  # the Protocol's argument
-        """Start a connection in memory. Each has a configuration of its own, and so a store of sessions of its own."""
-        return RustlsTlsSession(self._builder.clone_builder().build_server_connection())
+        """Start a connection in memory. The builder gives each a store of sessions of its own."""
+        return RustlsTlsSession(self._builder.build_server_connection())
 
 
 class RustlsTlsWrapper:
