@@ -87,7 +87,7 @@ def refused(ours: TlsSession, peer: HostilePeer) -> None:
 def test_a_certificate_whose_key_the_peer_does_not_hold_is_refused(
     tls: TlsWrapper, role: str, algorithm: KeyAlgorithm
 ) -> None:
-    """DESIGN 4.10, RFC 8446 4.4.3: a certificate is public; whoever copies one proves nothing without its key."""
+    """Rule 10 (DESIGN 4.10), RFC 8446 4.4.3: whoever copies a certificate proves nothing without its key."""
     honest, ours = HostilePeer(OTHER[role], algorithm=algorithm), session_of(tls, role)
     assert shake_hands(ours, honest)
     assert ours.peer_certificate == certificate(algorithm, serial=9)
@@ -110,7 +110,7 @@ def test_a_signature_by_an_algorithm_that_was_not_offered_is_refused(tls: TlsWra
 # --- after the handshake ---------------------------------------------------------------------------------------------
 @over(CLIENTS)
 def test_authentication_after_the_handshake_is_refused(tls: TlsWrapper) -> None:
-    """DESIGN 4.10, RFC 8446 4.6.2: a certificate is presented once, in the handshake."""
+    """Rule 10 (DESIGN 4.10), RFC 8446 4.6.2: a certificate is presented once, in the handshake."""
     client, server = session_of(tls, "client"), HostilePeer("server")
     assert shake_hands(client, server)
     client.data_to_send()
@@ -121,7 +121,7 @@ def test_authentication_after_the_handshake_is_refused(tls: TlsWrapper) -> None:
 
 @in_roles(ROLES)
 def test_renegotiation_is_refused(tls: TlsWrapper, role: str) -> None:
-    """DESIGN 4.10, RFC 8446 4.1.2: there is none in TLS 1.3, and a hello after the handshake ends it."""
+    """Rule 10 (DESIGN 4.10), RFC 8446 4.1.2: there is none in TLS 1.3, and a hello after the handshake ends it."""
     ours, peer = session_of(tls, role), HostilePeer(OTHER[role])
     assert shake_hands(ours, peer)
     peer.read()  # tickets, if any
@@ -134,7 +134,7 @@ def test_renegotiation_is_refused(tls: TlsWrapper, role: str) -> None:
 # --- resumption and early data ---------------------------------------------------------------------------------------
 @over(ENCRYPTING)
 def test_early_data_is_never_delivered(tls: TlsWrapper) -> None:
-    """DESIGN 4.10, RFC 8446 4.2.10: early data can be replayed. A server skips it, or ends the handshake."""
+    """Rule 10 (DESIGN 4.10), RFC 8446 4.2.10: early data can be replayed. A server skips it, or ends the handshake."""
     ours, client = session_of(tls, "server"), HostilePeer("client", early_data=True)
     client.advance()
     ours.receive_from_wire(client.output())
@@ -161,7 +161,7 @@ def test_early_data_is_never_delivered(tls: TlsWrapper) -> None:
 
 @over(CLIENTS)
 def test_a_servers_tickets_are_never_used(tls: TlsWrapper) -> None:
-    """DESIGN 4.10, RFC 8446 4.6.1, 2.2: whoever resumes is shown no certificate."""
+    """Rule 10 (DESIGN 4.10), RFC 8446 4.6.1, 2.2: whoever resumes is shown no certificate."""
     settings = tls.context(config("client"))
     for connection in range(3):
         client, server = settings.session("server.example"), HostilePeer("server")
@@ -220,7 +220,7 @@ def _resident() -> int:
 @in_roles(JUDGING)
 @pytest.mark.parametrize("shape", ["leaf", "chain"])
 def test_more_certificate_than_any_is_cut_off(tls: TlsWrapper, role: str, shape: str, tmp_path: Path) -> None:
-    """DESIGN 4.5: what a peer makes this side keep is bounded, and nothing of it stays behind."""
+    """Rule 5 (DESIGN 4.5): what a peer makes this side keep is bounded, and nothing of it stays behind."""
     ders = (
         [certificate(size=HUGE, serial=9)] if shape == "leaf" else [certificate(serial=each) for each in range(1, 41)]
     )
@@ -262,7 +262,7 @@ STALLED = {
 @in_roles(ROLES)
 @pytest.mark.parametrize("sent", [*STALLED.values(), GARBAGE], ids=[*STALLED, "garbage"])
 def test_a_handshake_ends_in_its_time_whatever_the_peer_does(tls: TlsWrapper, role: str, sent: bytes) -> None:
-    """DESIGN 4.5: every time is bounded. A peer that says nothing, half of something or garbage holds nobody."""
+    """Rule 5 (DESIGN 4.5): a peer that says nothing, half of something or garbage holds nobody."""
     limits = Limits(handshake_seconds=1.0)
     attests, judges = (None, SGX) if role == "client" else (SGX, None)
     if not tls.capabilities.clients:
