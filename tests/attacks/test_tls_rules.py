@@ -4,11 +4,14 @@ RFC 8446 that a wrapper leaves to its library. The peer is scripted over tlslite
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
+import random
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -105,6 +108,55 @@ def test_a_signature_by_an_algorithm_that_was_not_offered_is_refused(tls: TlsWra
     server = HostilePeer("server", algorithm=KeyAlgorithm.RSA_3072, scheme="rsa_pkcs1_sha256")
     with pytest.raises(TlsError):
         shake_hands(session_of(tls, "client"), server)
+
+
+# --- broken messages -------------------------------------------------------------------------------------------------
+@in_roles(ROLES)
+def test_broken_handshake_messages_raise_tls_errors_only(tls: TlsWrapper, role: str) -> None:
+    """Rule 5 (DESIGN 4.5), behind encryption too: what completes has the certificate that was sent, and its key."""
+    generator = random.Random(7)
+    ours = tls.context(config(role, mutual=tls.capabilities.mutual_server))
+    for attempt in range(30):
+        session, sent = ours.session(), bytearray()
+        peer = HostilePeer(OTHER[role], rewrite=_breaking(1 + attempt % 6, generator, sent))
+        try:
+            complete = _shaken_through(session, peer)
+        except TlsError as error:
+            assert error.message  # noqa: PT017  # any TlsError will do, nothing else
+            continue
+        if complete and session.peer_certificate is not None:
+            assert session.peer_certificate in sent
+
+
+def _breaking(number: int, generator: random.Random, sent: bytearray) -> Callable[[int, bytes], bytes]:
+    def rewrite(count: int, message: bytes) -> bytes:
+        changed = bytearray(message)
+        if count == number:
+            position = generator.randrange(4, min(len(changed), generator.choice((12, 80, 400, 10_000))))
+            match generator.randrange(3):
+                case 0:
+                    changed[position] ^= 1 << generator.randrange(8)
+                case 1:
+                    del changed[position : position + generator.choice((1, 2, 9))]
+                case _:
+                    changed[position:position] = bytes(generator.choice((1, 2, 9)))
+            changed[1:4] = (len(changed) - 4).to_bytes(3, "big")  # RFC 8446 4: else nothing but the length is broken
+        sent.extend(changed)
+        return bytes(changed)
+
+    return rewrite
+
+
+def _shaken_through(ours: TlsSession, peer: HostilePeer) -> bool:
+    """As `shake_hands`, whatever tlslite-ng thinks of what it has sent and of the answers."""
+    done = False
+    for _ in range(5):
+        done = ours.handshake()
+        peer.feed(ours.data_to_send())
+        with contextlib.suppress(Exception):
+            peer.advance()
+        ours.receive_from_wire(peer.output())
+    return done
 
 
 # --- after the handshake ---------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
@@ -33,6 +33,8 @@ __all__ = ["HELLO_REQUEST", "AlertLevel", "HostilePeer", "TLSRemoteAlert"]
 
 HELLO_REQUEST = bytes(4)
 """RFC 5246 7.4.1.1."""
+
+Rewrite = Callable[[int, bytes], bytes]
 
 
 class _Wire:
@@ -66,12 +68,15 @@ class _Connection(TLSConnection):
         wire: its socket.
         scheme: what a server signs CertificateVerify by, or None for what suits its key.
         early_data: whether a client announces early data.
+        rewrite: see `HostilePeer`.
     """
 
-    def __init__(self, wire: _Wire, scheme: str | None, early_data: bool) -> None:
+    def __init__(self, wire: _Wire, scheme: str | None, early_data: bool, rewrite: Rewrite | None) -> None:
         super().__init__(wire)
         self._scheme = scheme
         self._early_data = early_data
+        self._rewrite = rewrite
+        self._sent = 0
         self.first_message = b""
 
     def _serverTLS13Handshake(self, settings, hello, suite, own, chain, version, scheme, *more) -> Iterator[Any]:
@@ -85,7 +90,28 @@ class _Connection(TLSConnection):
                 announced = TLSExtension(extType=ExtensionType.early_data).create(bytearray())
                 msg.extensions.insert(len(msg.extensions) - 1, announced)
             self.first_message = bytes(msg.write())
+        if msg.contentType == ContentType.handshake and named.get("update_hashes", True):
+            msg = self._rewritten(msg)
         yield from super()._sendMsg(msg, *more, **named)
+
+    def _queue_message(self, msg) -> None:
+        super()._queue_message(self._rewritten(msg))
+
+    def _rewritten(self, msg) -> Any:
+        self._sent += 1
+        return _Written(self._rewrite(self._sent, bytes(msg.write()))) if self._rewrite else msg
+
+
+class _Written:
+    """A handshake message as it goes over the wire, and into the peer's own transcript."""
+
+    contentType = ContentType.handshake  # noqa: N815
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def write(self) -> bytearray:
+        return bytearray(self._data)
 
 
 class HostilePeer:
@@ -99,6 +125,8 @@ class HostilePeer:
         scheme: a server: what it signs CertificateVerify by.
         early_data: a client: announce early data under a pre-shared key that nobody knows.
         request: a server: ask for the client's certificate.
+        rewrite: gives what to send in place of each handshake message, by its number from 1; signatures and Finished
+            are over what was sent.
     """
 
     def __init__(
@@ -111,9 +139,10 @@ class HostilePeer:
         scheme: str | None = None,
         early_data: bool = False,
         request: bool = True,
+        rewrite: Rewrite | None = None,
     ) -> None:
         self._wire = _Wire()
-        self.tls = _Connection(self._wire, scheme, early_data)
+        self.tls = _Connection(self._wire, scheme, early_data, rewrite)
         x509 = X509()
         x509.parseBinary(bytearray(certificate(algorithm, serial=serial)))
         chain = X509CertChain([x509])

@@ -11,7 +11,9 @@ from rats_tls.core.errors import ConfigurationError, NoInstanceError, TlsError
 from rats_tls.tls_wrappers.alerts import ALERTS
 from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
 from rats_tls.tls_wrappers.rustls import RustlsTlsWrapper
+from support.channels import certificate
 from support.tls import config, connected, handshake, pump, read_exactly
+from support.tlslite_peer import HostilePeer
 
 TLS = RustlsTlsWrapper()
 
@@ -39,6 +41,24 @@ def test_a_client_is_refused() -> None:
     """rtls checks no CertificateVerify where no CA is given, so nobody would have proved to hold a key."""
     with pytest.raises(ConfigurationError, match="does not check that the server holds the key"):
         TLS.context(config("client"))
+
+
+def test_the_reason_still_stands() -> None:
+    """When this fails, a release of rtls checks CertificateVerify without a CA: clients can be let in, and tried."""
+    builder = importlib.import_module("rtls._rustls").RustlsConfigBuilder()
+    builder.set_verify_mode(0)  # CERT_NONE
+    builder.set_check_hostname(False)
+    client, server = builder.build_client_connection("192.0.2.1"), HostilePeer("server", holds_key=False)
+    for _ in range(4):
+        while client.wants_write():
+            server.feed(client.write_tls())
+        server.advance()
+        data = server.output()
+        while data:
+            data = data[client.read_tls(data) :]
+            client.process_new_packets()
+    assert not client.is_handshaking()
+    assert client.peer_certificates() == [certificate(serial=9)]
 
 
 def test_a_server_that_is_to_demand_a_certificate_is_refused() -> None:
