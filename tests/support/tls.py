@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.core.tls import TlsConfig, TlsSession, TlsWrapper
+from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
 from support.channels import Cut, certificate, key, whole
 
 
@@ -42,10 +43,11 @@ def config(
 
 
 def sessions(tls: TlsWrapper, client: TlsConfig, server: TlsConfig) -> tuple[TlsSession, TlsSession]:
-    """Both ends by `tls`; one way where its servers cannot demand a certificate."""
+    """Both ends by `tls`: one way where its servers demand no certificate, with another's client where it has none."""
     if not tls.capabilities.mutual_server:
         server = replace(server, request_peer_certificate=False)
-    return tls.context(client).session(), tls.context(server).session()
+    clients = tls if tls.capabilities.clients else OpensslTlsWrapper()
+    return clients.context(client).session(), tls.context(server).session()
 
 
 def pump(a: TlsSession, b: TlsSession, cut: Cut = whole) -> None:
@@ -66,6 +68,11 @@ def handshake(client: TlsSession, server: TlsSession, cut: Cut = whole) -> None:
         if client.handshake() & server.handshake():
             return
     raise AssertionError("handshake does not complete")
+
+
+def roles(tls: TlsWrapper) -> tuple[str, ...]:
+    """The roles that `tls` can play."""
+    return ("client", "server") if tls.capabilities.clients else ("server",)
 
 
 def connected(tls: TlsWrapper, **more: object) -> tuple[TlsSession, TlsSession]:

@@ -26,6 +26,7 @@ class TlsCapabilities:
         sockets: its contexts can also do a connection right over a socket (`SocketTlsContext`).
         memory: its contexts can do a connection in memory, which asyncio needs.
         chosen_alerts: its sessions can end by a fatal alert of choice (`AlertingTlsSession`).
+        clients: can be a client, which means that it checks that a server holds the key of its certificate.
         slow: a handshake takes hundreds of times as long as OpenSSL's: fewer and smaller trials are made of it.
         caution: what whoever names it must know, as a clause, or "": "not for production, its timing tells secrets".
         larger_certificates: what to do to get larger certificates through, as a sentence, or "".
@@ -41,6 +42,7 @@ class TlsCapabilities:
     sockets: bool = False
     memory: bool = True
     chosen_alerts: bool = False
+    clients: bool = True
     slow: bool = False
     caution: str = ""
     larger_certificates: str = ""
