@@ -25,14 +25,14 @@ _ROUNDS = 60
 
 
 def figures(world: SimulatedWorld, rounds: int) -> list[Figure]:
-    """Measure every TLS wrapper that is here."""
+    """Measure every TLS wrapper that is here and can be both ends."""
     found: list[Figure] = []
     for name in registry.BUILT_IN["tls_wrappers"]:
         try:
             tls = tried(registry.tls_wrapper(name))
         except NoInstanceError:
             continue
-        if tls.capabilities.encrypts:
+        if tls.capabilities.encrypts and tls.capabilities.clients:
             found += _figures_of(tls, world, rounds)
     return found
 

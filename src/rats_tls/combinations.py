@@ -18,6 +18,7 @@ class Needs:
 
     Attributes:
         key_algorithm: of its TLS key, or None where it presents no certificate.
+        client: it is a client.
         mutual_server: it is a server that demands its clients' certificates.
         preamble: it demands the preamble, which ALPN negotiates.
         memory: its connections are made in memory.
@@ -26,6 +27,7 @@ class Needs:
     """
 
     key_algorithm: KeyAlgorithm | None = None
+    client: bool = False
     mutual_server: bool = False
     preamble: bool = False
     memory: bool = False
@@ -52,6 +54,8 @@ def require_combination(needs: Needs, tls: TlsWrapper, crypto: CryptoWrapper) ->
 def _lacks_of_tls(needs: Needs, able: TlsCapabilities) -> Iterator[str]:
     if needs.key_algorithm is not None and able.encrypts and needs.key_algorithm not in able.key_algorithms:
         yield f"presents no {needs.key_algorithm.value} keys"
+    if needs.client and not able.clients:
+        yield "does no clients"
     if needs.mutual_server and not able.mutual_server:
         yield "cannot demand a client's certificate, which a server with a policy must"
     if needs.preamble and able.encrypts and not able.alpn:

@@ -364,8 +364,9 @@ class Context:
             raise ConfigurationError('a server names its attester ("null" serves without Evidence)')
         if role == "server" and self._mutual is False and policy is not None:
             raise ConfigurationError("mutual is False: a server that judges nobody takes no policy")
-        if role == "server" and policy is not None:
-            require_combination(replace(self._needs, mutual_server=True), self._tls, self._crypto)
+        demands = role == "server" and policy is not None
+        needs = replace(self._needs, client=role == "client", mutual_server=demands)
+        require_combination(needs, self._tls, self._crypto)
         attests = self._attester is not None and self._attester.tee_type is not TeeType.NULL
         entries = policy.entries if policy is not None else ()
         return ChannelSettings(

@@ -37,6 +37,7 @@ def tls_capabilities(tls: TlsWrapper) -> dict[str, Json]:
     able = tried(tls).capabilities
     return {
         "encrypts": able.encrypts,
+        "client": able.clients,
         "mutual server": able.mutual_server,
         "exporter": able.exporter_with_context,
         "ALPN": able.alpn,

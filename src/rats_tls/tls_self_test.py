@@ -1,7 +1,8 @@
 """Tries each TLS wrapper on first use in a process, and lets it declare only what it has shown.
 
 A wrapper's declarations are of the library that it was written for; the one that is installed may be another build
-or release. A trial is a handful of handshakes in memory, both ends by the wrapper (docs/tls-and-crypto.md).
+or release. A trial is a handful of handshakes in memory, both ends by the wrapper, or the client's by the default one
+where the wrapper does no clients (docs/tls-and-crypto.md).
 """
 
 from __future__ import annotations
@@ -150,6 +151,7 @@ class _Trial:
     def __init__(self, tls: TlsWrapper) -> None:
         self._tls = tls
         self._declared = tls.capabilities
+        self._clients = tls if tls.capabilities.clients else registry.tls_wrapper("openssl")
         self._algorithm = next((each for each in _BY_COST if each in self._declared.key_algorithms), None)
 
     def capabilities(self) -> TlsCapabilities:
@@ -161,7 +163,7 @@ class _Trial:
         if second.client.resumed or second.server.resumed:
             self._fails("its second connection resumed the session of the first")
         # 2. Each side refuses what was changed on the wire, and a server a client without certificate.
-        for side in ("client", "server") if self._declared.mutual_server else ("client",):
+        for side in self._sides():
             self._must_refuse(f"its {side} took a changed handshake", ends, changed_for=side)
         if self._declared.mutual_server:
             self._must_refuse("its server took a client without certificate", self._ends(ORDINARY, bare_client=True))
@@ -172,6 +174,10 @@ class _Trial:
             exporter_with_context=self._declared.exporter_with_context and _exports(first, second),
             largest_certificate=self._largest(),
         )
+
+    def _sides(self) -> tuple[str, ...]:
+        """The sides of a changed handshake that are this wrapper's."""
+        return ("client", "server") if self._declared.clients else ("server",)
 
     def _largest(self) -> int:
         """Give the size of the largest certificate that passes: to within 256 bytes where it is not the declared."""
@@ -200,7 +206,7 @@ class _Trial:
 
         def load() -> _Ends:
             return _Ends(
-                client=self._tls.context(
+                client=self._clients.context(
                     TlsConfig(
                         role="client",
                         certificate=certificate,

@@ -75,6 +75,8 @@ def wrappers() -> dict[str, TlsWrapper]:
 def cases() -> Iterator[Case]:
     """Give every case that the wrappers declare."""
     for client, client_wrapper in wrappers().items():
+        if not client_wrapper.capabilities.clients:
+            continue
         for server, server_wrapper in wrappers().items():
             able = client_wrapper.capabilities, server_wrapper.capabilities
             for key in _KEYS:
@@ -151,7 +153,7 @@ def render(passed: set[Case]) -> str:
     """Give everything from the mark to the end of the page."""
     names = list(wrappers())
     rows = ["| client \\ server |" + "".join(f" `{name}` |" for name in names), "|---|" + "---|" * len(names)]
-    for client in names:
+    for client in (name for name in names if wrappers()[name].capabilities.clients):
         cells = (_cell([case for case in passed if (case.client, case.server) == (client, server)]) for server in names)
         rows.append(f"| `{client}` | " + " | ".join(cells) + " |")
     return "\n".join([MATRIX_MARK, "", *rows]) + "\n"

@@ -9,7 +9,9 @@ import pytest
 from rats_tls import registry
 from rats_tls.core.errors import NoInstanceError, UnsupportedError
 from rats_tls.crypto_wrappers.sm2 import choosing
-from rats_tls.survey import KINDS, Instance, Origin, State, sm2_libraries, survey
+from rats_tls.survey import KINDS, Instance, Origin, State, fastest_crypto, sm2_libraries, survey
+from rats_tls.survey_wrappers import SPEED
+from support.instances import CRYPTO_WRAPPERS, TLS_WRAPPERS
 
 
 class Unloadable(EntryPoint):
@@ -41,14 +43,14 @@ def test_what_proves_nothing_is_told_apart() -> None:
     proving = {(instance.kind, instance.name) for instance in survey() if instance.proves}
     assert proving == {
         *(("verifiers", name) for name in ("sgx_ecdsa", "tdx_ecdsa", "sev_snp", "sev", "csv")),
-        ("tls_wrappers", "openssl"),
-        ("crypto_wrappers", "openssl"),
+        *(("tls_wrappers", tls.name) for tls in TLS_WRAPPERS if tls.name != "null"),
+        *(("crypto_wrappers", crypto.name) for crypto in CRYPTO_WRAPPERS),
     }
 
 
 def test_capabilities_are_tried() -> None:
     (openssl,), (null,) = found("crypto_wrappers", "openssl"), found("crypto_wrappers", "null")
-    assert all(openssl.capabilities.values())
+    assert [name for name, able in openssl.capabilities.items() if not able] == ["sm2 keys"]
     assert not any(null.capabilities.values())
     assert openssl.capabilities.keys() == null.capabilities.keys()
     assert "OpenSSL" in openssl.version
@@ -102,3 +104,22 @@ def test_names_that_no_package_can_offer(monkeypatch: pytest.MonkeyPatch, kind: 
     (theirs,) = [instance for instance in found(kind, name) if instance.origin is Origin.PACKAGE]
     assert theirs.state is State.NOT_USABLE
     assert "the name is built in" in theirs.note
+
+
+def test_the_fastest_crypto_wrapper_is_named_where_it_is_worth_it() -> None:
+    def wrapper(name: str, rate: int, state: State = State.USABLE) -> Instance:
+        return Instance(
+            kind="crypto_wrappers",
+            name=name,
+            origin=Origin.BUILT_IN,
+            state=state,
+            note="",
+            capabilities={SPEED: rate},
+        )
+
+    default = wrapper("openssl", 1000)
+    assert fastest_crypto((default, wrapper("slow", 500), wrapper("fast", 3100))) == ("fast", 3.1)
+    assert fastest_crypto((default, wrapper("a little faster", 1200), wrapper("slow", 500))) is None
+    assert fastest_crypto((default, wrapper("not here", 9000, State.NOT_USABLE))) is None
+    assert fastest_crypto((wrapper("fast", 3100),)) is None
+    assert fastest_crypto(()) is None
