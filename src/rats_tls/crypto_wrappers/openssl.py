@@ -15,6 +15,7 @@ from rats_tls.core.algorithms import HashAlgorithm, KeyAlgorithm, SignatureAlgor
 from rats_tls.core.errors import ConfigurationError, DecodeError, SignatureError, UnsupportedError
 from rats_tls.core.interfaces import CertificateRequest, CryptoCapabilities, PrivateKey
 from rats_tls.crypto_wrappers.digests import digest
+from rats_tls.crypto_wrappers.public_keys import check_rsa, ec_spki, split_ec, split_ed25519
 from rats_tls.crypto_wrappers.sm2.choosing import chosen
 from rats_tls.crypto_wrappers.sm2.keys import Sm2PublicKey, load_key
 
@@ -173,16 +174,23 @@ class OpensslCryptoWrapper:
             raise UnsupportedError(f"public key is not supported: {error}") from error
         if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey):
             raise UnsupportedError(f"public key of type {type(key).__name__} is not supported")
-        return OpensslPublicKey(key)
+        loaded = OpensslPublicKey(key)
+        if isinstance(key, rsa.RSAPublicKey):
+            numbers = key.public_numbers()
+            check_rsa(numbers.n, numbers.e)
+            usual = loaded.spki == spki
+        else:
+            split = split_ed25519 if isinstance(key, ed25519.Ed25519PublicKey) else split_ec
+            usual = split(spki) is not None
+        if not usual:  # it would stand for another SubjectPublicKeyInfo than the one that came
+            raise DecodeError("SubjectPublicKeyInfo", "", None, "parameters or point are not in the usual form")
+        return loaded
 
     def load_ec_point(self, algorithm: KeyAlgorithm, point: bytes) -> OpensslPublicKey:
-        """Load an EC key from x‖y. Raises DecodeError."""
-        curve = _CURVES[algorithm]
-        size = 2 * ((curve.key_size + 7) // 8)
-        if len(point) != size:
-            raise DecodeError("EcPoint", "", None, f"got {len(point)} bytes, expected {size} for {algorithm.value}")
+        """Load an EC key from x‖y. Raises DecodeError, UnsupportedError."""
+        ec_spki(algorithm, point)
         try:
-            return OpensslPublicKey(ec.EllipticCurvePublicKey.from_encoded_point(curve, b"\x04" + point))
+            return OpensslPublicKey(ec.EllipticCurvePublicKey.from_encoded_point(_CURVES[algorithm], b"\x04" + point))
         except ValueError as error:
             raise DecodeError("EcPoint", "", None, f"not a point of {algorithm.value}") from error
 
