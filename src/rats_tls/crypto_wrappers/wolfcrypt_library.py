@@ -24,15 +24,15 @@ NAMES = (
 OLDEST = 0x05005004
 """5.5.4, the oldest version that was tried."""
 
-# Source of what follows: wolfssl/wolfcrypt/{types,ecc,rsa,signature,ed25519}.h of wolfSSL 5.5.4.
+# Source of what follows: wolfssl/wolfcrypt/{types,ecc,rsa,signature,error-crypt}.h of wolfSSL 5.5.4.
 WOLFSSL_SUCCESS = 1
-CURVES = {"P-256": 7, "P-384": 15}
-"""ecc_curve_id: ECC_SECP256R1 and ECC_SECP384R1."""
+ECC_SECP256R1, ECC_SECP384R1 = 7, 15
 HASH_TYPES = {"sha256": 6, "sha384": 7, "sha512": 8}
 """enum wc_HashType; FIPS builds number otherwise, which `library` finds out."""
 MGF1 = {"sha256": 1, "sha384": 2, "sha512": 3}
 """WC_MGF1SHA256, WC_MGF1SHA384, WC_MGF1SHA512."""
 SIGNATURE_TYPE_RSA = 2
+BAD_FUNC_ARG = -173
 KEY_BYTES = 65_536
 """Bytes that an RsaKey or ed25519_key gets, whose size is the build's own and told by no call.
 
@@ -62,7 +62,7 @@ int wc_ecc_import_x963_ex(const unsigned char *, unsigned int, ecc_key *, int);
 int wc_ecc_check_key(ecc_key *);
 int wc_ecc_sign_hash(const unsigned char *, unsigned int, unsigned char *, unsigned int *, WC_RNG *, ecc_key *);
 int wc_ecc_verify_hash(const unsigned char *, unsigned int, const unsigned char *, unsigned int, int *, ecc_key *);
-int wc_EccPublicKeyToDer(ecc_key *, unsigned char *, unsigned int, int);
+int wc_ecc_export_x963(ecc_key *, unsigned char *, unsigned int *);
 int wc_EccKeyToPKCS8(ecc_key *, unsigned char *, unsigned int *);
 void wc_ecc_fp_free(void);
 int wc_Hash(int, const unsigned char *, unsigned int, unsigned char *, unsigned int);
@@ -73,7 +73,8 @@ int wc_MakeRsaKey(RsaKey *, int, long, WC_RNG *);
 int wc_RsaSetRNG(RsaKey *, WC_RNG *);
 int wc_RsaKeyToDer(RsaKey *, unsigned char *, unsigned int);
 int wc_RsaKeyToPublicDer(RsaKey *, unsigned char *, unsigned int);
-int wc_RsaPublicKeyDecodeRaw(const unsigned char *, unsigned int, const unsigned char *, unsigned int, RsaKey *);
+int wc_RsaPublicKeyDecode(const unsigned char *, unsigned int *, RsaKey *, unsigned int);
+int wc_RsaEncryptSize(const RsaKey *);
 int wc_RsaSSL_Sign(const unsigned char *, unsigned int, unsigned char *, unsigned int, RsaKey *, WC_RNG *);
 int wc_RsaSSL_Verify(const unsigned char *, unsigned int, unsigned char *, unsigned int, RsaKey *);
 int wc_RsaPSS_Sign(const unsigned char *, unsigned int, unsigned char *, unsigned int, int, int, RsaKey *, WC_RNG *);
@@ -91,8 +92,8 @@ int wc_ed25519_verify_msg(const unsigned char *, unsigned int, const unsigned ch
 """
 OPTIONAL = {
     "tables": ("wc_ecc_fp_free",),
-    "rsa": ("wc_Hash", "wc_SignatureGetSize", "wc_InitRsaKey", "wc_FreeRsaKey", "wc_RsaPublicKeyDecodeRaw",
-            "wc_RsaSSL_Verify", "wc_RsaPSS_VerifyCheck"),
+    "rsa": ("wc_Hash", "wc_SignatureGetSize", "wc_InitRsaKey", "wc_FreeRsaKey", "wc_RsaPublicKeyDecode",
+            "wc_RsaEncryptSize", "wc_RsaSSL_Verify", "wc_RsaPSS_VerifyCheck"),
     "rsa keys": ("wc_MakeRsaKey", "wc_RsaSetRNG", "wc_RsaKeyToDer", "wc_RsaKeyToPublicDer", "wc_RsaSSL_Sign",
                  "wc_RsaPSS_Sign"),
     "ed25519": tuple(f"wc_ed25519_{name}" for name in ("init", "free", "make_key", "import_public", "export_public",
@@ -238,10 +239,7 @@ def _rsa_key_fits(made: Library) -> bool:
     That call also looks into the key; what it is given is zero all through, as `wc_InitRsaKey` would leave it.
     """
     memory = made.ffi.new("unsigned char[]", 4 * KEY_BYTES)
-    return bool(made.lib.wc_SignatureGetSize(SIGNATURE_TYPE_RSA, memory, KEY_BYTES) != _BAD_FUNC_ARG)
-
-
-_BAD_FUNC_ARG = -173  # wolfssl/wolfcrypt/error-crypt.h
+    return bool(made.lib.wc_SignatureGetSize(SIGNATURE_TYPE_RSA, memory, KEY_BYTES) != BAD_FUNC_ARG)
 
 
 def _opened(ffi: Any) -> Any:  # noqa: ANN401  # cffi has no types
