@@ -37,10 +37,8 @@ class Weierstrass:
         (x1, y1), (x2, y2) = one, other
         if x1 == x2 and (y1 + y2) % self.p == 0:
             return None
-        if one == other:
-            slope = (3 * x1 * x1 - 3) * pow(2 * y1, -1, self.p)
-        else:
-            slope = (y2 - y1) * pow(x2 - x1, -1, self.p)
+        rise, run = (3 * x1 * x1 - 3, 2 * y1) if one == other else (y2 - y1, x2 - x1)
+        slope = rise * pow(run, -1, self.p)
         x = (slope * slope - x1 - x2) % self.p
         return x, (slope * (x1 - x) - y1) % self.p
 

@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache
 
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
@@ -79,18 +79,19 @@ def ecdsa_cases(algorithm: KeyAlgorithm) -> tuple[Case, ...]:
 
     numbers("as signed", r, s, good=True)
     numbers("n - s, which signs as well", r, n - s, good=True)
-    for name, wrong in {
-        **{"zero": 0, "one": 1, "minus one": -1, "n": n, "n - 1": n - 1, "n + 1": n + 1, "2^k": 1 << 8 * size},
-        **{"p": curve.p, "huge": 1 << 20_000},
-    }.items():
+    out_of_place = {
+        "zero": 0, "one": 1, "minus one": -1, "n": n, "n - 1": n - 1, "n + 1": n + 1, "2^k": 1 << 8 * size,
+        "p": curve.p, "huge": 1 << 20_000,
+    }  # fmt: skip
+    for name, wrong in out_of_place.items():
         numbers(f"r is {name}", wrong, s)
         numbers(f"s is {name}", r, wrong)
         numbers(f"both are {name}", wrong, wrong)
-    for name, pair in {
-        **{"n - r": (n - r, s), "-r": (-r, s), "-s": (r, -s), "both negated": (-r, -s), "r + n": (r + n, s)},
-        **{"s + n": (r, s + n), "both + n": (r + n, s + n), "r - n": (r - n, s), "s - n": (r, s - n)},
-        "swapped": (s, r),
-    }.items():
+    moved = {
+        "n - r": (n - r, s), "-r": (-r, s), "-s": (r, -s), "both negated": (-r, -s), "r + n": (r + n, s),
+        "s + n": (r, s + n), "both + n": (r + n, s + n), "r - n": (r - n, s), "s - n": (r, s - n), "swapped": (s, r),
+    }  # fmt: skip
+    for name, pair in moved.items():
         numbers(name, *pair)
     scalar = private.private_numbers().private_value
     numbers("adds up to infinity", -digest * pow(scalar, -1, n) % n, s)
@@ -299,11 +300,18 @@ def ed25519_cases() -> tuple[Case, ...]:
         if ed25519_challenge(encoded := edwards_encoded(edwards_times(factor, ED25519_BASE)), mixed_key, DATA) % 8
     )
     small_r = edwards_encoded(torsion)
+    neutral, unreduced, signed = ((y).to_bytes(32, "little") for y in (1, ED25519_P + 1, 1 | 1 << 255))
     good = raw_r + s
     spki = ED25519_SPKI + key
 
     def case(name: str, signature: bytes, *, good: bool = False, spki: bytes = spki) -> Case:
         return Case(name=name, spki=spki, scheme=SignatureAlgorithm.ED25519, signature=signature, good=good)
+
+    def by_mixed_key(name: str, raw_r: bytes, nonce: int, *, good: bool = False) -> Case:
+        signature = raw_r + answer(raw_r, mixed_key, nonce=nonce)
+        return case(
+            f"key with a component of small order, which {name}", signature, good=good, spki=ED25519_SPKI + mixed_key
+        )
 
     largest = (2**256 - value) // ED25519_L - 1
     return (
@@ -316,21 +324,19 @@ def ed25519_cases() -> tuple[Case, ...]:
         case("-S", raw_r + (ED25519_L - value).to_bytes(32, "little")),
         case("R negated", raw_r[:31] + bytes([raw_r[31] ^ 0x80]) + s),
         case("R of small order", small_r + answer(small_r, key, nonce=0)),
-        case("R is the neutral point, and signs", (r := (1).to_bytes(32, "little")) + answer(r, key, nonce=0), good=True),
-        case("R is the neutral point, y not reduced", (r := (ED25519_P + 1).to_bytes(32, "little")) + answer(r, key, nonce=0)),
-        case("R is the neutral point with a sign", (r := (1 | 1 << 255).to_bytes(32, "little")) + answer(r, key, nonce=0)),
+        case("R is the neutral point, and signs", neutral + answer(neutral, key, nonce=0), good=True),
+        case("R is the neutral point, y not reduced", unreduced + answer(unreduced, key, nonce=0)),
+        case("R is the neutral point with a sign", signed + answer(signed, key, nonce=0)),
         case("R with a component of small order", mixed_r + answer(mixed_r, key)),
-        case("key with a component of small order, which falls out",
-             divisible[0] + answer(divisible[0], mixed_key, nonce=divisible[1]), good=True, spki=ED25519_SPKI + mixed_key),
-        case("key with a component of small order, which does not",
-             not_divisible[0] + answer(not_divisible[0], mixed_key, nonce=not_divisible[1]), spki=ED25519_SPKI + mixed_key),
+        by_mixed_key("falls out", *divisible, good=True),
+        by_mixed_key("does not fall out", *not_divisible),
         case("R is no point", (2).to_bytes(32, "little") + s),
         case("empty", b""),
         case("byte behind", good + b"\0"),
         case("cut", good[:-1]),
         case("twice", good + good),
         case("halves swapped", s + raw_r),
-    )  # fmt: skip
+    )
 
 
 CASES = {
