@@ -61,7 +61,9 @@ class WolfcryptCryptoWrapper:
     def generate_key(self, algorithm: KeyAlgorithm) -> WolfcryptPrivateKey:
         """Make a key. Raises UnsupportedError for an algorithm it cannot make."""
         if algorithm not in self._capabilities.generates:
-            raise UnsupportedError(f"crypto wrapper wolfcrypt makes no {algorithm.value} keys with {self._library.version}")
+            raise UnsupportedError(
+                f"crypto wrapper wolfcrypt makes no {algorithm.value} keys with {self._library.version}"
+            )
         if algorithm is KeyAlgorithm.RSA_3072:
             return make_rsa(self._library)
         if algorithm is KeyAlgorithm.ED25519:

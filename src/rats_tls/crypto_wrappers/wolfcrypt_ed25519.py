@@ -46,9 +46,7 @@ class Ed25519PrivateKey(WolfcryptPrivateKey):
     def _sign(self, algorithm: SignatureAlgorithm, data: bytes) -> bytes:  # noqa: ARG002  # there is but one
         out = self._library.ffi.new("unsigned char[]", _SIGNATURE_BYTES)
         size = self._library.ffi.new("unsigned int *", _SIGNATURE_BYTES)
-        self._library.require(
-            "sign", self._library.lib.wc_ed25519_sign_msg(data, len(data), out, size, self._key)
-        )
+        self._library.require("sign", self._library.lib.wc_ed25519_sign_msg(data, len(data), out, size, self._key))
         return bytes(self._library.ffi.buffer(out))
 
 

@@ -33,6 +33,7 @@ MGF1 = {"sha256": 1, "sha384": 2, "sha512": 3}
 """WC_MGF1SHA256, WC_MGF1SHA384, WC_MGF1SHA512."""
 SIGNATURE_TYPE_RSA = 2
 BAD_FUNC_ARG = -173
+RSA_PAD_E = -201
 KEY_BYTES = 65_536
 """Bytes that an RsaKey or ed25519_key gets, whose size is the build's own and told by no call.
 
@@ -133,15 +134,19 @@ class Library:
         self.version = version
         self.has = has
         self._thread = _Thread(lib.wc_ecc_fp_free if "tables" in has else lambda: None)
-        self._hashes = {"sha256": (lib.wc_Sha256Hash, 32), "sha384": (lib.wc_Sha384Hash, 48)}
-        self._hashes["sha512"] = (lib.wc_Sha512Hash, 64)
+        self._computes_rsa: dict[int, bool] = {}
+        self._hashes = {
+            "sha256": (lib.wc_Sha256Hash, 32),
+            "sha384": (lib.wc_Sha384Hash, 48),
+            "sha512": (lib.wc_Sha512Hash, 64),
+        }
 
     def digest(self, name: str, data: bytes) -> bytes:
         """Hash `data` by SHA-2; `name` is hashlib's."""
         function, size = self._hashes[name]
         out = self.ffi.new("unsigned char[]", size)
         self.require("hash", function(data, len(data), out))
-        return self.ffi.buffer(out)[:]
+        return bytes(self.ffi.buffer(out))
 
     @contextmanager
     def random(self) -> Iterator[Any]:
@@ -183,9 +188,20 @@ class Library:
 
         return self.ffi.gc(key, end)
 
+    def computes_rsa(self, key: Any) -> bool:  # noqa: ANN401  # cffi has no types
+        """Whether this build computes with an RSA key of that size: it loads larger ones than it computes with."""
+        size = self.require("measure a key", self.lib.wc_RsaEncryptSize(key))
+        if size not in self._computes_rsa:
+            two, out = (2).to_bytes(size, "big"), self.ffi.new("unsigned char[]", size)
+            # 2 is nobody's signature: where it could be computed, what comes of it has no padding.
+            self._computes_rsa[size] = self.lib.wc_RsaSSL_Verify(two, size, out, size, key) == RSA_PAD_E
+        return self._computes_rsa[size]
+
     def text(self, code: int) -> str:
         """Give wolfCrypt's own words for an error of its."""
-        return f"{self.ffi.string(self.lib.wc_GetErrorString(code)).decode('ascii', 'replace')} (wolfCrypt error {code})"
+        return (
+            f"{self.ffi.string(self.lib.wc_GetErrorString(code)).decode('ascii', 'replace')} (wolfCrypt error {code})"
+        )
 
     def require(self, doing: str, code: int) -> int:
         """Give `code`, which is not negative. Raises RatsTlsError where it is: wolfCrypt could not do it."""
@@ -228,7 +244,10 @@ def _hash_types_are_known(made: Library) -> bool:
     out = made.ffi.new("unsigned char[64]")
     for name, number in HASH_TYPES.items():
         expected = hashlib.new(name, b"abc").digest()
-        if made.lib.wc_Hash(number, b"abc", 3, out, len(expected)) != 0 or made.ffi.buffer(out, len(expected))[:] != expected:
+        if (
+            made.lib.wc_Hash(number, b"abc", 3, out, len(expected)) != 0
+            or made.ffi.buffer(out, len(expected))[:] != expected
+        ):
             return False
     return True
 

@@ -55,9 +55,7 @@ class RsaPrivateKey(WolfcryptPrivateKey):
         """Unencrypted PKCS #8 DER, to hand the key to a TLS library in this process."""
         out = self._library.ffi.new("unsigned char[]", _DER_BYTES)
         with self._lock:
-            count = self._library.require(
-                "export a key", self._library.lib.wc_RsaKeyToDer(self._key, out, _DER_BYTES)
-            )
+            count = self._library.require("export a key", self._library.lib.wc_RsaKeyToDer(self._key, out, _DER_BYTES))
         key = bytes(self._library.ffi.buffer(out, count))
         # RFC 5958 2: version 0, algorithm, the key in an OCTET STRING. wolfCrypt's own call for it wants the number of
         # an algorithm that differs between its versions.
@@ -83,9 +81,11 @@ class RsaPrivateKey(WolfcryptPrivateKey):
 
 
 def load_rsa(library: Library, algorithm: KeyAlgorithm, spki: bytes) -> RsaPublicKey | None:
-    """Load a SubjectPublicKeyInfo of RSA in its one form; None for a modulus that this build does not take."""
+    """Load a SubjectPublicKeyInfo of RSA in its one form; None for a modulus too large for this build."""
     key = library.rsa_key()
     if library.lib.wc_RsaPublicKeyDecode(spki, library.ffi.new("unsigned int *", 0), key, len(spki)) != 0:
+        return None
+    if not library.computes_rsa(key):
         return None
     return RsaPublicKey(library, key, algorithm, spki)
 

@@ -162,7 +162,7 @@ class WolfsslTlsSession:
         name, size = self._ffi.new("char **"), self._ffi.new("unsigned short *")
         if self._lib.wolfSSL_ALPN_GetProtocol(self._ssl, name, size) != SUCCESS:
             return None
-        return self._ffi.buffer(name[0], size[0])[:].decode("ascii", "replace")
+        return bytes(self._ffi.buffer(name[0], size[0])).decode("ascii", "replace")
 
     @property
     def resumed(self) -> bool:
@@ -198,7 +198,7 @@ class WolfsslTlsSession:
         )
         if done != SUCCESS:
             raise TlsError("TLS exporter: wolfSSL exports nothing")
-        return self._ffi.buffer(out)[:]
+        return bytes(self._ffi.buffer(out))
 
     def _raise_earlier_error(self) -> None:
         if self._error is not None:
