@@ -31,6 +31,10 @@ from rats_tls.tls_wrappers.wolfssl_session import WolfsslTlsSession
 
 # A build may have more, among them suites that do not encrypt (RFC 9150).
 _CIPHERS = b"TLS13-AES128-GCM-SHA256:TLS13-AES256-GCM-SHA384:TLS13-CHACHA20-POLY1305-SHA256"
+# Of certificates and of CertificateVerify (RFC 8446 4.2.3), for the keys below; a build may have SHA-1 too.
+_SIGNATURES = (
+    b"ECDSA+SHA256:ECDSA+SHA384:ED25519:RSA-PSS+SHA256:RSA-PSS+SHA384:RSA-PSS+SHA512:RSA+SHA256:RSA+SHA384:RSA+SHA512"
+)
 _HANDSHAKE_OVERHEAD = 64
 
 
@@ -138,6 +142,7 @@ class WolfsslTlsWrapper:
             raise MemoryError("wolfSSL makes no context")
         context = self._library.ffi.gc(made, lib.wolfSSL_CTX_free)
         _require(lib.wolfSSL_CTX_set_cipher_list(context, _CIPHERS), "cipher suites")
+        _require(lib.wolfSSL_CTX_set1_sigalgs_list(context, _SIGNATURES), "signature algorithms")
         _require(lib.wolfSSL_CTX_set_groups(context, list(GROUPS), len(GROUPS)), "groups")
         lib.wolfSSL_CTX_set_session_cache_mode(context, SESS_CACHE_OFF)
         lib.wolfSSL_CTX_SetIORecv(context, self._library.receive)

@@ -72,6 +72,7 @@ void wolfSSL_CTX_set_verify(WOLFSSL_CTX *, int, VerifyCallback);
 int wolfSSL_CTX_use_certificate_buffer(WOLFSSL_CTX *, const unsigned char *, long, int);
 int wolfSSL_CTX_use_PrivateKey_buffer(WOLFSSL_CTX *, const unsigned char *, long, int);
 int wolfSSL_CTX_set_cipher_list(WOLFSSL_CTX *, const char *);
+int wolfSSL_CTX_set1_sigalgs_list(WOLFSSL_CTX *, const char *);
 int wolfSSL_CTX_set_groups(WOLFSSL_CTX *, int *, int);
 int wolfSSL_CTX_no_ticket_TLSv13(WOLFSSL_CTX *);
 long wolfSSL_CTX_set_session_cache_mode(WOLFSSL_CTX *, long);
