@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes.util
 import functools
 import hashlib
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,11 +43,13 @@ An RsaKey holds eight integers of twice the largest modulus that the build was m
 ed25519_key holds a key pair and a hash state: under 1 KB.
 """
 
-DECLARATIONS = """
+TYPES = """
 typedef struct WC_RNG WC_RNG;
 typedef struct ecc_key ecc_key;
 typedef struct RsaKey RsaKey;
 typedef struct ed25519_key ed25519_key;
+"""
+FUNCTIONS = """
 int wolfSSL_Init(void);
 const char *wolfSSL_lib_version(void);
 unsigned int wolfSSL_lib_version_hex(void);
@@ -66,8 +69,8 @@ int wc_ecc_verify_hash(const unsigned char *, unsigned int, const unsigned char 
 int wc_ecc_export_x963(ecc_key *, unsigned char *, unsigned int *);
 int wc_EccKeyToPKCS8(ecc_key *, unsigned char *, unsigned int *);
 void wc_ecc_fp_free(void);
-int wc_Hash(int, const unsigned char *, unsigned int, unsigned char *, unsigned int);
-int wc_SignatureGetSize(int, const void *, unsigned int);
+int wc_Hash(unsigned int, const unsigned char *, unsigned int, unsigned char *, unsigned int);
+int wc_SignatureGetSize(unsigned int, const void *, unsigned int);
 int wc_InitRsaKey(RsaKey *, void *);
 int wc_FreeRsaKey(RsaKey *);
 int wc_MakeRsaKey(RsaKey *, int, long, WC_RNG *);
@@ -78,9 +81,10 @@ int wc_RsaPublicKeyDecode(const unsigned char *, unsigned int *, RsaKey *, unsig
 int wc_RsaEncryptSize(const RsaKey *);
 int wc_RsaSSL_Sign(const unsigned char *, unsigned int, unsigned char *, unsigned int, RsaKey *, WC_RNG *);
 int wc_RsaSSL_Verify(const unsigned char *, unsigned int, unsigned char *, unsigned int, RsaKey *);
-int wc_RsaPSS_Sign(const unsigned char *, unsigned int, unsigned char *, unsigned int, int, int, RsaKey *, WC_RNG *);
+int wc_RsaPSS_Sign(const unsigned char *, unsigned int, unsigned char *, unsigned int, unsigned int, int, RsaKey *,
+                   WC_RNG *);
 int wc_RsaPSS_VerifyCheck(unsigned char *, unsigned int, unsigned char *, unsigned int, const unsigned char *,
-                          unsigned int, int, int, RsaKey *);
+                          unsigned int, unsigned int, int, RsaKey *);
 int wc_ed25519_init(ed25519_key *);
 void wc_ed25519_free(ed25519_key *);
 int wc_ed25519_make_key(WC_RNG *, int, ed25519_key *);
@@ -218,9 +222,9 @@ def library() -> Library:
         NoInstanceError: it is not installed, too old, or was built without what this wrapper cannot do without.
     """
     ffi = FFI()
-    ffi.cdef(DECLARATIONS)
+    ffi.cdef(TYPES + FUNCTIONS)
     lib = _opened(ffi)
-    lacking = {name for name in declared_names() if not hasattr(lib, name)}
+    lacking = {name for name in _declared_names() if not hasattr(lib, name)}
     if needed := lacking - {name for names in OPTIONAL.values() for name in names}:
         raise NoInstanceError(
             f"crypto wrapper wolfcrypt: libwolfssl is here but was built without {', '.join(sorted(needed))}; {INSTALL}"
@@ -276,10 +280,5 @@ def _opened(ffi: Any) -> Any:  # noqa: ANN401  # cffi has no types
     raise NoInstanceError(f"crypto wrapper wolfcrypt: libwolfssl is not in the loader's path; {INSTALL}")
 
 
-def declared_names() -> tuple[str, ...]:
-    """Names of the functions that are declared."""
-    return tuple(
-        line.partition("(")[0].replace("*", " ").split()[-1]
-        for line in DECLARATIONS.splitlines()
-        if "(" in line and not line.startswith(("typedef", " "))
-    )
+def _declared_names() -> tuple[str, ...]:
+    return tuple(re.findall(r"\b(\w+)\(", FUNCTIONS))

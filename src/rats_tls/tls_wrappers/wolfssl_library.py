@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes.util
 import functools
+import re
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -45,7 +46,7 @@ TLSEXT_ERR_NOACK = 3
 GROUPS = (29, 23, 24)
 """x25519, secp256r1 and secp384r1 (RFC 8446 4.2.7), in the order in which a client prefers them."""
 
-DECLARATIONS = """
+TYPES = """
 typedef struct WOLFSSL_METHOD WOLFSSL_METHOD;
 typedef struct WOLFSSL_CTX WOLFSSL_CTX;
 typedef struct WOLFSSL WOLFSSL;
@@ -58,6 +59,8 @@ typedef int (*VerifyCallback)(int, WOLFSSL_X509_STORE_CTX *);
 typedef int (*CallbackIO)(WOLFSSL *, char *, int, void *);
 typedef int (*CallbackALPNSelect)(WOLFSSL *, const unsigned char **, unsigned char *, const unsigned char *,
                                   unsigned int, void *);
+"""
+FUNCTIONS = """
 int wolfSSL_Init(void);
 const char *wolfSSL_lib_version(void);
 unsigned int wolfSSL_lib_version_hex(void);
@@ -121,11 +124,13 @@ class _Thread(threading.local):
 
     Attributes:
         wire: of the connection that it shakes hands on, if any: wolfSSL calls back within the call, in its thread.
+        raised: by a callback.
         tables: goes with the thread.
     """
 
     def __init__(self, free_tables: Callable[[], None]) -> None:
         self.wire: Wire | None = None
+        self.raised: BaseException | None = None
         self.tables = _Tables(free_tables)
 
 
@@ -158,11 +163,19 @@ class Library:
         self.version = version
         self.has = has
         self._thread = _Thread(lib.wc_ecc_fp_free if "tables" in has else lambda: None)
-        # An exception in a callback gives the value of `error`, which refuses or fails.
-        self.accept = ffi.callback("VerifyCallback", self._accept, error=0)
-        self.receive = ffi.callback("CallbackIO", self._receive, error=CBIO_ERR_GENERAL)
-        self.send = ffi.callback("CallbackIO", self._send, error=CBIO_ERR_GENERAL)
-        self.select = ffi.callback("CallbackALPNSelect", self._select, error=TLSEXT_ERR_ALERT_FATAL)
+        # An exception in a callback gives the value of `error`, which refuses or fails, and is kept for the caller.
+        self.accept = ffi.callback("VerifyCallback", self._accept, error=0, onerror=self._keep)
+        self.receive = ffi.callback("CallbackIO", self._receive, error=CBIO_ERR_GENERAL, onerror=self._keep)
+        self.send = ffi.callback("CallbackIO", self._send, error=CBIO_ERR_GENERAL, onerror=self._keep)
+        self.select = ffi.callback("CallbackALPNSelect", self._select, error=TLSEXT_ERR_ALERT_FATAL, onerror=self._keep)
+
+    def _keep(self, _kind: object, error: BaseException, _traceback: object) -> None:
+        self._thread.raised = error
+
+    def raised(self) -> BaseException | None:
+        """Give and forget what a callback raised in this thread: wolfSSL goes on after some, without ALPN say."""
+        error, self._thread.raised = self._thread.raised, None
+        return error
 
     @contextlib.contextmanager
     def leaf_certificate_to(self, wire: Wire) -> Iterator[None]:
@@ -237,7 +250,7 @@ def library() -> Library:
         NoInstanceError: it is not installed, too old, or was built without what this wrapper cannot do without.
     """
     ffi = FFI()
-    ffi.cdef(DECLARATIONS)
+    ffi.cdef(TYPES + FUNCTIONS)
     lib = _opened(ffi)
     lacking = {name for name in _declared_names() if not hasattr(lib, name)}
     has = frozenset(part for part, names in OPTIONAL.items() if not lacking & set(names))
@@ -269,8 +282,4 @@ def _opened(ffi: Any) -> Any:  # noqa: ANN401  # cffi has no types
 
 
 def _declared_names() -> tuple[str, ...]:
-    return tuple(
-        line.partition("(")[0].replace("*", " ").split()[-1]
-        for line in DECLARATIONS.splitlines()
-        if "(" in line and not line.startswith(("typedef", " "))
-    )
+    return tuple(re.findall(r"\b(\w+)\(", FUNCTIONS))

@@ -39,9 +39,11 @@ class WolfsslTlsSession:
     """
 
     __slots__ = (
+        "_alpn",
         "_closed",
         "_complete",
         "_error",
+        "_facts",
         "_ffi",
         "_handle",
         "_keeps",
@@ -49,6 +51,7 @@ class WolfsslTlsSession:
         "_library",
         "_needs_certificate",
         "_notified",
+        "_resumed",
         "_server",
         "_ssl",
         "_wire",
@@ -64,6 +67,9 @@ class WolfsslTlsSession:
         self._handle = library.ffi.new_handle(self._wire)  # lives as long as the connection that holds it
         self._lib.wolfSSL_SetIOReadCtx(ssl, self._handle)
         self._lib.wolfSSL_SetIOWriteCtx(ssl, self._handle)
+        self._facts: TlsFacts | None = None
+        self._alpn: str | None = None
+        self._resumed = False
         self._complete = False
         self._closed = False  # close_notify was sent
         self._notified = False  # close_notify came
@@ -78,9 +84,16 @@ class WolfsslTlsSession:
             done = (self._lib.wolfSSL_accept if self._server else self._lib.wolfSSL_connect)(self._ssl)
         if done == SUCCESS:
             self._library.forget_errors()
+            raised = self._library.raised()
+            if raised is not None:
+                self._error = TlsError(f"TLS handshake: a callback failed: {raised!r}")
+                raise self._error from raised
             if self._needs_certificate and self._wire.certificate is None:
                 self._error = TlsError("TLS handshake: the peer presents no certificate")
                 raise self._error
+            # Asked now: a connection that both sides have closed is cleared.
+            self._facts, self._alpn = self._read_facts(), self._read_alpn()
+            self._resumed = bool(self._lib.wolfSSL_session_reused(self._ssl))
             self._complete = True
             return True
         if self._lib.wolfSSL_get_error(self._ssl, done) == ERROR_WANT_READ:
@@ -142,12 +155,14 @@ class WolfsslTlsSession:
                 done += count
 
     def close(self) -> None:
-        """Send close_notify. Does nothing before the handshake is complete or after a failure."""
+        """Send close_notify. Does nothing before the handshake is complete or after a failure. Raises TlsError."""
         if self._closed or not self._complete or self._error is not None:
             return
         self._closed = True
         # Behind the peer's close_notify this clears the connection: from here on it is asked for nothing any more.
-        self._lib.wolfSSL_shutdown(self._ssl)
+        done = self._lib.wolfSSL_shutdown(self._ssl)
+        if done < 0:
+            raise self._failed("close", done)
 
     @property
     def peer_certificate(self) -> bytes | None:
@@ -157,6 +172,20 @@ class WolfsslTlsSession:
     @property
     def alpn(self) -> str | None:
         """The protocol that ALPN chose."""
+        return self._alpn
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the handshake resumed a session."""
+        return self._resumed
+
+    def facts(self) -> TlsFacts:
+        """Version, cipher suite, group and hash. Raises TlsError before the handshake is complete."""
+        if self._facts is None:
+            raise TlsError("TLS facts: the handshake is not complete")
+        return self._facts
+
+    def _read_alpn(self) -> str | None:
         if "alpn" not in self._library.has:
             return None
         name, size = self._ffi.new("char **"), self._ffi.new("unsigned short *")
@@ -164,13 +193,7 @@ class WolfsslTlsSession:
             return None
         return bytes(self._ffi.buffer(name[0], size[0])).decode("ascii", "replace")
 
-    @property
-    def resumed(self) -> bool:
-        """Whether the handshake resumed a session."""
-        return bool(self._lib.wolfSSL_session_reused(self._ssl))
-
-    def facts(self) -> TlsFacts:
-        """Version, cipher suite, group and hash."""
+    def _read_facts(self) -> TlsFacts:
         suite = self._lib.wolfSSL_get_current_cipher_suite(self._ssl)
         name, digest = SUITES.get(suite, (f"0x{suite:04X}", HashAlgorithm.SHA256))
         group = self._lib.wolfSSL_get_curve_name(self._ssl)
@@ -191,6 +214,8 @@ class WolfsslTlsSession:
         if "exporter" not in self._library.has:
             raise UnsupportedError("TLS wrapper wolfssl: the library was built without HAVE_KEYING_MATERIAL")
         self._require_complete("exporter")
+        if self._closed and self._notified:
+            raise TlsError("TLS exporter: both sides have closed the connection")
         out = self._ffi.new("unsigned char[]", length)
         name = label.encode("ascii")
         done = self._lib.wolfSSL_export_keying_material(
@@ -214,7 +239,11 @@ class WolfsslTlsSession:
         history = self._ffi.new("WOLFSSL_ALERT_HISTORY *")
         self._lib.wolfSSL_get_alert_history(self._ssl, history)
         received = history.last_rx
-        if error == FATAL_ERROR and received.level == ALERT_FATAL:
+        raised = self._library.raised()
+        if raised is not None:
+            self._error = TlsError(f"TLS {doing}: a callback failed: {raised!r}")
+            self._error.__cause__ = raised
+        elif error == FATAL_ERROR and received.level == ALERT_FATAL:
             name = alert_name(received.code)
             self._error = TlsError(f"TLS {doing}: the peer sent alert {name}", peer_alert=name)
         elif self._wire.ended:
