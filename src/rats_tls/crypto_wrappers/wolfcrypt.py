@@ -45,7 +45,7 @@ class WolfcryptCryptoWrapper:
     @property
     def version(self) -> str:
         """Version of wolfCrypt, and of the library that verifies by the keys that it does not take."""
-        return f"{self._library.version}; RSA and Ed25519 keys that it does not take: {self._others.version}"
+        return f"{self._library.version}; SM3, and keys that it does not take: {self._others.version}"
 
     @property
     def capabilities(self) -> CryptoCapabilities:

@@ -9,7 +9,7 @@ import pytest
 
 from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.core.errors import ConfigurationError, NoInstanceError, TlsError, UnsupportedError
-from rats_tls.tls_wrappers import wolfssl
+from rats_tls.tls_wrappers import wolfssl, wolfssl_library
 from rats_tls.tls_wrappers.alerts import ALERTS
 from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
 from rats_tls.tls_wrappers.wolfssl import WolfsslTlsWrapper
@@ -93,6 +93,13 @@ def test_a_request_for_authentication_after_the_handshake_is_not_taken(tls: Wolf
     if not hasattr(lib, "wolfSSL_request_certificate"):
         lacking("libwolfssl does no post-handshake authentication")
     assert "will not do post handshake" in tls._library.text(lib.wolfSSL_request_certificate(server._ssl))
+
+
+@pytest.mark.parametrize("role", ["client", "server"])
+def test_no_sessions_are_kept(tls: WolfsslTlsWrapper, role: str) -> None:
+    ffi, lib = tls._library.ffi, tls._library.lib
+    ffi.cdef("long wolfSSL_CTX_get_session_cache_mode(WOLFSSL_CTX *);", override=True)
+    assert lib.wolfSSL_CTX_get_session_cache_mode(tls.context(config(role))._context) == 0
 
 
 # --- what a peer may do ------------------------------------------------------------------------------------------
@@ -216,6 +223,34 @@ def test_a_callback_that_raises_refuses(
     assert ours.peer_certificate is None
 
 
+def test_what_callbacks_that_raise_tell_wolfssl(tls: WolfsslTlsWrapper) -> None:
+    whole = tls._library
+    raising = dict.fromkeys(("_accept", "_receive", "_send", "_select"), fails)
+    made = type("Failing", (Library,), raising)(whole.ffi, whole.lib, whole.version, whole.has)
+    none = whole.ffi.NULL
+    assert made.accept(0, none) == 0
+    assert made.receive(none, none, 1, none) == made.send(none, none, 1, none) == wolfssl_library.CBIO_ERR_GENERAL
+    assert made.select(none, none, none, none, 0, none) == wolfssl_library.TLSEXT_ERR_ALERT_FATAL
+    assert isinstance(made.raised(), RuntimeError)
+    assert made.raised() is None
+
+
+def test_an_issuers_certificate_is_not_the_peers(tls: WolfsslTlsWrapper, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = tls._library
+
+    class Deep:
+        def wolfSSL_X509_STORE_CTX_get_error_depth(self, _: object) -> int:
+            return 1
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(whole.lib, name)
+
+    made = over(Library(whole.ffi, Deep(), whole.version, whole.has), monkeypatch)
+    client, server = sessions(made, config("client"), config("server", serial=2))
+    with pytest.raises(TlsError, match="presents no certificate"):
+        handshake(client, server)
+
+
 @pytest.mark.parametrize("answer", [0, 1])
 def test_a_certificate_that_nobody_saw_is_none(
     tls: WolfsslTlsWrapper, monkeypatch: pytest.MonkeyPatch, answer: int
@@ -238,8 +273,9 @@ def test_a_certificate_of_no_connection_is_not_taken(tls: WolfsslTlsWrapper, mon
     lost = type("Lost", (Library,), {"leaf_certificate_to": lambda *_: contextlib.nullcontext()})
     made = over(lost(whole.ffi, whole.lib, whole.version, whole.has), monkeypatch)
     client, server = sessions(made, config("client"), config("server", serial=2))
-    with pytest.raises(TlsError):
+    with pytest.raises(TlsError) as caught:
         handshake(client, server)
+    assert "presents no certificate" not in caught.value.message  # it was refused before that
 
 
 # --- other builds, settings ---------------------------------------------------------------------------------------
