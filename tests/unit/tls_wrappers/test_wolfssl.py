@@ -43,6 +43,17 @@ def lesser(tls: WolfsslTlsWrapper, monkeypatch: pytest.MonkeyPatch, without: str
     return over(Library(whole.ffi, whole.lib, whole.version, whole.has - {without}), monkeypatch)
 
 
+class Odd:
+    """wolfSSL's functions, some of which do something else."""
+
+    def __init__(self, lib: object, **functions: object) -> None:
+        self._lib = lib
+        vars(self).update(functions)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._lib, name)
+
+
 def extensions(hello: bytes) -> tuple[str, dict[int, bytes]]:
     """Cipher suites and extensions of a ClientHello in one record (RFC 8446 4.1.2)."""
     body = hello[5 + 4 + 2 + 32 :]
@@ -238,14 +249,8 @@ def test_what_callbacks_that_raise_tell_wolfssl(tls: WolfsslTlsWrapper) -> None:
 def test_an_issuers_certificate_is_not_the_peers(tls: WolfsslTlsWrapper, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = tls._library
 
-    class Deep:
-        def wolfSSL_X509_STORE_CTX_get_error_depth(self, _: object) -> int:
-            return 1
-
-        def __getattr__(self, name: str) -> object:
-            return getattr(whole.lib, name)
-
-    made = over(Library(whole.ffi, Deep(), whole.version, whole.has), monkeypatch)
+    deep = Odd(whole.lib, wolfSSL_X509_STORE_CTX_get_error_depth=lambda _: 1)
+    made = over(Library(whole.ffi, deep, whole.version, whole.has), monkeypatch)
     client, server = sessions(made, config("client"), config("server", serial=2))
     with pytest.raises(TlsError, match="presents no certificate"):
         handshake(client, server)
@@ -300,6 +305,27 @@ def test_what_the_library_does_not_take_is_told(tls: WolfsslTlsWrapper, monkeypa
     monkeypatch.setattr(wolfssl, "_CIPHERS", b"TLS13-NONE-SUCH")
     with pytest.raises(ConfigurationError, match="does not take the cipher suites"):
         tls.context(config("client"))
+
+
+@pytest.mark.parametrize(
+    ("call", "answer", "words"),
+    [
+        ("wolfSSL_CTX_set1_sigalgs_list", 0, "does not take the signature algorithms"),
+        ("wolfSSL_CTX_set_groups", 0, "does not take the groups"),
+        ("wolfSSL_CTX_no_ticket_TLSv13", -173, "session tickets cannot be switched off"),
+        ("wolfSSL_CTX_use_certificate_buffer", -140, "does not take the certificate: ASN parsing error"),
+        ("wolfSSL_CTX_use_PrivateKey_buffer", -140, "does not take the private key: ASN parsing error"),
+        ("wolfSSL_set0_verify_cert_store", 0, "does not take the certificate store"),
+    ],
+)
+def test_settings_that_fail_are_told(
+    tls: WolfsslTlsWrapper, monkeypatch: pytest.MonkeyPatch, call: str, answer: int, words: str
+) -> None:
+    whole = tls._library
+    odd = Odd(whole.lib, **{call: lambda *_: answer})
+    made = over(Library(whole.ffi, odd, whole.version, whole.has), monkeypatch)
+    with pytest.raises(ConfigurationError, match=words):
+        made.context(config("server")).session()
 
 
 def test_advice_for_larger_certificates(tls: WolfsslTlsWrapper) -> None:
