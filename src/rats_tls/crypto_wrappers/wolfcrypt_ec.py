@@ -15,7 +15,7 @@ _PKCS8_BYTES = 512  # P-384's has 185
 
 
 class EcPublicKey(WolfcryptPublicKey):
-    """An EC key. Signatures are in their one form before wolfCrypt gets them, whose own decoder is lax."""
+    """An EC key. Signatures are in their one form before wolfCrypt gets them: builds may decode others."""
 
     __slots__ = ()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from rats_tls.core.algorithms import KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.errors import NoInstanceError, RatsTlsError, SignatureError, UnsupportedError
@@ -101,6 +101,80 @@ def test_rsa_is_left_where_its_keys_do_not_fit_or_hashes_have_other_numbers(
     assert {"rsa", "rsa keys"} <= crypto._library.has
     monkeypatch.setattr(wolfcrypt_library, name, value)
     assert wolfcrypt_library.library.__wrapped__().has == crypto._library.has - {"rsa", "rsa keys"}
+
+
+# --- what does not rest on wolfCrypt ------------------------------------------------------------------------------
+class Agreeing:
+    """wolfCrypt's functions, but every signature verifies."""
+
+    def __init__(self, lib: object) -> None:
+        self._lib = lib
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._lib, name)
+
+    def wc_ecc_verify_hash(self, *arguments: object) -> int:
+        return self.wc_ed25519_verify_msg(*arguments)
+
+    def wc_ed25519_verify_msg(self, *arguments: object) -> int:
+        arguments[4][0] = 1
+        return 0
+
+    def wc_RsaPSS_VerifyCheck(self, *_: object) -> int:
+        return 1
+
+
+def test_a_signature_has_its_form_before_wolfcrypt_gets_it(
+    crypto: WolfcryptCryptoWrapper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = {each: crypto.generate_key(each).public_key.spki for each in USUAL}
+    private = rsa.generate_private_key(65537, 2048)
+    whole = crypto._library
+    made = Library(whole.ffi, Agreeing(whole.lib), whole.version, whole.has)
+    monkeypatch.setattr(wolfcrypt, "library", lambda: made)
+    other = WolfcryptCryptoWrapper()
+    good = encode_dss_signature(3, 5)
+    for algorithm in (KeyAlgorithm.EC_P256, KeyAlgorithm.EC_P384):
+        key = other.load_public_key(keys[algorithm])
+        key.verify(USUAL[algorithm], good, DATA)
+        for form in (b"", good + b"\0", good[:-1], b"\x30\x81" + good[1:], encode_dss_signature(0, 5), bytes(64)):
+            with pytest.raises(SignatureError):
+                key.verify(USUAL[algorithm], form, DATA)
+        for numbers in ((0, 5), (3, 0), (-3, 5), (3, 2**384)):
+            with pytest.raises(SignatureError):
+                key.verify_ecdsa(USUAL[algorithm], *numbers, DATA)
+    key = other.load_public_key(keys[KeyAlgorithm.ED25519])
+    key.verify(SignatureAlgorithm.ED25519, bytes(64), DATA)
+    for form in (b"", bytes(63), bytes(65)):
+        with pytest.raises(SignatureError, match="expected 64"):
+            key.verify(SignatureAlgorithm.ED25519, form, DATA)
+    key = other.load_public_key(rsa_spki(private))
+    key.verify(SignatureAlgorithm.RSA_PSS_SHA256, bytes(256), DATA)
+    for form in (b"", bytes(255), bytes(257)):
+        with pytest.raises(SignatureError, match="expected 256"):
+            key.verify(SignatureAlgorithm.RSA_PSS_SHA256, form, DATA)
+
+
+@pytest.mark.parametrize("algorithm", USUAL)
+def test_wolfcrypt_says_it_twice(
+    crypto: WolfcryptCryptoWrapper, monkeypatch: pytest.MonkeyPatch, algorithm: KeyAlgorithm
+) -> None:
+    """It has to succeed, and to say that the signature verifies."""
+    key = crypto.generate_key(algorithm)
+    signature = key.sign(USUAL[algorithm], DATA)
+    for code, said in ((0, 0), (-1, 1), (0, 2)):
+
+        def verify(*arguments: object, code: int = code, said: int = said) -> int:
+            arguments[4][0] = said
+            return code
+
+        odd = Agreeing(crypto._library.lib)
+        vars(odd).update(wc_ecc_verify_hash=verify, wc_ed25519_verify_msg=verify)
+        with monkeypatch.context() as patch:
+            patch.setattr(crypto._library, "lib", odd)
+            with pytest.raises(SignatureError, match="does not verify"):
+                key.public_key.verify(USUAL[algorithm], signature, DATA)
+    key.public_key.verify(USUAL[algorithm], signature, DATA)
 
 
 # --- threads, processes, memory ----------------------------------------------------------------------------------
