@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from rats_tls.core.algorithms import KeyAlgorithm, SignatureAlgorithm
-from rats_tls.core.errors import NoInstanceError, RatsTlsError, SignatureError, UnsupportedError
+from rats_tls.core.errors import ConfigurationError, NoInstanceError, RatsTlsError, SignatureError, UnsupportedError
 from rats_tls.crypto_wrappers import wolfcrypt, wolfcrypt_library
 from rats_tls.crypto_wrappers.openssl import OpensslPublicKey
 from rats_tls.crypto_wrappers.wolfcrypt import WolfcryptCryptoWrapper
@@ -153,6 +153,21 @@ def test_a_signature_has_its_form_before_wolfcrypt_gets_it(
     for form in (b"", bytes(255), bytes(257)):
         with pytest.raises(SignatureError, match="expected 256"):
             key.verify(SignatureAlgorithm.RSA_PSS_SHA256, form, DATA)
+
+
+@pytest.mark.parametrize("algorithm", [*USUAL, KeyAlgorithm.RSA_3072])
+def test_a_key_has_its_own_algorithms(crypto: WolfcryptCryptoWrapper, algorithm: KeyAlgorithm) -> None:
+    family = {KeyAlgorithm.EC_P256: "ecdsa", KeyAlgorithm.EC_P384: "ecdsa"}.get(algorithm, algorithm.value[:3])
+    private = crypto.generate_key(algorithm)
+    others = [each for each in SignatureAlgorithm if not each.value.startswith(family)]
+    assert len(others) in (5, 8, 10)
+    for scheme in others:
+        with pytest.raises(ConfigurationError, match="does not fit"):
+            private.sign(scheme, DATA)
+        with pytest.raises(SignatureError, match="does not fit"):
+            private.public_key.verify(scheme, encode_dss_signature(3, 5), DATA)
+        with pytest.raises(SignatureError, match="does not fit"):
+            private.public_key.verify_ecdsa(scheme, 3, 5, DATA)
 
 
 @pytest.mark.parametrize("algorithm", USUAL)
