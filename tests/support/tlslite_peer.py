@@ -6,7 +6,7 @@ import contextlib
 import socket
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
 
@@ -18,6 +18,9 @@ from support.channels import certificate, key
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # it imports asyncore
     from tlslite.api import X509, HandshakeSettings, TLSConnection, X509CertChain, parsePEMKey
+    from tlslite.constants import SignatureScheme
+    from tlslite.extensions import SignatureAlgorithmsExtension
+    from tlslite.messages import CertificateRequest
 
 
 class _Attacker(TLSConnection):
@@ -39,7 +42,8 @@ def shaken(
     shown: bytes,
     algorithm: KeyAlgorithm = KeyAlgorithm.EC_P256,
     scheme: str | None = None,
-) -> Iterator[None]:
+    after: Callable[[TLSConnection], None] = lambda _: None,
+) -> Iterator[socket.socket]:
     """Shake hands between `session` and a tlslite peer, as far as that goes. Raises what the session raises.
 
     Args:
@@ -48,6 +52,10 @@ def shaken(
         shown: what it sends as its certificate.
         algorithm: of its key.
         scheme: the signature scheme that a server signs by.
+        after: what the peer does behind its handshake.
+
+    Yields:
+        The wire to the peer.
     """
     ours, theirs = socket.socketpair()
     ours.settimeout(10)
@@ -70,6 +78,7 @@ def shaken(
                 connection.handshakeServer(certChain=X509CertChain([chain]), **values)
             else:
                 connection.handshakeClientCert(certChain=X509CertChain([chain]), **values)
+            after(connection)
             connection.read(max=1, min=1)
 
     thread = threading.Thread(target=peer)
@@ -81,9 +90,18 @@ def shaken(
             finally:
                 with contextlib.suppress(OSError):
                     ours.sendall(session.data_to_send())
-            yield
+            yield ours
     finally:
         thread.join()
+
+
+def asks_for_a_certificate(connection: TLSConnection) -> None:
+    """Send a CertificateRequest behind the handshake (RFC 8446 4.6.2), which the client did not offer to answer."""
+    extension = SignatureAlgorithmsExtension().create([SignatureScheme.ecdsa_secp256r1_sha256])
+    request = CertificateRequest((3, 4)).create(context=b"context", extensions=[extension])
+    for _ in connection._sendMsg(request):
+        pass
+    connection.write(b"behind it")
 
 
 def _shake_hands(session: TlsSession, wire: socket.socket) -> None:

@@ -25,6 +25,8 @@ SUITES = {
 }
 """Cipher suites that are offered and taken (RFC 8446 B.4)."""
 _RECORD = 16_384  # most plain bytes of a record, RFC 8446 5.1
+_LONGEST_ANSWER = 5 + 5 + 1 + 16
+"""Bytes of the longest record that reading may send: a KeyUpdate, with header, type and tag (RFC 8446 4.6.3, 5.2)."""
 
 
 class WolfsslTlsSession:
@@ -128,7 +130,13 @@ class WolfsslTlsSession:
         self._require_complete("read")
         if self._notified:
             return 0
+        due = len(self._wire.out)
         count: int = self._lib.wolfSSL_read(self._ssl, pointer, size)
+        if self._wire.longest_record(due) > _LONGEST_ANSWER:
+            # wolfSSL answers a CertificateRequest behind the handshake even where the client never offered to.
+            del self._wire.out[due:]
+            self._error = TlsError("TLS read: the peer asks for authentication after the handshake")
+            raise self._error
         if count > 0:
             return count
         error = self._lib.wolfSSL_get_error(self._ssl, count)

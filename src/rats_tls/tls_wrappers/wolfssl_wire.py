@@ -37,6 +37,17 @@ class Wire:
             self._at = 0
         return data
 
+    def longest_record(self, since: int) -> int:
+        """Give the bytes of the longest TLS record among the pieces due to the peer from the `since`th on; 0: none."""
+        longest = 0
+        for piece in self.out[since:]:
+            at = 0
+            while at < len(piece):
+                size = 5 + int.from_bytes(piece[at + 3 : at + 5], "big")
+                longest = max(longest, size)
+                at += size
+        return longest
+
     def drain(self) -> bytes:
         """Give and forget what is due to the peer."""
         out, self.out = self.out, []

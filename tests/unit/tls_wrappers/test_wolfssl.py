@@ -153,6 +153,11 @@ def test_key_updates_of_a_peer_are_followed(tls: WolfsslTlsWrapper) -> None:
         other.write(b"back")
         pump(other, one)
         assert one.read(10) == b"back"
+        for _ in range(20):
+            assert lib.wolfSSL_update_keys(one._ssl) == 1
+        pump(one, other)
+        assert other.read(10) is None
+        assert one.read(10) is None
 
 
 @pytest.mark.parametrize("role", ["client", "server"])
@@ -397,3 +402,9 @@ def test_a_wire_gives_bytes_once_and_in_order() -> None:
     assert [wire.take(9), wire.take(9)] == [b"cde", b""]
     wire.out += [b"x", b"y"]
     assert [wire.drain(), wire.drain()] == [b"xy", b""]
+
+
+def test_a_wire_measures_the_records_that_are_due() -> None:
+    wire = Wire()
+    wire.out += [b"\x17\x03\x03\x00\x04none", b"\x17\x03\x03\x00\x01a\x17\x03\x03\x00\x02bc"]
+    assert [wire.longest_record(at) for at in (0, 1, 2)] == [9, 7, 0]

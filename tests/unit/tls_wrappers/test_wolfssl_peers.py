@@ -26,7 +26,7 @@ from rats_tls.tls_wrappers.wolfssl import WolfsslTlsWrapper
 from support.channels import NOW, certificate, key
 from support.machine import lacking
 from support.tls import StdlibPeer, config, handshake
-from support.tlslite_peer import shaken
+from support.tlslite_peer import asks_for_a_certificate, shaken
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +168,20 @@ def test_a_certificate_of_another_ed25519_key_is_refused(tls: WolfsslTlsWrapper,
         pass
     assert not caught.value.truncated
     assert caught.value.peer_alert is None
+
+
+@pytest.mark.parametrize("present", [False, True])
+def test_authentication_after_the_handshake_is_an_error(tls: WolfsslTlsWrapper, present: bool) -> None:
+    """wolfSSL itself would answer, with certificate and signature, though the client never offered to."""
+    session = tls.context(config("client", present=present)).session()
+    with shaken(session, server=True, shown=certificate(), after=asks_for_a_certificate) as wire:
+        session.receive_from_wire(wire.recv(65_536))
+        for _ in range(2):
+            with pytest.raises(TlsError, match="authentication after the handshake"):
+                session.read(100)
+        assert session.data_to_send() == b""
+        with pytest.raises(TlsError):
+            session.write(b"data")
 
 
 def test_of_a_chain_the_leaf_is_given(tls: WolfsslTlsWrapper) -> None:
