@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes.util
 import functools
 import hashlib
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ NAMES = (
     "libwolfssl.dylib",
 )
 """What the loader is asked for in its standard path, the first that it finds being taken."""
+_FLAGS = os.RTLD_NOW | os.RTLD_NODELETE  # what frees itself when the interpreter ends still calls into it
 OLDEST = 0x05005004
 """5.5.4, the oldest version that was tried."""
 
@@ -268,13 +270,13 @@ def _rsa_key_fits(made: Library) -> bool:
 def _opened(ffi: Any) -> Any:  # noqa: ANN401  # cffi has no types
     for name in NAMES:
         try:
-            return ffi.dlopen(name)
+            return ffi.dlopen(name, _FLAGS)
         except OSError:
             continue
     # Asked last: it runs programs to find out.
     if found := ctypes.util.find_library("wolfssl"):
         try:
-            return ffi.dlopen(found)
+            return ffi.dlopen(found, _FLAGS)
         except OSError as error:
             raise NoInstanceError(f"crypto wrapper wolfcrypt: {found} cannot be loaded ({error}); {INSTALL}") from error
     raise NoInstanceError(f"crypto wrapper wolfcrypt: libwolfssl is not in the loader's path; {INSTALL}")

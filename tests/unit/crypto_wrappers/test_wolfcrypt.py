@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import warnings
 from pathlib import Path
@@ -318,6 +320,26 @@ def test_keys_fit_in_the_memory_they_get(tmp_path: Path) -> None:
     sizes = measured(tmp_path, {name: f"sizeof({name})" for name in ("RsaKey", "ed25519_key")}, **HEADER)
     assert sizes["RsaKey"] <= KEY_BYTES // 4
     assert sizes["ed25519_key"] <= 1024
+
+
+ENDS = """
+import gc
+from pathlib import Path
+from rats_tls.crypto_wrappers import wolfcrypt_library
+from rats_tls.crypto_wrappers.wolfcrypt import WolfcryptCryptoWrapper
+from rats_tls.core.algorithms import KeyAlgorithm
+key = WolfcryptCryptoWrapper().generate_key(KeyAlgorithm.EC_P256)
+wolfcrypt_library.library.cache_clear()
+del key
+gc.collect()
+assert "libwolfssl" in Path("/proc/self/maps").read_text()
+"""
+
+
+def test_the_library_stays_for_what_frees_itself_later(crypto: WolfcryptCryptoWrapper) -> None:
+    """The interpreter ends in any order, and a call into a library that is gone by then would crash it."""
+    ended = subprocess.run([sys.executable, "-c", ENDS], env=os.environ, timeout=60, check=False)
+    assert ended.returncode == 0
 
 
 def test_a_library_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

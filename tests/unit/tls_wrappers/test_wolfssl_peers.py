@@ -184,6 +184,23 @@ def test_authentication_after_the_handshake_is_an_error(tls: WolfsslTlsWrapper, 
             session.write(b"data")
 
 
+def test_a_server_may_ask_for_another_group(tls: WolfsslTlsWrapper) -> None:
+    """RFC 8446 4.1.4: the client shows a share of x25519 first."""
+    context = StdlibPeer(server_side=True).context
+    context.set_ecdh_curve("secp384r1")
+    server, client = (
+        StdlibPeer(server_side=True, context=context),
+        tls.context(config("client", present=False)).session(),
+    )
+    for _ in range(4):
+        done = client.handshake()
+        server.feed(client.data_to_send())
+        server.advance()
+        client.receive_from_wire(server.output())
+    assert done
+    assert client.facts().group == "secp384r1"
+
+
 def test_of_a_chain_the_leaf_is_given(tls: WolfsslTlsWrapper) -> None:
     leaf, issuer = certificate(serial=9), made(holder().public_key(), ca=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
