@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rats_tls.core.errors import NoInstanceError
+from rats_tls.tls_wrappers import wolfssl_library
+from rats_tls.tls_wrappers.wolfssl import WolfsslTlsWrapper
+from support.c_layout import measured
+from support.machine import lacking
+
+HEADER = {
+    "headers": ("wolfssl/options.h", "wolfssl/openssl/ssl.h", "wolfssl/error-ssl.h"),
+    "install": "libwolfssl-dev",
+}
+NUMBERS = {
+    "SUCCESS": "WOLFSSL_SUCCESS",
+    "FILETYPE_ASN1": "WOLFSSL_FILETYPE_ASN1",
+    "VERIFY_PEER": "WOLFSSL_VERIFY_PEER",
+    "VERIFY_FAIL_IF_NO_PEER_CERT": "WOLFSSL_VERIFY_FAIL_IF_NO_PEER_CERT",
+    "SESS_CACHE_OFF": "WOLFSSL_SESS_CACHE_OFF",
+    "ERROR_WANT_READ": "WOLFSSL_ERROR_WANT_READ",
+    "ERROR_ZERO_RETURN": "WOLFSSL_ERROR_ZERO_RETURN",
+    "FATAL_ERROR": "-FATAL_ERROR",
+    "CBIO_ERR_GENERAL": "-WOLFSSL_CBIO_ERR_GENERAL",
+    "CBIO_ERR_WANT_READ": "-WOLFSSL_CBIO_ERR_WANT_READ",
+    "CBIO_ERR_CONN_CLOSE": "-WOLFSSL_CBIO_ERR_CONN_CLOSE",
+    "SNI_HOST_NAME": "WOLFSSL_SNI_HOST_NAME",
+    "ALPN_CONTINUE_ON_MISMATCH": "WOLFSSL_ALPN_CONTINUE_ON_MISMATCH",
+    "ALERT_FATAL": "alert_fatal",
+    "TLSEXT_ERR_OK": "SSL_TLSEXT_ERR_OK",
+    "TLSEXT_ERR_ALERT_FATAL": "SSL_TLSEXT_ERR_ALERT_FATAL",
+    "TLSEXT_ERR_NOACK": "SSL_TLSEXT_ERR_NOACK",
+}
+
+
+@pytest.fixture(scope="module")
+def tls() -> WolfsslTlsWrapper:
+    try:
+        return WolfsslTlsWrapper()
+    except NoInstanceError as error:
+        lacking(error.message, install="libwolfssl35")
+
+
+def test_numbers_are_those_of_the_header(tmp_path: Path) -> None:
+    found = measured(tmp_path, NUMBERS, **HEADER)
+    assert found == {name: abs(getattr(wolfssl_library, name)) for name in NUMBERS}
+    groups = measured(
+        tmp_path,
+        {name: f"WOLFSSL_ECC_{name}" for name in ("X25519", "SECP256R1", "SECP384R1")},
+        **HEADER,
+    )
+    assert tuple(groups.values()) == wolfssl_library.GROUPS
+    assert {
+        name
+        for name in vars(wolfssl_library)
+        if name.isupper() and name[0] != "_" and isinstance(getattr(wolfssl_library, name), int)
+    } == {
+        *NUMBERS,
+        "OLDEST",
+    }
+
+
+def test_functions_are_those_of_the_header(tmp_path: Path) -> None:
+    """A declaration that differs from the header's is one that the compiler refuses."""
+    own = "typedef int (*CallbackIO)(WOLFSSL *, char *, int, void *);"
+    assert own in wolfssl_library.TYPES
+    measured(tmp_path, {"done": "1"}, declarations=own + wolfssl_library.FUNCTIONS, **HEADER)
+    wrong = wolfssl_library.FUNCTIONS.replace("int wolfSSL_shutdown(", "long wolfSSL_shutdown(")
+    with pytest.raises(AssertionError, match="conflicting types"):
+        measured(tmp_path, {"done": "1"}, declarations=own + wrong, **HEADER)
+
+
+def test_types_are_those_of_the_header(tls: WolfsslTlsWrapper, tmp_path: Path) -> None:
+    fields = {"code": "last_rx.code", "level": "last_rx.level", "sent": "last_tx"}
+    expressions = {name: f"offsetof(WOLFSSL_ALERT_HISTORY, {field})" for name, field in fields.items()}
+    found = measured(tmp_path, {"size": "sizeof(WOLFSSL_ALERT_HISTORY)", **expressions}, **HEADER)
+    ffi = tls._library.ffi
+    assert found == {
+        "size": ffi.sizeof("WOLFSSL_ALERT_HISTORY"),
+        **{name: ffi.offsetof("WOLFSSL_ALERT_HISTORY", *field.split(".")) for name, field in fields.items()},
+    }
+
+
+# --- loading -----------------------------------------------------------------------------------------------------
+def test_a_library_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wolfssl_library, "NAMES", ("libnonesuch.so.1",))
+    load = wolfssl_library.library.__wrapped__
+    for found, words in ((None, "not in the loader's path"), ("libnonesuch.so.2", r"libnonesuch\.so\.2 cannot be")):
+        monkeypatch.setattr("ctypes.util.find_library", lambda _, found=found: found)
+        with pytest.raises(NoInstanceError, match=f"{words}.*install libwolfssl"):
+            load()
+
+
+def test_a_library_under_another_name_is_found(tls: WolfsslTlsWrapper, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = next(name for name in wolfssl_library.NAMES if _loads(tls, name))
+    monkeypatch.setattr(wolfssl_library, "NAMES", ())
+    monkeypatch.setattr("ctypes.util.find_library", lambda _: found)
+    assert wolfssl_library.library.__wrapped__().version == tls.version
+
+
+def _loads(tls: WolfsslTlsWrapper, name: str) -> bool:
+    try:
+        return bool(tls._library.ffi.dlopen(name))
+    except OSError:
+        return False
+
+
+def test_a_library_that_is_too_old_or_lacks_something(tls: WolfsslTlsWrapper, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = wolfssl_library.library.__wrapped__
+    with monkeypatch.context() as patch:
+        patch.setattr(wolfssl_library, "OLDEST", 0x7F000000)
+        with pytest.raises(NoInstanceError, match=f"got {tls.version}, expected at least"):
+            load()
+    more = wolfssl_library.FUNCTIONS + "int wolfSSL_none_such(void);\n"
+    with monkeypatch.context() as patch:
+        patch.setattr(wolfssl_library, "FUNCTIONS", more)
+        with pytest.raises(NoInstanceError, match="built without wolfSSL_none_such"):
+            load()
+    monkeypatch.setattr(wolfssl_library, "OPTIONAL", {**wolfssl_library.OPTIONAL, "alpn": ("wolfSSL_none_such",)})
+    monkeypatch.setattr(wolfssl_library, "FUNCTIONS", more)
+    assert load().has == tls._library.has - {"alpn"}
