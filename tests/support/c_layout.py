@@ -18,6 +18,7 @@ def measured(
     headers: Sequence[str] = (),
     include: Sequence[Path] = (),
     declarations: str = "",
+    install: str = "linux-libc-dev of a release that has it (.ci/tdx-headers)",
 ) -> dict[str, int]:
     """Compile and run a program that prints the values of constant expressions.
 
@@ -29,6 +30,7 @@ def measured(
         headers: what to include, such as `linux/sev-guest.h`.
         include: directories in which headers are looked for first.
         declarations: C code before the program.
+        install: what brings the headers.
     """
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
@@ -58,7 +60,7 @@ def measured(
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     if any(f"{header}: No such file" in built.stderr for header in headers):
-        lacking(f"no {' or '.join(headers)}", install="linux-libc-dev of a release that has it (.ci/tdx-headers)")
+        lacking(f"no {' or '.join(headers)}", install=install)
     assert built.returncode == 0, built.stderr
     ran = subprocess.run([str(program)], capture_output=True, text=True, timeout=20, check=True)
     values: dict[str, int] = json.loads(ran.stdout)

@@ -18,11 +18,11 @@ from rats_tls.tls_wrappers.hostnames import server_name
 from rats_tls.tls_wrappers.own_certificate import own_certificate
 
 # Key exchange with forward secrecy and AEAD ciphers only; no SHA-1. Groups and other signatures are GnuTLS's defaults.
-# Whether a certificate says that its key may sign is judged with the rest of it, outside. By -VERS-ALL, in place of
-# -VERS-TLS-ALL, a client of TLS 1.2 would be told of cipher suites; the versions of DTLS that stay are not used.
+# By -VERS-ALL, in place of -VERS-TLS-ALL, a client of TLS 1.2 would be told of cipher suites; the versions of DTLS that
+# stay are not used.
 _PRIORITIES = (
     "NORMAL:-VERS-TLS-ALL:{versions}:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:-CIPHER-ALL:+AES-256-GCM:+AES-128-GCM"
-    ":+CHACHA20-POLY1305:-MAC-ALL:+AEAD:-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1:%DEBUG_ALLOW_KEY_USAGE_VIOLATIONS"
+    ":+CHACHA20-POLY1305:-MAC-ALL:+AEAD:-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1"
 )
 _AROUND_CERTIFICATES = 8192
 """Room for the handshake's other messages."""

@@ -204,7 +204,7 @@ class Library:
 
 
 @functools.cache
-def load(sonames: tuple[str, ...] = SONAMES) -> Library:
+def load(sonames: tuple[str, ...]) -> Library:
     """Load the first of `sonames` that is here, once for a process.
 
     Raises:
