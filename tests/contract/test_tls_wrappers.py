@@ -161,8 +161,8 @@ def test_tls12_cannot_be_asked_for_where_it_is_not_offered(tls: TlsWrapper) -> N
 @pytest.mark.parametrize("extended", [True, False])
 def test_tls12_takes_extended_master_secret(tls: TlsWrapper, role: str, extended: bool) -> None:
     """RFC 7627 5: without it a connection can be made to look like another one, so it is refused."""
-    own = tls.context(config(role, mutual=False, allow_tls12=True)).session()
-    peer = StdlibPeer(server_side=role == "client", serial=9 if role == "client" else None, maximum=TLS_1_2)
+    own = tls.context(config(role, allow_tls12=True)).session()
+    peer = StdlibPeer(server_side=role == "client", maximum=TLS_1_2)
     if not extended:
         context = peer.context
         context.options |= NO_EXTENDED_MASTER_SECRET
@@ -191,10 +191,43 @@ def test_tls12_takes_extended_master_secret(tls: TlsWrapper, role: str, extended
     assert facts.version == "TLSv1.2"
     assert facts.cipher.startswith("TLS_ECDHE_ECDSA_WITH_")
     assert facts.cipher.lower().endswith(facts.hash.value)
-    assert own.peer_certificate == (certificate(serial=9) if role == "client" else None)
+    assert own.peer_certificate == certificate(serial=9)
     own.write(b"there")
     peer.feed(own.data_to_send())
     assert peer.read() == b"there"
+
+
+@over(TLS12)
+def test_a_tls12_client_without_certificate_is_refused(tls: TlsWrapper) -> None:
+    server = tls.context(config("server", allow_tls12=True)).session()
+    client = StdlibPeer(server_side=False, serial=None, maximum=TLS_1_2)
+
+    def shake_hands() -> None:
+        for _ in range(4):
+            client.advance()
+            server.receive_from_wire(client.output())
+            assert not server.handshake()
+            client.feed(server.data_to_send())
+
+    with pytest.raises(TlsError, match="certificate"):
+        shake_hands()
+    client.feed(server.data_to_send())
+    with pytest.raises(ssl.SSLError, match=r"(?i)alert"):
+        client.advance()
+
+
+@over(TLS12)
+def test_a_tls12_server_resumes_nothing(tls: TlsWrapper) -> None:
+    context = tls.context(config("server", allow_tls12=True))
+    peer = StdlibPeer(server_side=False, maximum=TLS_1_2)
+    first, _, _ = _stdlib_connection(context, peer.context)
+    assert first.tls.version() == "TLSv1.2"
+    assert first.read() == b"!"
+    second, server, _ = _stdlib_connection(context, first.context, first.tls.session)
+    assert second.read() == b"!"
+    assert not second.tls.session_reused
+    assert not server.resumed
+    assert server.peer_certificate == certificate(serial=9)
 
 
 @over(TLS12)

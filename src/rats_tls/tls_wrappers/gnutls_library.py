@@ -163,20 +163,14 @@ class Library:
     def _pull(self, handle: Any, into: Any, size: int) -> int:  # noqa: ANN401  # likewise
         wire: Wire = self.ffi.from_handle(handle)
         try:
-            incoming = wire.incoming
-            there = len(incoming)
-            if not there:
-                if wire.ended:
-                    return 0
+            size = min(size, len(wire.incoming))
+            if size:
+                self.ffi.memmove(into, wire.incoming, size)
+                del wire.incoming[:size]
+            elif not wire.ended:
                 wire.starved = True
                 self.ffi.errno = errno.EAGAIN
                 return -1
-            if size >= there:
-                self.ffi.memmove(into, incoming, there)
-                incoming.clear()
-                return there
-            self.ffi.memmove(into, memoryview(incoming)[:size], size)
-            del incoming[:size]
         except BaseException as error:  # noqa: BLE001  # raised again once libgnutls has returned
             wire.failure = error
             self.ffi.errno = errno.EIO

@@ -72,6 +72,19 @@ def test_a_client_offers_tls13_only_and_nothing_that_is_refused_later() -> None:
     assert not {each for each in algorithms if each.startswith("02")}  # SHA-1, RFC 8446 4.2.3
 
 
+def test_tls12_is_offered_with_forward_secrecy_and_aead_ciphers_only() -> None:
+    session = TLS.context(config("client", allow_tls12=True)).session()
+    session.handshake()
+    hello = session.data_to_send()
+    assert extensions(hello)[43] == b"\x04\x03\x04\x03\x03"
+    assert 23 in extensions(hello)  # extended_master_secret
+    suites = hello[5 + 4 + 2 + 32 :][1 + hello[43] :]
+    suites = suites[2 : 2 + int.from_bytes(suites[:2], "big")]
+    found = {suites[at : at + 2].hex() for at in range(0, len(suites), 2)}
+    # TLS 1.3; ECDHE with AES-GCM and ChaCha20; the signalling value of RFC 5746
+    assert found - {"00ff"} == {"1301", "1302", "1303", "c02b", "c02c", "c02f", "c030", "cca8", "cca9"}
+
+
 def test_a_server_sends_nothing_behind_its_handshake() -> None:
     client, server = sessions(TLS, config("client"), config("server", serial=2))
     client.handshake()
@@ -345,8 +358,8 @@ def test_a_pull_that_raises_is_no_wish_for_more() -> None:
 
 
 # --- memory and threads --------------------------------------------------------------------------------------------
-def test_connections_are_freed() -> None:
-    """Each holds both certificates, twice 60 KB: 200 that stay would be seen."""
+def test_connections_and_contexts_are_freed() -> None:
+    """Each holds certificates of 60 KB: 200 that stay would be seen."""
     settings = config("client", size=61_440), config("server", size=61_440, serial=2)
     contexts = TLS.context(settings[0]), TLS.context(settings[1])
 
@@ -357,10 +370,15 @@ def test_connections_are_freed() -> None:
             client.write(b"x" * 20_000)
             pump(client, server)
 
-    connect(20)
-    before = resident_bytes()
-    connect(200)
-    assert resident_bytes() - before < 6_000_000
+    def load(count: int) -> None:
+        for _ in range(count):
+            TLS.context(settings[0])
+
+    for make in (connect, load):
+        make(20)
+        before = resident_bytes()
+        make(200)
+        assert resident_bytes() - before < 6_000_000
 
 
 def test_a_connection_outlives_the_names_of_its_context() -> None:
