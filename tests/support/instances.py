@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from rats_tls import registry
 from rats_tls.core.errors import NoInstanceError
 from rats_tls.core.interfaces import CryptoWrapper
@@ -31,6 +33,16 @@ def _crypto_wrappers() -> tuple[CryptoWrapper, ...]:
         except NoInstanceError as error:
             UNAVAILABLE["crypto_wrappers", name] = error.message
     return tuple(made)
+
+
+def tls_wrapper_of_a_module(name: str) -> TlsWrapper:
+    """Give a TLS wrapper that all tests of a module need; they are skipped where it cannot be made.
+
+    Where all is asked for, the contract suite fails in their place.
+    """
+    if ("tls_wrappers", name) in UNAVAILABLE:
+        pytest.skip(UNAVAILABLE["tls_wrappers", name], allow_module_level=True)
+    return registry.tls_wrapper(name)
 
 
 TLS_WRAPPERS = _tls_wrappers()

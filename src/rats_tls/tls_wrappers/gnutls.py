@@ -22,7 +22,7 @@ from rats_tls.tls_wrappers.own_certificate import own_certificate
 # stay are not used.
 _PRIORITIES = (
     "NORMAL:-VERS-TLS-ALL:{versions}:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:-CIPHER-ALL:+AES-256-GCM:+AES-128-GCM"
-    ":+CHACHA20-POLY1305:-MAC-ALL:+AEAD:-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1"
+    ":+CHACHA20-POLY1305:-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1"
 )
 _AROUND_CERTIFICATES = 8192
 """Room for the handshake's other messages."""
@@ -83,7 +83,7 @@ class GnutlsTlsContext:
             ConfigurationError: `server_hostname` is no host name.
         """
         ffi, lib = self._library.ffi, self._lib
-        name = server_name(server_hostname) if self._request is None else None
+        name = server_name(server_hostname)
         made = ffi.new("gnutls_session_t *")
         self._require(lib.gnutls_init(made, self._flags), "a connection")
         session = ffi.gc(made[0], lib.gnutls_deinit)
@@ -95,7 +95,7 @@ class GnutlsTlsContext:
         if count := len(self._alpn):
             code = lib.gnutls_alpn_set_protocols(session, self._alpn, count, gnutls.ALPN_SERVER_PRECEDENCE)
             self._require(code, "the ALPN protocols")
-        if name is not None:
+        if name is not None and self._flags & gnutls.CLIENT:
             self._require(lib.gnutls_server_name_set(session, gnutls.NAME_DNS, name, len(name)), "server_hostname")
         wire = gnutls.Wire()
         handle = ffi.new_handle(wire)

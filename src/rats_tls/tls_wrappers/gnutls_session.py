@@ -64,7 +64,7 @@ class GnutlsTlsSession:
         if self._complete:
             return True
         self._raise_earlier_error()
-        while (code := self._step()) < 0:
+        while (code := self._lib.gnutls_handshake(self._session)) < 0:
             if code in _NOT_NOW:
                 return False
             if code != gnutls.E_WARNING_ALERT_RECEIVED:
@@ -72,16 +72,6 @@ class GnutlsTlsSession:
         self._require_acceptable()
         self._complete = True
         return True
-
-    def _step(self) -> int:
-        """Go on until more bytes are needed. Gives 0 or an error code."""
-        wire = self._wire
-        while True:
-            wire.starved = False
-            left = len(wire.incoming)
-            code: int = self._lib.gnutls_handshake(self._session)
-            if code not in _NOT_NOW or wire.starved or len(wire.incoming) == left:
-                return code
 
     def _require_acceptable(self) -> None:
         """Require of a handshake that GnuTLS has completed what it does not require itself."""
@@ -133,8 +123,6 @@ class GnutlsTlsSession:
 
     def _read(self, pointer: Any, size: int) -> int | None:  # noqa: ANN401  # cffi has no types
         self._require_open("read")
-        if self._ended:
-            return 0
         wire, done = self._wire, 0
         while done < size:
             wire.starved = False
@@ -278,7 +266,7 @@ class GnutlsTlsSession:
         else:
             self._send_alert(self._lib.gnutls_error_to_alert(code, self._library.ffi.new("int *")))
             said = self._library.reason(code)
-            if not self._complete and self._first is not None and self._first not in _FIRST_BYTES:
+            if self._first is not None and self._first not in _FIRST_BYTES:
                 said = f"the peer does not speak TLS ({said})"
             error = TlsError(f"TLS {doing}: {said}")
         self._error = error

@@ -16,9 +16,9 @@ from OpenSSL import SSL
 
 from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.core.errors import TlsError
-from rats_tls.tls_wrappers.gnutls import GnutlsTlsWrapper
 from rats_tls.tls_wrappers.gnutls_session import GnutlsTlsSession
 from support.channels import certificate, key
+from support.instances import tls_wrapper_of_a_module
 from support.tls import config, handshake, sessions
 
 with warnings.catch_warnings():
@@ -28,7 +28,7 @@ with warnings.catch_warnings():
     from tlslite.errors import TLSRemoteAlert
     from tlslite.messages import ApplicationData
 
-TLS = GnutlsTlsWrapper()
+TLS = tls_wrapper_of_a_module("gnutls")
 
 
 class MemorySocket:

@@ -12,6 +12,9 @@ from rats_tls.core.errors import NoInstanceError
 from rats_tls.tls_wrappers import gnutls_library as gnutls
 from rats_tls.tls_wrappers.gnutls import GnutlsTlsWrapper
 from support.c_layout import measured
+from support.instances import tls_wrapper_of_a_module
+
+TLS = tls_wrapper_of_a_module("gnutls")
 
 HEADER = {"headers": ["gnutls/gnutls.h"], "install": "libgnutls28-dev"}
 NUMBERS = {
@@ -49,7 +52,7 @@ def test_types_are_those_of_the_header(tmp_path: Path) -> None:
         declarations=again,
         **HEADER,
     )
-    ffi = gnutls.load(gnutls.SONAMES).ffi
+    ffi = TLS._library.ffi
     fields = dict(ffi.typeof("gnutls_datum_t").fields)
     assert found == {
         "size": ffi.sizeof("gnutls_datum_t"),
@@ -60,11 +63,10 @@ def test_types_are_those_of_the_header(tmp_path: Path) -> None:
 
 
 def test_all_functions_are_there() -> None:
-    library = gnutls.load(gnutls.SONAMES)
     names = re.findall(r"\b(gnutls_\w+)\(", gnutls.FUNCTIONS)
     assert len(names) > 30
     for name in names:
-        assert getattr(library.lib, name)
+        assert getattr(TLS._library.lib, name)
 
 
 def test_a_missing_library_is_no_instance_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +88,7 @@ def test_it_is_loaded_once() -> None:
 
 
 def test_reasons_go_into_sentences() -> None:
-    library = gnutls.load(gnutls.SONAMES)
+    library = TLS._library
     assert library.reason(gnutls.E_AGAIN).startswith("resource temporarily")
     assert not library.reason(gnutls.E_AGAIN).endswith(".")
     assert library.text(library.ffi.NULL) == ""
