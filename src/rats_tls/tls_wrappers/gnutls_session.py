@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NoReturn
 
 from rats_tls.core.algorithms import HashAlgorithm
@@ -17,6 +18,7 @@ _HASHES = {gnutls.DIG_SHA256: HashAlgorithm.SHA256, gnutls.DIG_SHA384: HashAlgor
 _NOT_NOW = frozenset({gnutls.E_AGAIN, gnutls.E_INTERRUPTED})
 _FIRST_BYTES = frozenset({0x15, 0x16})
 """What TLS begins with: an alert or a handshake record (RFC 8446 5.1)."""
+_ALERT_RECORD = re.compile(rb"\x15\x03[\x00-\x04]\x00\x02[\x01\x02](.)", re.DOTALL)
 
 
 class GnutlsTlsSession:
@@ -39,6 +41,7 @@ class GnutlsTlsSession:
         "_error",
         "_first",
         "_handle",
+        "_last",
         "_lib",
         "_library",
         "_session",
@@ -54,6 +57,7 @@ class GnutlsTlsSession:
         self._wire = wire
         self._settings = settings
         self._first: int | None = None  # first byte of the peer's
+        self._last = b""  # its last bytes in the handshake, as many as an alert has
         self._complete = False
         self._ended = False  # the peer has sent close_notify
         self._closed = False
@@ -96,6 +100,8 @@ class GnutlsTlsSession:
             return
         if self._first is None:
             self._first = data[0]
+        if not self._complete:
+            self._last = (self._last + data[-7:])[-7:]
         self._wire.incoming += data
 
     def receive_eof(self) -> None:
@@ -105,9 +111,9 @@ class GnutlsTlsSession:
     def data_to_send(self) -> bytes | bytearray:
         """Give and forget the bytes due to the peer."""
         wire = self._wire
-        out = wire.outgoing
-        if out:
-            wire.outgoing = bytearray()
+        if not wire.outgoing:
+            return b""
+        out, wire.outgoing = wire.outgoing, bytearray()
         return out
 
     def read(self, size: int) -> bytes | None:
@@ -140,7 +146,7 @@ class GnutlsTlsSession:
                 # A record without data, as a key update or a ticket, ends the call too.
                 if wire.starved or len(wire.incoming) == left:
                     break
-            elif count != gnutls.E_WARNING_ALERT_RECEIVED:
+            else:
                 # Raised by the next call, once these bytes were taken.
                 failure = self._failed("read", count)
                 if not done:
@@ -258,8 +264,9 @@ class GnutlsTlsSession:
         wire = self._wire
         wire.incoming.clear()
         cause, wire.failure = wire.failure, None
-        if code == gnutls.E_FATAL_ALERT_RECEIVED:
-            name = alert_name(self._lib.gnutls_alert_get(self._session))
+        alert = self._alert_of_peer(code)
+        if alert is not None:
+            name = alert_name(alert)
             error = TlsError(f"TLS {doing}: the peer sent alert {name}", peer_alert=name)
         elif code == gnutls.E_PREMATURE_TERMINATION:
             error = TlsError(f"TLS {doing}: the peer closed the connection without close_notify", truncated=True)
@@ -275,3 +282,15 @@ class GnutlsTlsSession:
                 raise cause
             error.__cause__ = cause
         return error
+
+    def _alert_of_peer(self, code: int) -> int | None:
+        """Give the number of the alert that `code` is about, or None."""
+        if code == gnutls.E_FATAL_ALERT_RECEIVED:
+            number: int = self._lib.gnutls_alert_get(self._session)
+            return number
+        # OpenSSL's clients do not encrypt the alert by which they refuse a server's certificate, but libgnutls tries to
+        # decrypt it. Whoever can put it there can end the connection anyway.
+        if code == gnutls.E_DECRYPTION_FAILED and not self._complete:
+            found = _ALERT_RECORD.fullmatch(self._last)
+            return found[1][0] if found else None
+        return None

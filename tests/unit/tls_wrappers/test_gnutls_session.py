@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import errno
+import ssl
 
 import pytest
 
 from rats_tls.core.errors import TlsError
 from rats_tls.tls_wrappers import gnutls_library as gnutls
 from rats_tls.tls_wrappers.alerts import ALERTS
+from support.channels import Cut, bytewise, whole
 from support.instances import tls_wrapper_of_a_module
-from support.tls import config, connected, handshake, sessions
+from support.tls import StdlibPeer, config, connected, handshake, sessions
 
 TLS = tls_wrapper_of_a_module("gnutls")
 FATAL = {number: name for number, name in ALERTS.items() if name not in {"close_notify", "user_canceled"}}
@@ -27,6 +29,57 @@ def test_alerts_of_the_peer_are_told_by_name(number: int, name: str) -> None:
     assert name in str(caught.value)
     assert not caught.value.truncated
     assert session.data_to_send() == b""  # no alert answers one
+
+
+@pytest.mark.parametrize("cut", [whole, bytewise])
+def test_a_refusal_of_the_certificate_by_openssls_clients_is_told(cut: Cut) -> None:
+    """They send this alert without encryption."""
+    client = StdlibPeer(server_side=False)
+    client.context.verify_mode = ssl.CERT_REQUIRED
+    client = StdlibPeer(server_side=False, context=client.context)
+    server = TLS.context(config("server")).session()
+    client.advance()
+    server.receive_from_wire(client.output())
+    server.handshake()
+    client.feed(server.data_to_send())
+    with pytest.raises(ssl.SSLError):
+        client.advance()
+    alert = client.output()
+    assert alert[0] == 0x15
+    for piece in cut(alert[:-1]):
+        server.receive_from_wire(piece)
+        assert not server.handshake()
+    server.receive_from_wire(alert[-1:])
+    with pytest.raises(TlsError) as caught:
+        server.handshake()
+    assert caught.value.peer_alert == "unknown_ca"
+    assert server.data_to_send() == b""
+
+
+def test_what_does_not_decrypt_is_told_as_no_alert() -> None:
+    client, server = sessions(TLS, config("client"), config("server", serial=2))
+    client.handshake()
+    server.receive_from_wire(client.data_to_send())
+    server.handshake()
+    server.receive_from_wire(b"\x17\x03\x03\x00\x17" + bytes(23))
+    with pytest.raises(TlsError, match="decryption has failed") as caught:
+        server.handshake()
+    assert caught.value.peer_alert is None
+
+
+def test_a_warning_ends_no_handshake() -> None:
+    """As servers of TLS 1.2 send one for a name that they do not know (RFC 6066 3)."""
+    client = TLS.context(config("client", present=False, allow_tls12=True)).session("x.example")
+    server = StdlibPeer(server_side=True, maximum=ssl.TLSVersion.TLSv1_2)
+    client.handshake()
+    server.feed(client.data_to_send())
+    server.advance()
+    client.receive_from_wire(b"\x15\x03\x03\x00\x02\x01\x70" + server.output())
+    client.handshake()
+    server.feed(client.data_to_send())
+    server.advance()
+    client.receive_from_wire(server.output())
+    assert client.handshake()
 
 
 @pytest.mark.parametrize("role", ["client", "server"])
@@ -82,6 +135,20 @@ def test_data_waits_for_the_handshake() -> None:
         server.exporter("label", b"", 32)
     handshake(client, server)
     assert client.read(0) is None
+
+
+def test_what_was_given_belongs_to_the_caller() -> None:
+    """A buffer that he looks into cannot grow."""
+    client, server = sessions(TLS, config("client"), config("server", serial=2))
+    kept = [memoryview(client.data_to_send())]
+    for _ in range(3):
+        for source, target in ((client, server), (server, client)):
+            source.handshake()
+            kept.append(memoryview(source.data_to_send()))
+            target.receive_from_wire(bytes(kept[-1]))
+            kept.append(memoryview(source.data_to_send()))
+    assert client.handshake()
+    assert server.handshake()
 
 
 def test_an_alert_ends_a_handshake_too() -> None:
