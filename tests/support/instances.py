@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
-
 from rats_tls import registry
 from rats_tls.core.errors import NoInstanceError
 from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.tls import TlsWrapper
 from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
 from rats_tls.tls_wrappers.openssl_calls import PublicCalls
+from support.machine import lacking
 
 UNAVAILABLE: dict[tuple[str, str], str] = {}
 """Kind and name of the built-in instances that cannot be made here, and why."""
@@ -36,12 +35,9 @@ def _crypto_wrappers() -> tuple[CryptoWrapper, ...]:
 
 
 def tls_wrapper_of_a_module(name: str) -> TlsWrapper:
-    """Give a TLS wrapper that all tests of a module need; they are skipped where it cannot be made.
-
-    Where all is asked for, the contract suite fails in their place.
-    """
+    """Give a TLS wrapper that all tests of a module need; they are skipped where it cannot be made."""
     if ("tls_wrappers", name) in UNAVAILABLE:
-        pytest.skip(UNAVAILABLE["tls_wrappers", name], allow_module_level=True)
+        lacking(UNAVAILABLE["tls_wrappers", name], install="what .ci/run installs")
     return registry.tls_wrapper(name)
 
 
