@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types bench docs clean
+.PHONY: demo test matrix lint types bench docs clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/rats-tls demo
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -n 2 $(PYTEST_ARGS)
+
+# Every pair of TLS wrappers: minutes, and a page that must say the same.
+matrix: $(VENV)/.installed-dev
+	PYTHONPATH=tests $(BIN)/python -m support.tls_matrix $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

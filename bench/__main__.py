@@ -14,13 +14,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import bulk, footprint, handshakes, loop, sm2, store, verification
+from bench import bulk, crypto, footprint, handshakes, loop, sm2, store, verification, wrappers
 from bench.measure import Figure
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.simulation.world import SimulatedWorld
 from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
 
-_PARTS = ("handshakes", "bulk", "verification", "sm2", "store", "loop", "footprint")
+_PARTS = ("handshakes", "bulk", "verification", "crypto", "sm2", "store", "loop", "footprint", "wrappers")
 
 
 def main() -> None:
@@ -36,10 +36,12 @@ def main() -> None:
         "handshakes": lambda: handshakes.figures(world, options.rounds),
         "bulk": lambda: bulk.figures(world, options.rounds),
         "verification": lambda: verification.figures(options.rounds),
+        "crypto": lambda: crypto.figures(options.rounds),
         "sm2": lambda: sm2.figures(options.rounds),
         "store": lambda: store.figures(options.rounds),
         "loop": lambda: loop.figures(world),
         "footprint": lambda: footprint.figures(options.rounds),
+        "wrappers": lambda: wrappers.figures(world, options.rounds),
     }
     console = Console()
     found: list[Figure] = []

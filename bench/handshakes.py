@@ -26,23 +26,31 @@ _CONNECTIONS = 60
 _AT_ONCE = 8
 _MOST_CONNECTIONS = 1_000_000
 _SECONDS = 20
+_FASTEST = "awslc"
 
 
 def figures(world: SimulatedWorld, rounds: int) -> list[Figure]:
     """Measure each pair of TEEs, with the peer unchanged and verified in full each time."""
     found: list[Figure] = []
-    for server, client, wanted in ((SGX, TDX, ">= 0.75"), (SGX, SNP, ">= 0.5")):
+    for server, client, wanted in ((SGX, TDX, (">= 0.75", "")), (SGX, SNP, (">= 0.5", ">= 0.65"))):
         known = attested(world, server, client, remember=True)
         anew = attested(world, server, client, remember=False)
         title = f"{server.removeprefix('simulated_')}-{client.removeprefix('simulated_')}"
+        faster = attested(world, server, client, remember=False, crypto=_FASTEST)
         contexts = standard(known)
         for style, run in (("blocking", _two_processes), ("threads", _two_threads), ("asyncio", _asyncio)):
-            with run(contexts) as standard_run, run(known) as known_run, run(anew) as anew_run:
-                aims = (">= 0.9", wanted) if style != "threads" else ("", "")
+            with (
+                run(contexts) as standard_run,
+                run(known) as known_run,
+                run(anew) as anew_run,
+                run(faster) as faster_run,
+            ):
+                aims = (">= 0.9", *wanted) if style != "threads" else ("", "", "")
                 found += interleaved(
                     _candidate(f"{style}: stdlib ssl, {title} certificates", standard_run),
                     _candidate(f"{style}: {title}, peer unchanged", known_run, aims[0]),
                     _candidate(f"{style}: {title}, full verification", anew_run, aims[1]),
+                    _candidate(f"{style}: {title}, full verification by {_FASTEST}", faster_run, aims[2]),
                     rounds=rounds,
                 )
     return found

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 
 from rats_tls.context import Context
 from rats_tls.core.limits import Limits
+from rats_tls.core.tls import TlsWrapper
 from rats_tls.policy import Policy
 from rats_tls.simulation.policies import policy_for
 from rats_tls.simulation.world import SimulatedWorld
@@ -27,25 +28,41 @@ class Pair:
     client: Context
 
 
-def attested(world: SimulatedWorld, server: str, client: str, *, remember: bool) -> Pair:
+def attested(
+    world: SimulatedWorld,
+    server: str,
+    client: str,
+    *,
+    remember: bool,
+    tls: TlsWrapper | str = "openssl",
+    crypto: str = "openssl",
+    mutual: bool = True,
+) -> Pair:
     """Make a pair; without `remember` every connection verifies Evidence, binding and policy anew.
 
-    Chains, lists and documents are remembered in both cases, as in any long-lived process.
+    Chains, lists and documents are remembered in both cases, as in any long-lived process. A pair that is not mutual
+    has a server that alone attests.
     """
     limits = Limits() if remember else Limits(cached_appraisals=0)
 
-    def context(own: str, peer: str) -> Context:
-        policy: Policy = policy_for(world, peer)
+    def context(own: str, peer: str, *, attests: bool, judges: bool) -> Context:
+        policy: Policy | None = policy_for(world, peer) if judges else None
         return Context(
-            attester=world.attester(own),
+            attester=world.attester(own) if attests else None,
             policy=policy,
-            mutual=True,
+            mutual=True if attests and judges else None,
+            tls=tls,
+            crypto=crypto,
             trust_anchors=world.trust_anchors,
             endorsements=world.endorsements(peer),
             limits=limits,
         )
 
-    return Pair(f"{server} and {client}", context(server, client), context(client, server))
+    return Pair(
+        f"{server} and {client}",
+        context(server, client, attests=True, judges=mutual),
+        context(client, server, attests=mutual, judges=True),
+    )
 
 
 def standard(pair: Pair) -> tuple[ssl.SSLContext, ssl.SSLContext]:

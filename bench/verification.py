@@ -95,35 +95,41 @@ def _csv(rounds: int) -> list[Figure]:
     )
 
 
-def _snp(rounds: int) -> list[Figure]:
-    """Measure a report of SEV-SNP, for which no revocation list is stored: a policy would have to waive it."""
-    crypto, now = OpensslCryptoWrapper(), datetime.fromisoformat(_SNP_AT)
-    files = (f"{_SNP}/vcek.der", "trust/amd/ask_ark_genoa.pem")
-    pool = Endorsements(
-        tuple(item for name in files for item in endorsements_from_file((VECTORS / name).read_bytes(), where=name))
-    )
-    report = (VECTORS / _SNP / "report.bin").read_bytes()
-    evidence = Evidence.of(TeeType.SEV_SNP, report)
-    known = SevSnpVerifier()
+class SnpCase:
+    """A report of SEV-SNP, for which no revocation list is stored: a policy would have to waive it."""
 
-    def verify(verifier: SevSnpVerifier) -> None:
-        result = verifier.verify(verifier.decode(evidence), pool, anchors=VENDOR_ROOTS, crypto=crypto, now=now)
+    def __init__(self) -> None:
+        files = (f"{_SNP}/vcek.der", "trust/amd/ask_ark_genoa.pem")
+        self._pool = Endorsements(
+            tuple(item for name in files for item in endorsements_from_file((VECTORS / name).read_bytes(), where=name))
+        )
+        data = (VECTORS / _SNP / "report.bin").read_bytes()
+        self._evidence = Evidence.of(TeeType.SEV_SNP, data)
+        self._now = datetime.fromisoformat(_SNP_AT)
+        self.report = AttestationReport.from_bytes(data)
+        (vek,) = self._pool.of_kind(EndorsementKind.AMD_VEK)
+        self.spki = Certificate.from_der(vek.data).spki
+
+    def verify(self, verifier: SevSnpVerifier, crypto: CryptoWrapper) -> None:
+        result = verifier.verify(
+            verifier.decode(self._evidence), self._pool, anchors=VENDOR_ROOTS, crypto=crypto, now=self._now
+        )
         if any(not problem.waived_by_revocation for problem in result.problems):
             raise SystemExit(f"{_SNP}: {result.problems[0].error}")
 
-    (vek,) = pool.of_kind(EndorsementKind.AMD_VEK)
-    key = crypto.load_public_key(Certificate.from_der(vek.data).spki)
-    decoded = AttestationReport.from_bytes(report)
-    r, s = decoded.r, decoded.s
-    bare = partial(key.verify_ecdsa, SignatureAlgorithm.ECDSA_SHA384, r, s, decoded.signed)
+
+def _snp(rounds: int) -> list[Figure]:
+    crypto, case, known = OpensslCryptoWrapper(), SnpCase(), SevSnpVerifier()
+    key, report = crypto.load_public_key(case.spki), case.report
+    bare = partial(key.verify_ecdsa, SignatureAlgorithm.ECDSA_SHA384, report.r, report.s, report.signed)
 
     def candidate(name: str, run: Callable[[], object]) -> Candidate:
         return Candidate(f"sev_snp: {name}", partial(_repeat, run), _TIMES, "verifications/s")
 
     return interleaved(
         candidate("the report's signature alone", bare),
-        candidate("rats-tls, warm", lambda: verify(known)),
-        candidate("rats-tls, cold", lambda: verify(SevSnpVerifier())),
+        candidate("rats-tls, warm", lambda: case.verify(known, crypto)),
+        candidate("rats-tls, cold", lambda: case.verify(SevSnpVerifier(), crypto)),
         rounds=rounds,
     )
 

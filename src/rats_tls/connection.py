@@ -16,7 +16,7 @@ from rats_tls.core.limits import Limits
 from rats_tls.core.results import AttestationResult
 from rats_tls.core.tls import TlsFacts
 
-_KEY_BITS = {"AES_256": 256, "AES_128": 128, "CHACHA20": 256}
+_KEY_BITS = {"AES_256": 256, "AES_128": 128, "CHACHA20": 256, "SM4": 128}
 
 
 class Connection:

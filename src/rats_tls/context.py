@@ -185,6 +185,12 @@ class Context:
             preamble=self._preamble_required,
         )
         require_combination(self._needs, self._tls, self._crypto)
+        for wrapper, caution in (
+            (f"TLS wrapper {self._tls.name}", self._tls.capabilities.caution),
+            (f"crypto wrapper {self._crypto.name}", self._crypto.capabilities.caution),
+        ):
+            if caution:
+                _log.warning("%s: %s", wrapper, caution)
 
     # --- connections ---------------------------------------------------------------------------------------------
     def connect(

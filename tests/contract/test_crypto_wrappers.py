@@ -1,4 +1,7 @@
-"""What every crypto wrapper keeps to. A new instance joins in `support.instances`."""
+"""What every crypto wrapper keeps to, with the keys that it declares. A new instance joins in `support.instances`.
+
+What wrappers owe each other is in `test_crypto_crossed`, what they refuse in `test_crypto_refusals`.
+"""
 
 from __future__ import annotations
 
@@ -9,57 +12,38 @@ import pytest
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rats_tls.core.algorithms import HashAlgorithm, KeyAlgorithm, SignatureAlgorithm
-from rats_tls.core.errors import ConfigurationError, DecodeError, RatsTlsError, SignatureError, UnsupportedError
-from rats_tls.core.interfaces import CertificateRequest, CryptoWrapper, PrivateKey
+from rats_tls.core.errors import DecodeError, RatsTlsError, SignatureError, UnsupportedError
+from rats_tls.core.interfaces import CertificateRequest, CryptoWrapper
+from rats_tls.crypto_wrappers.certificate_building import USUAL_SIGNATURES
 from rats_tls.crypto_wrappers.null import NullCryptoWrapper
 from rats_tls.crypto_wrappers.sm2 import choosing
+from rats_tls.crypto_wrappers.sm2.curve import spki_of as sm2_spki_of
 from rats_tls.formats.x509 import Certificate
+from support.crypto import BEGIN, DATA, END, REQUEST, key_of, load, with_keys, wrappers
+from support.der import spki_of
 from support.instances import CRYPTO_WRAPPERS
 
-P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-EC_KEYS = {
-    KeyAlgorithm.EC_P256: SignatureAlgorithm.ECDSA_SHA256,
-    KeyAlgorithm.EC_P384: SignatureAlgorithm.ECDSA_SHA384,
-}
-SIGNATURES = {
-    **EC_KEYS,
-    KeyAlgorithm.RSA_3072: SignatureAlgorithm.RSA_PSS_SHA384,
-}
-MADE: dict[tuple[str, KeyAlgorithm], PrivateKey] = {}
-DATA = b"signed data"
-
-wrappers = pytest.mark.parametrize("crypto", CRYPTO_WRAPPERS, ids=lambda wrapper: wrapper.name)
-algorithms = pytest.mark.parametrize("algorithm", SIGNATURES, ids=lambda algorithm: algorithm.value)
-curves = pytest.mark.parametrize("algorithm", EC_KEYS, ids=lambda algorithm: algorithm.value)
+EC_KEYS = (KeyAlgorithm.EC_P256, KeyAlgorithm.EC_P384)
+LOADED = (*EC_KEYS, KeyAlgorithm.RSA_3072, KeyAlgorithm.ED25519)
+"""Keys that load from a SubjectPublicKeyInfo; SM2 needs a user id beside it."""
 
 
-def key_of(crypto: CryptoWrapper, algorithm: KeyAlgorithm) -> PrivateKey:
-    if (crypto.name, algorithm) not in MADE:
-        MADE[crypto.name, algorithm] = crypto.generate_key(algorithm)
-    return MADE[crypto.name, algorithm]
-
-
-def spki_of(key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey | dsa.DSAPublicKey | ed25519.Ed25519PublicKey) -> bytes:
-    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-
-
-@wrappers
 class TestSignatures:
-    @algorithms
+    @with_keys("generates")
     def test_what_it_signs_it_verifies_and_nothing_else(self, crypto: CryptoWrapper, algorithm: KeyAlgorithm) -> None:
-        key, scheme = key_of(crypto, algorithm), SIGNATURES[algorithm]
+        key, scheme = key_of(crypto, algorithm), USUAL_SIGNATURES[algorithm]
+        assert key.algorithm is algorithm
         signature = key.sign(scheme, DATA)
-        public = crypto.load_public_key(key.public_key.spki)
+        public = load(crypto, algorithm, key.public_key.spki)
         assert public.algorithm is algorithm
         assert public.spki == key.public_key.spki
         public.verify(scheme, signature, DATA)
-        other = crypto.generate_key(KeyAlgorithm.EC_P256 if algorithm is KeyAlgorithm.RSA_3072 else algorithm)
+        key.public_key.verify(scheme, signature, DATA)
         changed = bytearray(signature)
         changed[-1] ^= 1
         for attempt in (
@@ -67,141 +51,69 @@ class TestSignatures:
             lambda: public.verify(scheme, bytes(changed), DATA),
             lambda: public.verify(scheme, signature[:-1], DATA),
             lambda: public.verify(scheme, b"", DATA),
-            lambda: other.public_key.verify(scheme, signature, DATA),
-            lambda: public.verify(SignatureAlgorithm.ED25519, signature, DATA),
         ):
             with pytest.raises(SignatureError):
                 attempt()
+        if algorithm is not KeyAlgorithm.RSA_3072:  # slow to make
+            with pytest.raises(SignatureError):
+                crypto.generate_key(algorithm).public_key.verify(scheme, signature, DATA)
 
-    @curves
+    @with_keys("generates", *EC_KEYS, KeyAlgorithm.SM2)
     def test_two_integers_verify_as_der_does(self, crypto: CryptoWrapper, algorithm: KeyAlgorithm) -> None:
-        key, scheme = key_of(crypto, algorithm), EC_KEYS[algorithm]
+        key, scheme = key_of(crypto, algorithm), USUAL_SIGNATURES[algorithm]
         r, s = decode_dss_signature(key.sign(scheme, DATA))
         key.public_key.verify_ecdsa(scheme, r, s, DATA)
         with pytest.raises(SignatureError):
             key.public_key.verify_ecdsa(scheme, s, r, DATA)
 
-    def test_integers_out_of_range(self, crypto: CryptoWrapper) -> None:
-        key = key_of(crypto, KeyAlgorithm.EC_P256)
-        r, s = decode_dss_signature(key.sign(SignatureAlgorithm.ECDSA_SHA256, DATA))
-        for wrong in ((0, s), (r, 0), (0, 0), (P256_ORDER, s), (r, P256_ORDER), (r + P256_ORDER, s), (-r, s), (r, -s)):
-            with pytest.raises(SignatureError):
-                key.public_key.verify_ecdsa(SignatureAlgorithm.ECDSA_SHA256, *wrong, DATA)
 
-    def test_der_in_another_form(self, crypto: CryptoWrapper) -> None:
-        key = key_of(crypto, KeyAlgorithm.EC_P256)
-        while True:
-            r, s = decode_dss_signature(key.sign(SignatureAlgorithm.ECDSA_SHA256, DATA))
-            if r >> 255 and s >> 255:
-                break
-        der = encode_dss_signature(r, s)
-        raw_r, raw_s = r.to_bytes(32, "big"), s.to_bytes(32, "big")
-        padded = b"\x02\x22\x00\x00" + raw_r + b"\x02\x21\x00" + raw_s
-        negative = b"\x02\x20" + raw_r + b"\x02\x20" + raw_s
-        forms = {
-            "bytes behind": der + b"\0",
-            "padded integer": b"\x30" + bytes([len(padded)]) + padded,
-            "high bit without zero": b"\x30" + bytes([len(negative)]) + negative,
-            "long-form length": b"\x30\x81" + der[1:],
-            "raw": raw_r + raw_s,
-        }
-        key.public_key.verify(SignatureAlgorithm.ECDSA_SHA256, der, DATA)
-        for form in forms.values():
-            with pytest.raises(SignatureError):
-                key.public_key.verify(SignatureAlgorithm.ECDSA_SHA256, form, DATA)
-
-    def test_pss_salt_is_as_long_as_the_hash(self, crypto: CryptoWrapper) -> None:
-        private = rsa.generate_private_key(65537, 2048)
-        public = crypto.load_public_key(spki_of(private.public_key()))
-        assert public.algorithm is KeyAlgorithm.RSA
-        digest = hashes.SHA384()
-        for salt, good in ((48, True), (20, False), (0, False)):
-            signature = private.sign(DATA, padding.PSS(padding.MGF1(digest), salt), digest)
-            if good:
-                public.verify(SignatureAlgorithm.RSA_PSS_SHA384, signature, DATA)
-            else:
-                with pytest.raises(SignatureError):
-                    public.verify(SignatureAlgorithm.RSA_PSS_SHA384, signature, DATA)
-        with pytest.raises(SignatureError):
-            public.verify(SignatureAlgorithm.RSA_PSS_SHA384, private.sign(DATA, padding.PKCS1v15(), digest), DATA)
-
-    def test_ed25519_is_verified(self, crypto: CryptoWrapper) -> None:
-        private = ed25519.Ed25519PrivateKey.generate()
-        public = crypto.load_public_key(spki_of(private.public_key()))
-        public.verify(SignatureAlgorithm.ED25519, private.sign(DATA), DATA)
-        with pytest.raises(SignatureError):
-            public.verify(SignatureAlgorithm.ED25519, private.sign(DATA), b"other")
-
-    def test_a_key_signs_only_with_its_own_algorithms(self, crypto: CryptoWrapper) -> None:
-        with pytest.raises(ConfigurationError):
-            key_of(crypto, KeyAlgorithm.EC_P256).sign(SignatureAlgorithm.RSA_PSS_SHA256, DATA)
-
-
-@wrappers
 class TestKeys:
-    @curves
+    @with_keys("generates", *EC_KEYS)
     def test_points(self, crypto: CryptoWrapper, algorithm: KeyAlgorithm) -> None:
         key = key_of(crypto, algorithm)
         size = 64 if algorithm is KeyAlgorithm.EC_P256 else 96
         point = key.public_key.spki[-size:]
         loaded = crypto.load_ec_point(algorithm, point)
-        loaded.verify(EC_KEYS[algorithm], key.sign(EC_KEYS[algorithm], DATA), DATA)
+        scheme = USUAL_SIGNATURES[algorithm]
+        loaded.verify(scheme, key.sign(scheme, DATA), DATA)
         off_curve = point[:-1] + bytes([point[-1] ^ 1])
         for wrong in (off_curve, bytes(size), b"\xff" * size, point[:-1], point + b"\0", b"", b"\x04" + point):
             with pytest.raises(DecodeError):
                 crypto.load_ec_point(algorithm, wrong)
 
-    def test_a_point_at_infinity_or_off_the_curve_is_no_key(self, crypto: CryptoWrapper) -> None:
-        spki = key_of(crypto, KeyAlgorithm.EC_P256).public_key.spki
-        infinity = bytes.fromhex("3019301306072a8648ce3d020106082a8648ce3d030107030200") + b"\0"
-        for wrong in (infinity, spki[:-1] + bytes([spki[-1] ^ 1]), spki[:-1], spki + b"\0", b""):
-            with pytest.raises(DecodeError):
-                crypto.load_public_key(wrong)
-
-    @pytest.mark.parametrize(
-        "curve", [ec.SECP521R1(), ec.SECP256K1(), ec.BrainpoolP256R1()], ids=lambda curve: curve.name
-    )
-    def test_other_curves(self, crypto: CryptoWrapper, curve: ec.EllipticCurve) -> None:
-        with pytest.raises(UnsupportedError):
-            crypto.load_public_key(spki_of(ec.generate_private_key(curve).public_key()))
-
+    @wrappers
     def test_keys_it_does_not_make(self, crypto: CryptoWrapper) -> None:
         for algorithm in set(KeyAlgorithm) - crypto.capabilities.generates:
             with pytest.raises(UnsupportedError):
                 crypto.generate_key(algorithm)
 
-    @algorithms
+    @with_keys("generates", *LOADED)
     def test_keys_load_into_a_tls_library(self, crypto: CryptoWrapper, algorithm: KeyAlgorithm) -> None:
         key = key_of(crypto, algorithm)
         loaded = serialization.load_der_private_key(key.pkcs8(), None)
         assert spki_of(loaded.public_key()) == key.public_key.spki  # type: ignore[arg-type]
 
+    @with_keys("generates", *LOADED)
     @given(data=st.binary(max_size=200))
-    def test_any_bytes_give_a_key_or_our_error(self, crypto: CryptoWrapper, data: bytes) -> None:
-        spki = key_of(crypto, KeyAlgorithm.EC_P256).public_key.spki
+    def test_any_bytes_give_a_key_or_our_error(
+        self, crypto: CryptoWrapper, algorithm: KeyAlgorithm, data: bytes
+    ) -> None:
+        spki = key_of(crypto, algorithm).public_key.spki
         for candidate in (data, spki[: len(data) % len(spki)] + data):
             with contextlib.suppress(RatsTlsError):
-                assert crypto.load_public_key(candidate).spki
+                assert crypto.load_public_key(candidate).spki == candidate
 
 
-@wrappers
 class TestCertificates:
-    @algorithms
+    @with_keys("certificates")
     def test_self_signed(self, crypto: CryptoWrapper, algorithm: KeyAlgorithm) -> None:
         key = key_of(crypto, algorithm)
-        begin, end = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
-        extensions = (("2.23.133.5.4.9", b"evidence"), ("1.2.3.4", b""))
-        der = crypto.self_signed_certificate(
-            key,
-            CertificateRequest(
-                organization="O", common_name="CN", serial=7, not_before=begin, not_after=end, extensions=extensions
-            ),
-        )
+        der = crypto.self_signed_certificate(key, REQUEST)
         certificate = Certificate.from_der(der)
         assert (certificate.version, certificate.serial) == (3, 7)
         assert certificate.self_issued
         assert certificate.subject.text == "CN=CN,O=O"
-        assert (certificate.not_before, certificate.not_after) == (begin, end)
+        assert (certificate.not_before, certificate.not_after) == (BEGIN, END)
         assert certificate.spki == key.public_key.spki
         assert not certificate.is_ca
         assert [(oid, extension.critical) for oid, extension in certificate.extensions.items()] == [
@@ -212,11 +124,15 @@ class TestCertificates:
             ("1.2.3.4", False),
         ]
         assert certificate.extensions["2.23.133.5.4.9"].value == b"evidence"
-        assert certificate.signature_algorithm is not None
-        assert certificate.signature_algorithm.value.endswith("384" if algorithm is KeyAlgorithm.EC_P384 else "256")
-        key.public_key.verify(certificate.signature_algorithm, certificate.signature, certificate.tbs)
+        usual = USUAL_SIGNATURES[algorithm]
+        assert certificate.signature_algorithm is usual
+        load(crypto, algorithm, certificate.spki).verify(usual, certificate.signature, certificate.tbs)
         identifier = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
         assert len(identifier.value.digest) == 20
+
+    @wrappers
+    def test_declares_certificates_for_keys_that_it_makes(self, crypto: CryptoWrapper) -> None:
+        assert crypto.capabilities.certificates <= crypto.capabilities.generates
 
 
 @wrappers
@@ -239,12 +155,17 @@ def test_sm2(crypto: CryptoWrapper) -> None:
     key.verify_ecdsa(SignatureAlgorithm.SM2_SM3, *choosing.KNOWN_SIGNATURE, choosing.KNOWN_DATA)
     with pytest.raises(SignatureError):
         key.verify_ecdsa(SignatureAlgorithm.SM2_SM3, *choosing.KNOWN_SIGNATURE, b"other")
-    with pytest.raises(SignatureError):
-        key_of(crypto, KeyAlgorithm.EC_P256).public_key.verify_ecdsa(SignatureAlgorithm.SM2_SM3, 1, 1, b"")
     with pytest.raises(DecodeError):
         crypto.load_sm2_point(bytes(64), choosing.KNOWN_USER_ID)
     with pytest.raises(DecodeError):
         crypto.load_sm2_point(choosing.KNOWN_POINT, b"")
+    # Of a certificate: its owner has the default user id, as the known signer has.
+    key = crypto.load_public_key(sm2_spki_of(choosing.KNOWN_POINT))
+    assert (key.algorithm, key.spki) == (KeyAlgorithm.SM2, sm2_spki_of(choosing.KNOWN_POINT))
+    key.verify_ecdsa(SignatureAlgorithm.SM2_SM3, *choosing.KNOWN_SIGNATURE, choosing.KNOWN_DATA)
+    for wrong in (bytes(64), choosing.KNOWN_POINT + b"\0", choosing.KNOWN_POINT[:-1]):
+        with pytest.raises(DecodeError):
+            crypto.load_public_key(sm2_spki_of(wrong))
 
 
 def test_a_hash_that_the_library_was_built_without(monkeypatch: pytest.MonkeyPatch) -> None:

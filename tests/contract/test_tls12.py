@@ -44,9 +44,10 @@ def test_tls12_takes_extended_master_secret(tls: TlsWrapper, role: str, extended
         with pytest.raises(TlsError, match="extended master secret"):
             own.write(b"late")
         assert own.peer_certificate is None
-        peer.feed(own.data_to_send())
-        with pytest.raises(ssl.SSLError, match=r"(?i)alert"):
-            peer.tls.read(10)
+        if tls.capabilities.chosen_alerts:  # the library has completed the handshake, and sends none by itself
+            peer.feed(own.data_to_send())
+            with pytest.raises(ssl.SSLError, match=r"(?i)alert"):
+                peer.tls.read(10)
         return
     shake_hands()
     facts = own.facts()

@@ -61,7 +61,17 @@ SHELLS = (
         "files",
         "gathering",
     ),
-    *("judging", "listener", "lookups", "provisioning", "survey", "tls_self_test", "verdicts", "workers"),
+    *(
+        "judging",
+        "listener",
+        "lookups",
+        "provisioning",
+        "survey",
+        "survey_wrappers",
+        "tls_self_test",
+        "verdicts",
+        "workers",
+    ),
 )
 # The public modules, as docs/architecture.md lists them.
 PUBLIC = (

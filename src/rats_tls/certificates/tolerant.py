@@ -22,6 +22,7 @@ _SIGNATURES = {
     "1.2.840.113549.1.1.12": SignatureAlgorithm.RSA_PKCS1_SHA384,
     "1.2.840.113549.1.1.13": SignatureAlgorithm.RSA_PKCS1_SHA512,
     "1.3.101.112": SignatureAlgorithm.ED25519,
+    "1.2.156.10197.1.501": SignatureAlgorithm.SM2_SM3,
 }
 
 

@@ -17,6 +17,7 @@ from rats_tls.survey import (
     Instance,
     Sm2Library,
     State,
+    fastest_crypto,
     picked_attester,
     sm2_libraries,
     survey,
@@ -49,10 +50,26 @@ def doctor(as_json: bool) -> None:
     found = survey()
     no_tee, picked = why_no_tee(), picked_attester()
     sm2 = sm2_libraries()
+    fastest = fastest_crypto(found)
     lacking = [kind for kind in KINDS if not _works(kind, found)]
     screen = Screen()
     if as_json:
-        screen.document(_document(found, sm2, no_tee, picked, lacking))
+        screen.document(
+            {
+                "schema": SCHEMA,
+                "version": __version__,
+                "python": platform.python_version(),
+                "machine": _machine(),
+                "usable": not lacking,
+                "lacking": to_json(lacking),
+                "tee": no_tee is None,
+                "no_tee_because": no_tee,
+                "attester": picked,
+                "fastest_crypto": fastest[0] if fastest is not None else None,
+                "instances": to_json(found),
+                "sm2": to_json(sm2),
+            }
+        )
     else:
         screen.line(Styled(f"rats-tls {__version__}", "bold"), f", Python {platform.python_version()}, ", _machine())
         for kind in KINDS:
@@ -67,6 +84,13 @@ def doctor(as_json: bool) -> None:
             )
         else:
             screen.line(Styled("TEE", "green"), f": attester auto picks {picked}", hanging=0)
+        if fastest is not None:
+            name, times = fastest
+            screen.line(
+                Styled("fastest", "green"),
+                f": crypto wrapper {name} verifies P-384 {times:.1f} times as fast as the default: --crypto {name}",
+                hanging=0,
+            )
         for kind in lacking:
             screen.line(Styled("problem", "red"), f": {_TITLES[kind]}: none can be used here", hanging=0)
         if not lacking:
@@ -96,12 +120,28 @@ def _show_kind(screen: Screen, kind: str, found: list[Instance]) -> None:
     screen.columns(rows)
     able = [instance for instance in found if instance.capabilities]
     if kind in _TABLES and able:
-        screen.line()
-        table: list[list[Cell]] = [["", *(instance.name for instance in able)]]
-        table += [
-            [name, *(_word(instance.capabilities.get(name)) for instance in able)] for name in able[0].capabilities
-        ]
-        screen.columns(table)
+        for some in _side_by_side(able, screen.width):
+            screen.line()
+            table: list[list[Cell]] = [["", *(instance.name for instance in some)]]
+            table += [
+                [name, *(_word(instance.capabilities.get(name)) for instance in some)] for name in some[0].capabilities
+            ]
+            screen.columns(table)
+
+
+def _side_by_side(able: list[Instance], width: int | None) -> list[list[Instance]]:
+    """Part instances into groups whose tables fit the width."""
+    labels = 2 + max(len(name) for name in able[0].capabilities)
+    groups: list[list[Instance]] = [[]]
+    used = labels
+    for instance in able:
+        needed = 2 + max(len(text) for text in (instance.name, *map(_word, instance.capabilities.values())))
+        if width is not None and groups[-1] and used + needed > width:
+            groups.append([])
+            used = labels
+        groups[-1].append(instance)
+        used += needed
+    return groups
 
 
 def _show_sm2(screen: Screen, libraries: tuple[Sm2Library, ...]) -> None:
@@ -118,21 +158,3 @@ def _word(value: Json) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value) if value is not None else ""
-
-
-def _document(
-    found: tuple[Instance, ...], sm2: tuple[Sm2Library, ...], no_tee: str | None, picked: str | None, lacking: list[str]
-) -> dict[str, Json]:
-    return {
-        "schema": SCHEMA,
-        "version": __version__,
-        "python": platform.python_version(),
-        "machine": _machine(),
-        "usable": not lacking,
-        "lacking": to_json(lacking),
-        "tee": no_tee is None,
-        "no_tee_because": no_tee,
-        "attester": picked,
-        "instances": to_json(found),
-        "sm2": to_json(sm2),
-    }

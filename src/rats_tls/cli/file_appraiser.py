@@ -44,6 +44,7 @@ class FileAppraiser:
         options: LookupOptions,
         *,
         verifiers: Mapping[TeeType, Verifier] | None = None,
+        crypto_name: str = "openssl",
         trust_anchors: tuple[Path, ...],
         endorsements_files: tuple[Path, ...],
         now: datetime,
@@ -55,6 +56,7 @@ class FileAppraiser:
             policy: what is accepted.
             options: where missing Endorsements are looked up.
             verifiers: by TEE type; the built-in ones by default.
+            crypto_name: of the crypto wrapper.
             trust_anchors: files of `--trust-anchors`.
             endorsements_files: files of `--endorsements-file`.
             now: time of judgement.
@@ -64,7 +66,7 @@ class FileAppraiser:
             RatsTlsError: options or files that cannot be used.
             click.UsageError: options that do not go together.
         """
-        crypto = crypto_wrapper("openssl")
+        crypto = crypto_wrapper(crypto_name)
         endorsements = options.endorsements(load_endorsements(*endorsements_files), of_peers=False)
         service = endorsements if isinstance(endorsements, EndorsementService) else None
         appraiser = make_appraiser(

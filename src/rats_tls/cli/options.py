@@ -12,12 +12,14 @@ from typing import TypeVar
 import click
 
 from rats_tls.cli.screen import Screen
+from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.explanation import document_schema
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _MARGIN = timedelta(hours=1)
+_KEY_ALGORITHMS = tuple(key.value for key in KeyAlgorithm if key is not KeyAlgorithm.RSA)
 LOG_LEVEL_VARIABLE = "RATS_TLS_GLOBAL_LOG_LEVEL"
 _LOG_LEVELS = {
     "off": logging.CRITICAL + 10,
@@ -190,6 +192,11 @@ def verifier_option(command: _F) -> _F:
     )
 
 
+def crypto_option(command: _F) -> _F:
+    """Add --crypto."""
+    return _instance_option("crypto", "-c", "Crypto wrapper.", kind="crypto_wrappers", default="openssl")(command)
+
+
 def connection_options(command: _F) -> _F:
     """Add the options of a command that makes connections."""
     for option in reversed(
@@ -199,7 +206,14 @@ def connection_options(command: _F) -> _F:
             attester_options,
             verifier_option,
             _instance_option("tls", "-t", "TLS wrapper.", kind="tls_wrappers", default="openssl"),
-            _instance_option("crypto", "-c", "Crypto wrapper.", kind="crypto_wrappers", default="openssl"),
+            crypto_option,
+            click.option(
+                "--key-algorithm",
+                type=click.Choice(_KEY_ALGORITHMS),
+                default=KeyAlgorithm.EC_P256.value,
+                show_default=True,
+                help="Algorithm of this side's TLS key.",
+            ),
             click.option("--mutual", "-m", is_flag=True, help="Both sides attest; it is an error if one cannot."),
             click.option(
                 "--claim",

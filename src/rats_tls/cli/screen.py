@@ -56,6 +56,11 @@ class Screen:
         return self._console.file.isatty()
 
     @property
+    def width(self) -> int | None:
+        """Columns of the terminal; None elsewhere, where no line is folded."""
+        return self._console.width if self.is_terminal else None
+
+    @property
     def has_box_characters(self) -> bool:
         """Whether the encoding has more than ASCII letters."""
         return (getattr(self._console.file, "encoding", None) or "").lower().startswith("utf")

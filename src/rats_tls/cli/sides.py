@@ -18,6 +18,7 @@ from rats_tls.cli.screen import Screen, Styled, print_error
 from rats_tls.cli.streams import OutputError
 from rats_tls.cli.verifiers import chosen_verifiers
 from rats_tls.context import Context
+from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.core.documents import Json, refusal_document, result_document
 from rats_tls.core.errors import RatsTlsError
 from rats_tls.core.evidence import TeeType
@@ -50,6 +51,7 @@ class SideOptions:
     simulated_target_enclave: Path | None
     tls: str
     crypto: str
+    key_algorithm: str
     mutual: bool
     claims: tuple[str, ...]
     endorsements: bool
@@ -89,6 +91,7 @@ def make_context(options: SideOptions, *, default_attester: str | None) -> Conte
         verifiers=verifiers,
         tls=options.tls,
         crypto=options.crypto,
+        key_algorithm=KeyAlgorithm(options.key_algorithm),
         trust_anchors=load_trust_anchors(*options.trust_anchors),
         endorsements=options.lookup.endorsements(load_endorsements(*options.endorsements_files)),
         provide_endorsements=options.endorsements,

@@ -13,7 +13,14 @@ from rats_tls.cli.explanation import show_explanation
 from rats_tls.cli.file_appraiser import FileAppraiser
 from rats_tls.cli.groups import examples
 from rats_tls.cli.lookups import LookupOptions, lookup_options
-from rats_tls.cli.options import event_log_option, explaining_options, judging_options, parse_time, verifier_option
+from rats_tls.cli.options import (
+    crypto_option,
+    event_log_option,
+    explaining_options,
+    judging_options,
+    parse_time,
+    verifier_option,
+)
 from rats_tls.cli.render import show_claims, show_refusal, show_result
 from rats_tls.cli.report_data import data_options, given_data, parse_report_data
 from rats_tls.cli.screen import Screen
@@ -55,6 +62,7 @@ from rats_tls.policy import Policy
 @click.argument("evidence_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
 @judging_options
 @verifier_option
+@crypto_option
 @lookup_options
 @event_log_option
 @click.option("--report-data", metavar="HEX", help="The 64 bytes that bare Evidence must carry.")
@@ -68,6 +76,7 @@ def verify(
     endorsements_files: tuple[Path, ...],
     simulated_target_enclave: Path | None,
     verifier: str | None,
+    crypto: str,
     as_json: bool,
     event_log: Path | None,
     report_data: str | None,
@@ -112,6 +121,7 @@ def verify(
         policy,
         LookupOptions.taken_from(parameters),
         verifiers=verifiers,
+        crypto_name=crypto,
         trust_anchors=trust_anchors,
         endorsements_files=endorsements_files,
         now=now,

@@ -154,11 +154,11 @@ class CryptoWrapper(Protocol):
         ...
 
     def load_public_key(self, spki: bytes) -> PublicKey:
-        """Load a DER SubjectPublicKeyInfo.
+        """Load a DER SubjectPublicKeyInfo; the owner of one of SM2 has the default user id.
 
         Raises:
             DecodeError: not a SubjectPublicKeyInfo, or a point that is not on its curve.
-            UnsupportedError: an algorithm or curve it does not know.
+            UnsupportedError: an algorithm or curve it does not know; SM2 where no library that is at hand verifies it.
         """
         ...
 

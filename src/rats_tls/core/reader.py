@@ -62,12 +62,14 @@ class Reader:
 
     def zeros(self, field: str, size: int) -> None:
         """Read `size` reserved bytes, all of which must be zero."""
-        start = self.offset
         data = self.take(field, size)
-        if any(data):
+        if data != bytes(size):
             first = next(i for i, byte in enumerate(data) if byte)
             raise DecodeError(
-                self._structure, field, start + first, f"reserved byte is {data[first]:#04x}, must be zero"
+                self._structure,
+                field,
+                self.offset - size + first,
+                f"reserved byte is {data[first]:#04x}, must be zero",
             )
 
     def rest(self) -> bytes:

@@ -11,11 +11,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.x509.oid import NameOID
 
-from rats_tls.core.algorithms import HashAlgorithm, KeyAlgorithm, SignatureAlgorithm
+from rats_tls.core.algorithms import SM2_DEFAULT_USER_ID, HashAlgorithm, KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.errors import ConfigurationError, DecodeError, SignatureError, UnsupportedError
 from rats_tls.core.interfaces import CertificateRequest, CryptoCapabilities, PrivateKey
 from rats_tls.crypto_wrappers.digests import digest
+from rats_tls.crypto_wrappers.public_keys import check_rsa, ec_spki, split_ec, split_ed25519
 from rats_tls.crypto_wrappers.sm2.choosing import chosen
+from rats_tls.crypto_wrappers.sm2.curve import point_of
 from rats_tls.crypto_wrappers.sm2.keys import Sm2PublicKey, load_key
 
 _Public = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
@@ -62,6 +64,9 @@ class OpensslPublicKey:
         """Verify a signature in X.509 form. Raises SignatureError."""
         family, _, hash_name = algorithm.value.rpartition("-")
         key = self._key
+        if isinstance(key, rsa.RSAPublicKey) and len(signature) != (key.key_size + 7) // 8:
+            # OpenSSL takes one whose leading zero is left out with PSS; RFC 8017 8.1.2 step 1 does not.
+            raise SignatureError(f"{algorithm.value} signature: got {len(signature)} bytes for {key.key_size} bits")
         try:
             if family == "ecdsa" and isinstance(key, ec.EllipticCurvePublicKey):
                 key.verify(signature, data, _ECDSA[hash_name])
@@ -163,8 +168,14 @@ class OpensslCryptoWrapper:
             return OpensslPrivateKey(ed25519.Ed25519PrivateKey.generate(), algorithm)
         raise UnsupportedError(f"crypto wrapper openssl makes no {algorithm.value} keys")
 
-    def load_public_key(self, spki: bytes) -> OpensslPublicKey:
-        """Load a DER SubjectPublicKeyInfo. Raises DecodeError, UnsupportedError."""
+    def load_public_key(self, spki: bytes) -> OpensslPublicKey | Sm2PublicKey:
+        """Load a DER SubjectPublicKeyInfo; one of SM2 as `load_sm2_point` does, with the default user id.
+
+        Raises DecodeError, UnsupportedError.
+        """
+        point = point_of(spki)
+        if point is not None:
+            return load_key(point, SM2_DEFAULT_USER_ID, chosen())
         try:
             key = serialization.load_der_public_key(spki)
         except ValueError as error:
@@ -173,16 +184,23 @@ class OpensslCryptoWrapper:
             raise UnsupportedError(f"public key is not supported: {error}") from error
         if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey):
             raise UnsupportedError(f"public key of type {type(key).__name__} is not supported")
-        return OpensslPublicKey(key)
+        loaded = OpensslPublicKey(key)
+        if isinstance(key, rsa.RSAPublicKey):
+            numbers = key.public_numbers()
+            check_rsa(numbers.n, numbers.e)
+            usual = loaded.spki == spki
+        else:
+            split = split_ed25519 if isinstance(key, ed25519.Ed25519PublicKey) else split_ec
+            usual = split(spki) is not None
+        if not usual:  # it would stand for another SubjectPublicKeyInfo than the one that came
+            raise DecodeError("SubjectPublicKeyInfo", "", None, "parameters or point are not in the usual form")
+        return loaded
 
     def load_ec_point(self, algorithm: KeyAlgorithm, point: bytes) -> OpensslPublicKey:
-        """Load an EC key from x‖y. Raises DecodeError."""
-        curve = _CURVES[algorithm]
-        size = 2 * ((curve.key_size + 7) // 8)
-        if len(point) != size:
-            raise DecodeError("EcPoint", "", None, f"got {len(point)} bytes, expected {size} for {algorithm.value}")
+        """Load an EC key from x‖y. Raises DecodeError, UnsupportedError."""
+        ec_spki(algorithm, point)
         try:
-            return OpensslPublicKey(ec.EllipticCurvePublicKey.from_encoded_point(curve, b"\x04" + point))
+            return OpensslPublicKey(ec.EllipticCurvePublicKey.from_encoded_point(_CURVES[algorithm], b"\x04" + point))
         except ValueError as error:
             raise DecodeError("EcPoint", "", None, f"not a point of {algorithm.value}") from error
 

@@ -31,6 +31,7 @@ _SIGNATURES: dict[x509.ObjectIdentifier, SignatureAlgorithm] = {
     SignatureAlgorithmOID.RSA_WITH_SHA384: SignatureAlgorithm.RSA_PKCS1_SHA384,
     SignatureAlgorithmOID.RSA_WITH_SHA512: SignatureAlgorithm.RSA_PKCS1_SHA512,
     SignatureAlgorithmOID.ED25519: SignatureAlgorithm.ED25519,
+    x509.ObjectIdentifier("1.2.156.10197.1.501"): SignatureAlgorithm.SM2_SM3,  # GM/T 0006; RFC 8998 3.2.1 names it
 }
 _PSS = {
     "sha256": SignatureAlgorithm.RSA_PSS_SHA256,

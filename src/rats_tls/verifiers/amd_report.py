@@ -23,7 +23,8 @@ def claims_of(report: AttestationReport) -> SnpClaims:
     Raises:
         DecodeError: a TCB value that does not have the layout of the product that the report names.
     """
-    claims = SnpClaims(
+    product = report.product
+    return SnpClaims(
         report_version=report.version,
         guest_svn=report.guest_svn,
         policy=report.policy,
@@ -54,8 +55,12 @@ def claims_of(report: AttestationReport) -> SnpClaims:
         cpuid_family=report.cpuid[0] if report.cpuid is not None else None,
         cpuid_model=report.cpuid[1] if report.cpuid is not None else None,
         cpuid_stepping=report.cpuid[2] if report.cpuid is not None else None,
+        product=product,
+        current_tcb=_tcb("current_tcb", report.current_tcb, product),
+        reported_tcb=_tcb("reported_tcb", report.reported_tcb, product),
+        committed_tcb=_tcb("committed_tcb", report.committed_tcb, product),
+        launch_tcb=_tcb("launch_tcb", report.launch_tcb, product),
     )
-    return claims if report.product is None else with_product(claims, report, report.product)
 
 
 def with_product(claims: SnpClaims, report: AttestationReport, product: str) -> SnpClaims:
@@ -64,18 +69,18 @@ def with_product(claims: SnpClaims, report: AttestationReport, product: str) -> 
     Raises:
         DecodeError: a TCB value that does not have that layout.
     """
-
-    def tcb(field: str, data: bytes) -> SnpTcb:
-        return decode_tcb_version(data, product, field, offset=_TCB_OFFSETS[field])
-
     return replace(
         claims,
         product=product,
-        current_tcb=tcb("current_tcb", report.current_tcb),
-        reported_tcb=tcb("reported_tcb", report.reported_tcb),
-        committed_tcb=tcb("committed_tcb", report.committed_tcb),
-        launch_tcb=tcb("launch_tcb", report.launch_tcb),
+        current_tcb=_tcb("current_tcb", report.current_tcb, product),
+        reported_tcb=_tcb("reported_tcb", report.reported_tcb, product),
+        committed_tcb=_tcb("committed_tcb", report.committed_tcb, product),
+        launch_tcb=_tcb("launch_tcb", report.launch_tcb, product),
     )
+
+
+def _tcb(field: str, data: bytes, product: str | None) -> SnpTcb | None:
+    return None if product is None else decode_tcb_version(data, product, field, offset=_TCB_OFFSETS[field])
 
 
 def require_name(report: AttestationReport, vek: VekCertificate, product: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 Verification = Callable[[int, int, bytes], None]
 """Verifies r and s over data with one loaded key, from any thread; raises SignatureError."""
@@ -27,9 +27,18 @@ class BackEnd(Protocol):
         ...
 
     def public_point(self, private: bytes) -> bytes:
-        """Give the public key x‖y (64 bytes) of a private key. For simulations."""
+        """Give the public key x‖y (64 bytes) of a private key."""
         ...
 
     def sign(self, private: bytes, user_id: bytes, data: bytes) -> tuple[int, int]:
-        """Sign: r and s. For simulations."""
+        """Sign: r and s."""
+        ...
+
+
+@runtime_checkable
+class KeyMaker(BackEnd, Protocol):
+    """A back end whose library takes private keys in constant time: the only ones that keys for TLS are made by."""
+
+    def generate_private_key(self) -> bytes:
+        """Make a private key: 32 bytes, from 1 to n - 1."""
         ...

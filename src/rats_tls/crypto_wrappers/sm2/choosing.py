@@ -6,7 +6,7 @@ import importlib
 from dataclasses import dataclass
 
 from rats_tls.core.errors import RatsTlsError, SignatureError, UnsupportedError
-from rats_tls.crypto_wrappers.sm2.back_end import BackEnd
+from rats_tls.crypto_wrappers.sm2.back_end import BackEnd, KeyMaker
 
 BACK_ENDS = ("libcrypto", "tongsuo", "gmalg")
 """In the order of preference; each is a module beside this one with a function `load`."""
@@ -36,6 +36,11 @@ class Choice:
     back_end: BackEnd | None
     unusable: tuple[tuple[str, str], ...]
 
+    @property
+    def reasons(self) -> str:
+        """The reasons in one text."""
+        return "; ".join(f"{name}: {reason}" for name, reason in self.unusable)
+
 
 _found: dict[str, Choice] = {}
 
@@ -50,9 +55,25 @@ def chosen() -> BackEnd:
     """Give the back end of this process. Raises UnsupportedError where there is none: what to install, and why."""
     choice = choose()
     if choice.back_end is None:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in choice.unusable)
-        raise UnsupportedError(f"no library for SM2: install OpenSSL 3, rats-tls[tongsuo] or rats-tls[sm2] ({reasons})")
+        raise UnsupportedError(
+            f"no library for SM2: install OpenSSL 3, rats-tls[tongsuo] or rats-tls[sm2] ({choice.reasons})"
+        )
     return choice.back_end
+
+
+def key_maker() -> KeyMaker:
+    """Give the back end of this process for making keys and signing with them.
+
+    Raises:
+        UnsupportedError: there is none, or one whose time tells of private keys; the message says what to install.
+    """
+    back_end = chosen()
+    if not isinstance(back_end, KeyMaker):
+        raise UnsupportedError(
+            f"no SM2 keys are made by {back_end.name}, whose time depends on them: install OpenSSL 3 or "
+            f"rats-tls[tongsuo] ({choose().reasons})"
+        )
+    return back_end
 
 
 def probe(name: str) -> BackEnd:

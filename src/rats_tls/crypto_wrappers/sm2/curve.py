@@ -19,11 +19,27 @@ MAX_USER_ID_BYTES = 8190
 
 _SPKI_PREFIX = bytes.fromhex("3059301306072a8648ce3d020106082a811ccf5501822d03420004")
 """SubjectPublicKeyInfo of id-ecPublicKey with this curve, to the uncompressed point's 04. Source: RFC 5480, 2."""
+_PKCS8 = tuple(
+    bytes.fromhex(part)
+    for part in ("308187020100301306072a8648ce3d020106082a811ccf5501822d046d306b0201010420", "a14403420004")
+)
+"""PrivateKeyInfo (RFC 5208) of an ECPrivateKey (RFC 5915): what stands before the private key, and before x‖y."""
 
 
 def spki_of(point: bytes) -> bytes:
     """Give the DER SubjectPublicKeyInfo of x‖y (64 bytes)."""
     return _SPKI_PREFIX + point
+
+
+def point_of(spki: bytes) -> bytes | None:
+    """Give what stands for x‖y in the SubjectPublicKeyInfo of an SM2 key, unchecked; None for any other key."""
+    return spki[len(_SPKI_PREFIX) :] if spki.startswith(_SPKI_PREFIX) else None
+
+
+def pkcs8_of(private: bytes, point: bytes) -> bytes:
+    """Give the unencrypted PKCS #8 DER of a private key (32 bytes) and its public key x‖y (64 bytes)."""
+    before, between = _PKCS8
+    return before + private + between + point
 
 
 def check_point(point: bytes) -> None:

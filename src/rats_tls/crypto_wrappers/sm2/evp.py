@@ -14,7 +14,7 @@ from cffi import FFI
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from rats_tls.core.errors import DecodeError, InternalError, SignatureError
-from rats_tls.crypto_wrappers.sm2.curve import COORDINATE_BYTES, spki_of
+from rats_tls.crypto_wrappers.sm2.curve import COORDINATE_BYTES, pkcs8_of, spki_of
 
 if TYPE_CHECKING:
     from rats_tls.crypto_wrappers.sm2.back_end import Verification
@@ -23,15 +23,11 @@ NID_SM2 = 1172
 _INIT_LOAD_CRYPTO_STRINGS = 2
 _UNCOMPRESSED = 4
 _LONGEST_SIGNATURE = 72
-_PKCS8 = tuple(
-    bytes.fromhex(part)
-    for part in ("308187020100301306072a8648ce3d020106082a811ccf5501822d046d306b0201010420", "a14403420004")
-)
-"""PrivateKeyInfo (RFC 5208) of an ECPrivateKey (RFC 5915): what stands before the private key, and before x‖y."""
 
 DECLARATIONS = """
 typedef ... EVP_PKEY; typedef ... EVP_PKEY_CTX; typedef ... EVP_MD_CTX; typedef ... EVP_MD; typedef ... ENGINE;
-typedef ... EC_GROUP; typedef ... EC_POINT; typedef ... BIGNUM; typedef ... BN_CTX; typedef ... OPENSSL_INIT_SETTINGS;
+typedef ... EC_GROUP; typedef ... EC_POINT; typedef ... EC_KEY; typedef ... BIGNUM; typedef ... BN_CTX;
+typedef ... OPENSSL_INIT_SETTINGS;
 const char *OpenSSL_version(int type);
 unsigned long OpenSSL_version_num(void);
 int OPENSSL_init_crypto(uint64_t options, const OPENSSL_INIT_SETTINGS *settings);
@@ -61,6 +57,11 @@ int EC_POINT_mul(const EC_GROUP *group, EC_POINT *product, const BIGNUM *factor,
                  const BIGNUM *other, BN_CTX *context);
 size_t EC_POINT_point2oct(const EC_GROUP *group, const EC_POINT *point, int form, unsigned char *out, size_t size,
                           BN_CTX *context);
+EC_KEY *EC_KEY_new_by_curve_name(int nid);
+void EC_KEY_free(EC_KEY *key);
+int EC_KEY_generate_key(EC_KEY *key);
+const BIGNUM *EC_KEY_get0_private_key(const EC_KEY *key);
+int BN_bn2binpad(const BIGNUM *number, unsigned char *out, int size);
 BIGNUM *BN_bin2bn(const unsigned char *bytes, int size, BIGNUM *out);
 void BN_clear_free(BIGNUM *number);
 """
@@ -93,6 +94,17 @@ class EvpBackEnd(ABC):
 
         return verify
 
+    def generate_private_key(self) -> bytes:
+        """Make a private key: 32 bytes, from 1 to n - 1. Raises InternalError."""
+        library = self._library
+        key = self._owned(library.EC_KEY_new_by_curve_name(NID_SM2), library.EC_KEY_free)
+        out = self._ffi.new("unsigned char[]", COORDINATE_BYTES)
+        if library.EC_KEY_generate_key(key) != 1 or library.BN_bn2binpad(
+            library.EC_KEY_get0_private_key(key), out, len(out)
+        ) != len(out):
+            raise InternalError(f"{self.name}: no key: {self._errors()}")
+        return bytes(self._ffi.buffer(out))
+
     def public_point(self, private: bytes) -> bytes:
         """Multiply the base point by a private key. Raises InternalError."""
         ffi, library = self._ffi, self._library
@@ -109,8 +121,7 @@ class EvpBackEnd(ABC):
     def sign(self, private: bytes, user_id: bytes, data: bytes) -> tuple[int, int]:
         """Sign. Raises InternalError."""
         ffi, library = self._ffi, self._library
-        before, between = _PKCS8
-        key = self._key(library.d2i_AutoPrivateKey, before + private + between + self.public_point(private))
+        key = self._key(library.d2i_AutoPrivateKey, pkcs8_of(private, self.public_point(private)))
         if key is None:
             raise InternalError(f"{self.name}: no private key: {self._errors()}")
         _key_context, context = self._contexts(key, user_id)
