@@ -63,6 +63,29 @@ def test_mutual_handshake_gives_both_certificates(tls: TlsWrapper, algorithm: Ke
     assert size - 2 <= len(client.peer_certificate) <= size
 
 
+@over(MUTUAL)
+@pytest.mark.parametrize("allow_tls12", [False, True])
+def test_a_call_goes_as_far_as_the_bytes_allow(tls: TlsWrapper, allow_tls12: bool) -> None:
+    """Nobody calls again before more bytes come: what is not done by then waits for bytes that never come."""
+    if allow_tls12 and not tls.capabilities.tls12:
+        return
+    size = tried(tls).capabilities.largest_certificate
+    client, server = sessions(
+        tls,
+        config("client", size=size, allow_tls12=allow_tls12),
+        config("server", size=size, serial=2, allow_tls12=allow_tls12),
+    )
+    assert not client.handshake()
+    server.receive_from_wire(client.data_to_send())
+    assert not server.handshake()
+    client.receive_from_wire(server.data_to_send())
+    assert client.handshake()
+    client.write(b"x" * 40_000)
+    server.receive_from_wire(client.data_to_send())
+    assert server.handshake()
+    assert read_exactly(server, 40_000) == b"x" * 40_000
+
+
 @over(ENCRYPTING)
 def test_one_way_handshake_presents_no_client_certificate(tls: TlsWrapper) -> None:
     client, server = sessions(tls, config("client"), config("server", mutual=False, serial=2))

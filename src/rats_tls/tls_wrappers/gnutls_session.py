@@ -68,7 +68,7 @@ class GnutlsTlsSession:
         if self._complete:
             return True
         self._raise_earlier_error()
-        while (code := self._lib.gnutls_handshake(self._session)) < 0:
+        while (code := self._step()) < 0:
             if code in _NOT_NOW:
                 return False
             if code != gnutls.E_WARNING_ALERT_RECEIVED:
@@ -76,6 +76,17 @@ class GnutlsTlsSession:
         self._require_acceptable()
         self._complete = True
         return True
+
+    def _step(self) -> int:
+        """Go on until more bytes are needed. Gives 0 or an error code."""
+        wire = self._wire
+        while True:
+            wire.starved = False
+            left = len(wire.incoming)
+            code: int = self._lib.gnutls_handshake(self._session)
+            # A message of several records ends the call behind each of them.
+            if code not in _NOT_NOW or wire.starved or len(wire.incoming) == left:
+                return code
 
     def _require_acceptable(self) -> None:
         """Require of a handshake that GnuTLS has completed what it does not require itself."""
