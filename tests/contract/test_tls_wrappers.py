@@ -31,6 +31,7 @@ MUTUAL = tuple(tls for tls in ENCRYPTING if tls.capabilities.mutual_server)
 WITH_ALPN = tuple(tls for tls in TLS_WRAPPERS if tls.capabilities.alpn)
 WITH_EXPORTER = tuple(tls for tls in TLS_WRAPPERS if tls.capabilities.exporter_with_context)
 WITHOUT_EXPORTER = tuple(tls for tls in TLS_WRAPPERS if not tls.capabilities.exporter_with_context)
+WITH_ALERTS = tuple(tls for tls in TLS_WRAPPERS if tls.capabilities.chosen_alerts)
 MADE = (KeyAlgorithm.EC_P256, KeyAlgorithm.EC_P384, KeyAlgorithm.RSA_3072, KeyAlgorithm.ED25519)
 MEGABYTE = bytes(range(256)) * 4096
 
@@ -97,6 +98,29 @@ def test_one_way_handshake_gives_the_servers_certificate(
 def test_a_client_is_refused_where_none_is_declared(tls: TlsWrapper) -> None:
     with pytest.raises(ConfigurationError, match="server"):
         tls.context(config("client"))
+
+
+@over(MUTUAL)
+@pytest.mark.parametrize("allow_tls12", [False, True])
+def test_a_call_goes_as_far_as_the_bytes_allow(tls: TlsWrapper, allow_tls12: bool) -> None:
+    """Nobody calls again before more bytes come: what is not done by then waits for bytes that never come."""
+    if allow_tls12 and not tls.capabilities.tls12:
+        return
+    size = tried(tls).capabilities.largest_certificate
+    client, server = sessions(
+        tls,
+        config("client", size=size, allow_tls12=allow_tls12),
+        config("server", size=size, serial=2, allow_tls12=allow_tls12),
+    )
+    assert not client.handshake()
+    server.receive_from_wire(client.data_to_send())
+    assert not server.handshake()
+    client.receive_from_wire(server.data_to_send())
+    assert client.handshake()
+    client.write(b"x" * 40_000)
+    server.receive_from_wire(client.data_to_send())
+    assert server.handshake()
+    assert read_exactly(server, 40_000) == b"x" * 40_000
 
 
 @over(ENCRYPTING)
@@ -407,6 +431,40 @@ def test_nothing_is_written_after_close(tls: TlsWrapper, role: str) -> None:
     server.write(b"still heard")
     client.receive_from_wire(server.data_to_send())
     assert client.read(100) == b"still heard"
+
+
+@over(WITH_ALERTS)
+@pytest.mark.parametrize("name", ["access_denied", "internal_error", "bad_certificate"])
+@pytest.mark.parametrize("role", ["client", "server"])
+def test_the_peer_sees_the_alert_that_was_chosen_and_nothing_behind_it(tls: TlsWrapper, role: str, name: str) -> None:
+    client, server = connected(tls)
+    own, peer = (client, server) if role == "client" else (server, client)
+    own.write(b"before")
+    own.alert(name)
+    own.close()
+    for _ in range(2):
+        with pytest.raises(TlsError):
+            own.write(b"after")
+    peer.receive_from_wire(own.data_to_send())
+    peer.receive_eof()
+    assert peer.read(100) == b"before"
+    for _ in range(2):
+        with pytest.raises(TlsError) as caught:
+            peer.read(100)
+        assert caught.value.peer_alert == name
+        assert not caught.value.truncated
+    assert own.data_to_send() == b""
+
+
+@over(WITH_ALERTS)
+@pytest.mark.parametrize("name", ["close_notify", "no such alert"])
+def test_only_fatal_alerts_are_chosen(tls: TlsWrapper, name: str) -> None:
+    client, server = connected(tls)
+    with pytest.raises(ValueError, match="alert"):
+        client.alert(name)
+    client.write(b"still open")
+    pump(client, server)
+    assert server.read(100) == b"still open"
 
 
 # --- refusals ----------------------------------------------------------------------------------------------------

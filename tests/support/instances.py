@@ -8,6 +8,7 @@ from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.core.tls import TlsWrapper
 from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
 from rats_tls.tls_wrappers.openssl_calls import PublicCalls
+from support.machine import lacking
 
 UNAVAILABLE: dict[tuple[str, str], str] = {}
 """Kind and name of the built-in instances that cannot be made here, and why."""
@@ -31,6 +32,13 @@ def _crypto_wrappers() -> tuple[CryptoWrapper, ...]:
         except NoInstanceError as error:
             UNAVAILABLE["crypto_wrappers", name] = error.message
     return tuple(made)
+
+
+def tls_wrapper_of_a_module(name: str) -> TlsWrapper:
+    """Give a TLS wrapper that all tests of a module need; they are skipped where it cannot be made."""
+    if ("tls_wrappers", name) in UNAVAILABLE:
+        lacking(UNAVAILABLE["tls_wrappers", name], install="what .ci/run installs")
+    return registry.tls_wrapper(name)
 
 
 TLS_WRAPPERS = _tls_wrappers()

@@ -11,7 +11,7 @@ REQUIRE = "RATS_TLS_REQUIRE_MACHINE"
 
 
 def lacking(what: str, *, install: str | None = None) -> NoReturn:
-    """End a test for which the machine lacks something.
+    """End a test, or a whole module where that is loaded, for which the machine lacks something.
 
     Args:
         what: is lacking.
@@ -19,4 +19,4 @@ def lacking(what: str, *, install: str | None = None) -> NoReturn:
     """
     if install is not None and os.environ.get(REQUIRE):
         pytest.fail(f"{what}: {REQUIRE} is set; install {install}")
-    pytest.skip(what if install is None else f"{what}: install {install}")
+    pytest.skip(what if install is None else f"{what}: install {install}", allow_module_level=True)

@@ -41,8 +41,10 @@ class Lesser:
         (
             Needs(mutual_server=True),
             {"mutual_server": False},
-            "cannot demand a client's certificate, which a server with a policy must; "
-            "the nearest that does: tls='openssl'",
+            (
+                "cannot demand a client's certificate, which a server with a policy must; "
+                "the nearest that does: tls='openssl'"
+            ),
         ),
         (Needs(preamble=True), {"alpn": False}, "has no ALPN, without which there is no preamble; the nearest"),
         (Needs(memory=True), {"memory": False}, "makes no connections in memory; the nearest"),
@@ -82,7 +84,7 @@ def test_another_key_is_nearer_than_another_library() -> None:
 
 def test_nothing_that_is_installed() -> None:
     needs = Needs(key_algorithm=KeyAlgorithm.RSA, preamble=True)
-    with pytest.raises(ConfigurationError, match="presents no rsa keys and has no ALPN.*; no TLS wrapper that is inst"):
+    with pytest.raises(ConfigurationError, match=r"presents no rsa keys and has no ALPN.*; no TLS wrapper"):
         require_combination(needs, Lesser(alpn=False), OpensslCryptoWrapper())
 
 
