@@ -12,6 +12,8 @@ from rats_tls.core.tls import TlsFacts
 from rats_tls.tls_wrappers.alerts import ALERTS, alert_name
 
 _WRITE = 16_384  # rustls takes 64 KiB at most before its records are taken out, and then nothing
+_LONGEST = 16_384 + 256  # RFC 8446 5.2
+_CONTENT_TYPES = range(20, 24)  # RFC 8446 5.1
 _HEADER = 5  # RFC 8446 5.2: type, version, length of two bytes
 _RECEIVED = re.compile(r"received fatal alert: (\w+)(?:\((?:0x)?([0-9a-fA-F]+)\))?")
 _ALERTS = {name.replace("_", ""): name for name in ALERTS.values()} | {"unrecognisedname": "unrecognized_name"}
@@ -139,16 +141,17 @@ class RustlsTlsSession:
             self._out.append(self._connection.write_tls())
 
     def _take_record(self, doing: str) -> bool:
-        """Give rustls one more record, or what there is of it: it must keep no more, or its buffers overflow."""
+        """Give rustls one more whole record: it must keep no more, or its buffers overflow."""
         self._raise_earlier_error()
-        if not self._in:
+        size = self._size_of_record()
+        if size == 0:
             if self._ended:
                 self._error = TlsError(
                     f"TLS {doing}: the peer closed the connection without close_notify", truncated=True
                 )
                 raise self._error
             return False
-        record = bytes(self._in[: _HEADER + int.from_bytes(self._in[3:_HEADER], "big")])
+        record = bytes(self._in[:size])
         del self._in[: len(record)]
         try:
             while record:
@@ -157,6 +160,15 @@ class RustlsTlsSession:
         except ssl.SSLError as error:
             raise self._failed(doing, error) from error
         return True
+
+    def _size_of_record(self) -> int:
+        """Give the size of the record at the front, 0 while it is not whole; all where it is none: rustls says so."""
+        if not self._in or self._in[0] not in _CONTENT_TYPES:
+            return len(self._in)
+        size = _HEADER + int.from_bytes(self._in[3:_HEADER], "big")
+        if size > _HEADER + _LONGEST:
+            return len(self._in)
+        return size if len(self._in) >= size else 0
 
     def _raise_earlier_error(self) -> None:
         if self._error is not None:
