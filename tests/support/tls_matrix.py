@@ -163,7 +163,7 @@ def render(passed: set[Case]) -> str:
         cells = (_cell([case for case in passed if (case.client, case.server) == (client, server)]) for server in names)
         rows.append(f"| `{client}` | " + " | ".join(cells) + " |")
     apart = [f"- `{client}` with a server by `{server}`: {why}." for (client, server), why in APART.items()]
-    return "\n".join([MATRIX_MARK, "", *rows, "", "Not together:", *apart]) + "\n"
+    return "\n".join([MATRIX_MARK, "", *rows, "", "Not together:", "", *apart]) + "\n"
 
 
 def _cell(passed: list[Case]) -> str:
