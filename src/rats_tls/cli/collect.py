@@ -36,7 +36,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.command(
     epilog=examples(
         "rats-tls collect --output quote.bin --data 8f14e45fceea",
-        "rats-tls collect --output report.bin --endorsements-output bundle.zip --fetch",
+        "rats-tls collect -o report.bin --endorsements-output bundle.zip --fetch",
         "rats-tls collect --attester tdx_ecdsa --attester-option qgs=vsock:2:4050 \\",
         "    --output quote.bin --event-log-output ccel.bin",
     )
