@@ -84,6 +84,8 @@ def test_raw_report_data_only_by_its_name(site: Site, tmp_path: Path) -> None:
     ended = run("collect", *site.collecting(SNP), "--output", evidence, *raw)
     assert ended.returncode == 0, ended.stderr
     assert bytes.fromhex("ab" * 64) in evidence.read_bytes()
+    assert f"WARNING: INSECURE: attester {SNP} is given raw report_data" in ended.stderr
+    assert "INSECURE" not in run("collect", *site.collecting(SNP), "--output", evidence).stderr
     for options, said in (
         ((*raw, "--data", "x"), "--insecure-raw-report-data is instead of --data and --data-file"),
         (("--insecure-raw-report-data", "ab"), "got 1 bytes, expected 64"),
@@ -131,6 +133,50 @@ def test_what_cannot_be(options: tuple[str, ...], code: int, said: str, tmp_path
     assert "Traceback" not in ended.stderr
     assert ended.stdout == ""
     assert not (tmp_path / "x.bin").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--endorsements-output", "x.bin"), "--output and --endorsements-output"),
+        (("--event-log-output", "x.bin"), "--output and --event-log-output"),
+        (("--event-log-output", "link"), "--output and --event-log-output"),
+        (("--event-log-output", "a", "--endorsements-output", "./a"), "--event-log-output and --endorsements-output"),
+        (("--data-file", "x.bin"), "--data-file and --output"),
+        (("--trust-anchors", "x.bin"), "--trust-anchors and --output"),
+        (("--attester", "csv", "--attester-option", "certificates=x.bin"), "--attester-option and --output"),
+    ],
+)
+def test_no_file_is_written_over_another(options: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    (tmp_path / "x.bin").write_bytes(b"data")
+    (tmp_path / "link").symlink_to("x.bin")
+    ended = run("collect", "--output", "x.bin", *options, cwd=tmp_path)
+    assert ended.returncode == 1
+    assert f"{said} name the same file" in ended.stderr
+    assert (tmp_path / "x.bin").read_bytes() == b"data"
+
+
+def test_data_are_bytes_in_whatever_encoding(site: Site, tmp_path: Path) -> None:
+    evidence, data = tmp_path / "report.bin", "\udcff\udcfe"
+    ended = run("collect", *site.collecting(SNP), "--output", evidence, "--data", data)
+    assert ended.returncode == 0, ended.stderr
+    assert hashlib.sha512(b"rats-tls collect/1\xff\xfe").hexdigest() in ended.stdout
+    judging = ("verify", evidence, "--policy", site.policy(SNP), "--trust-anchors", site.anchors, "--data", data)
+    assert run(*judging).returncode == 4  # bound as asked for; no Endorsements are given
+
+
+def test_evidence_that_carries_no_report_data(site: Site, tmp_path: Path) -> None:
+    evidence = tmp_path / "evidence.bin"
+    collecting = ("collect", *site.collecting("simulated_sev"), "--output", evidence)
+    for options in (("--data", "x"), ("--insecure-raw-report-data", "ab" * 64)):
+        ended = run(*collecting, *options)
+        assert ended.returncode == 1
+        assert "Evidence of AMD SEV carries no report_data" in ended.stderr
+        assert not evidence.exists()
+    ended = run(*collecting)
+    assert ended.returncode == 0, ended.stderr
+    assert "not carried: bound to nothing" in ended.stdout
+    assert json.loads(run(*collecting, "--json").stdout)["report_data"] is None
 
 
 def test_a_place_that_cannot_be_written(site: Site, tmp_path: Path) -> None:

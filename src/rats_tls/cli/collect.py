@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,11 +18,12 @@ from rats_tls.cli.options import attester_options, debug_option, simulation_opti
 from rats_tls.cli.report_data import data_options, given_data, parse_report_data
 from rats_tls.cli.screen import Cell, Screen, Styled
 from rats_tls.cli.sides import make_attester
+from rats_tls.collecting import collect as collect_for
 from rats_tls.collecting import insecure_collect
 from rats_tls.core.binding import collect_report_data
 from rats_tls.core.documents import Json, to_json
 from rats_tls.core.errors import ConfigurationError
-from rats_tls.core.evidence import NAMES_BY_TEE
+from rats_tls.core.evidence import BINDS_NOTHING, NAMES_BY_TEE
 from rats_tls.core.interfaces import Attester, Collected
 from rats_tls.core.refusals import ExitCode
 from rats_tls.endorsements.bundle import Bundle, write_bundle
@@ -94,25 +97,40 @@ def collect(
         raise click.UsageError("--pcs, --pccs, --kds, --hygon and --services-ca go with --fetch")
     if fetch and endorsements_output is None:
         raise click.UsageError("--fetch goes with --endorsements-output BUNDLE, where what it fetches is written")
-    report_data = (
-        collect_report_data(given or b"") if raw is None else parse_report_data(raw, "--insecure-raw-report-data")
+    _require_apart(
+        outputs={
+            "--output": output,
+            "--event-log-output": event_log_output,
+            "--endorsements-output": endorsements_output,
+        },
+        inputs=[
+            *(("--data-file", data_file), ("--services-ca", options.services_ca)),
+            *(("--trust-anchors", path) for path in trust_anchors),
+            *(("--attester-option", setting.partition("=")[2]) for setting in attester_options),
+        ],
     )
+    raw_data = parse_report_data(raw, "--insecure-raw-report-data") if raw is not None else None
     now = datetime.now(UTC)
     sources = options.sources(_CHANNEL) if fetch else ()
     anchors = anchors_with(load_trust_anchors(*trust_anchors, now=now))
     made = make_attester(attester or "auto", attester_options, simulation, states)
     if made is None:
         raise ConfigurationError("attester: none is named")
+    if made.tee_type in BINDS_NOTHING and (given or raw_data is not None):
+        title = NAMES_BY_TEE[made.tee_type].title
+        raise click.UsageError(
+            f"Evidence of {title} carries no report_data and is for nobody's data: leave out --data, --data-file and "
+            "--insecure-raw-report-data"
+        )
     with Screen(stderr=True).status("collecting") as tell:
-        # The 64 bytes were made here, but for those that the user has given by a name that says what it is.
-        collected = insecure_collect(made, report_data)
+        collected = collect_for(made, given or b"") if raw_data is None else insecure_collect(made, raw_data)
         gathered = None
         if endorsements_output is not None:
             gathered = gather_for(collected, str(output), sources, anchors=anchors, now=now, tell=tell)
     report = _Report(
         attester=made,
         collected=collected,
-        report_data=report_data,
+        report_data=_carried(made, collect_report_data(given or b"") if raw_data is None else raw_data),
         gathered=gathered,
         output=output,
         event_log_output=event_log_output,
@@ -124,13 +142,32 @@ def collect(
         raise click.exceptions.Exit(int(ExitCode.ENDORSEMENTS))
 
 
+def _require_apart(*, outputs: dict[str, Path | None], inputs: Iterable[tuple[str, Path | str | None]]) -> None:
+    """Require that no file is written twice, or in place of one that is read. Raises click.UsageError."""
+    taken = {os.path.realpath(path): option for option, path in inputs if path}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        other = taken.setdefault(os.path.realpath(path), option)
+        if other != option:
+            raise click.UsageError(f"{other} and {option} name the same file, {path}")
+
+
+def _carried(attester: Attester, report_data: bytes) -> bytes | None:
+    return None if attester.tee_type in BINDS_NOTHING else report_data
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Report:
-    """What was collected, and where it goes."""
+    """What was collected, and where it goes.
+
+    Attributes:
+        report_data: None of Evidence that carries none.
+    """
 
     attester: Attester
     collected: Collected
-    report_data: bytes
+    report_data: bytes | None
     gathered: Gathered | None
     output: Path
     event_log_output: Path | None
@@ -173,7 +210,10 @@ class _Report:
         evidence = self.collected.evidence
         rows: list[tuple[str, Cell]] = [
             ("TEE", f"{NAMES_BY_TEE[self.attester.tee_type].title}, by attester {self.attester.name}"),
-            ("report_data", self.report_data.hex()),
+            (
+                "report_data",
+                self.report_data.hex() if self.report_data is not None else "not carried: bound to nothing",
+            ),
             ("Evidence", f"{self.output}, {len(evidence.data)} bytes"),
         ]
         if self._event_log:
@@ -193,7 +233,7 @@ class _Report:
             "attester": self.attester.name,
             "tee": self.attester.tee_type.value,
             "media_type": self.collected.evidence.media_type,
-            "report_data": self.report_data.hex(),
+            "report_data": self.report_data.hex() if self.report_data is not None else None,
             "size": len(self.collected.evidence.data),
             "event_log_size": len(self._event_log),
             "written": to_json({name: str(path) for name, path in self._places.items()}),
