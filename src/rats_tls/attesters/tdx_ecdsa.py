@@ -9,12 +9,13 @@ import errno
 import hashlib
 import logging
 import re
+from dataclasses import fields
 
 from rats_tls.attesters.device import Device, OsFiles, failure
 from rats_tls.attesters.device_attester import SECONDS, Availability, DeviceAttester
 from rats_tls.attesters.dialing import HOST_CID, Address, VsockAddress, parse_address
 from rats_tls.attesters.host_stream import SHARE_OF_TIME
-from rats_tls.attesters.qgs import get_quote
+from rats_tls.attesters.qgs import GET_QUOTE, get_quote
 from rats_tls.attesters.tdx_guest import TdxGuest
 from rats_tls.attesters.tsm import Tsm
 from rats_tls.core.algorithms import HashAlgorithm
@@ -22,6 +23,7 @@ from rats_tls.core.errors import CollectionError, DecodeError, RatsTlsError
 from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.core.interfaces import Collected
 from rats_tls.core.limits import DEFAULT_LIMITS
+from rats_tls.formats.devices.tdx_guest import TdReport
 from rats_tls.formats.event_log.reading import read_event_log
 from rats_tls.formats.event_log.replay import TDX_REGISTERS, replay
 from rats_tls.formats.intel.quote import Quote
@@ -104,7 +106,10 @@ class TdxEcdsaAttester(DeviceAttester):
         if self._tsm_makes_quotes():
             return self._tsm.report(report_data, provider=PROVIDER).outblob
         address = self._address()
-        return get_quote(address, self._guest.report(report_data), seconds=self._seconds * SHARE_OF_TIME)
+        report = self._guest.report(report_data)
+        quote = get_quote(address, report.data, seconds=self._seconds * SHARE_OF_TIME)
+        _require_quote_of(report, quote, f"{address}: {GET_QUOTE}")
+        return quote
 
     def _tsm_makes_quotes(self) -> bool:
         """Say which of the two makes quotes, by what is there. Raises CollectionError: neither."""
@@ -184,6 +189,31 @@ def _td_body(quote: bytes) -> TdReportBody:
     if not isinstance(body, TdReportBody):
         raise DecodeError("Quote", "tee_type", 4, "got the quote of an SGX enclave, expected that of a trust domain")
     return body
+
+
+def _require_quote_of(report: TdReport, quote: bytes, where: str) -> None:
+    """Require that a quote is of the trust domain of this TDREPORT, of which it was to be made.
+
+    The host has seen the report_data in the TDREPORT, and could have another trust domain, of its own, quote it too.
+
+    Raises:
+        CollectionError: it is of another one.
+    """
+    try:
+        body = _td_body(quote)
+    except RatsTlsError:
+        return  # such a quote is refused as a whole
+    for field in fields(report.info):
+        got, expected = getattr(body, field.name), getattr(report.info, field.name)
+        if got != expected:
+            raise CollectionError(
+                f"{where}: gave the quote of another trust domain: {field.name}: got {_hex(got)}, "
+                f"expected {_hex(expected)} as in the TDREPORT"
+            )
+
+
+def _hex(value: int | bytes) -> str:
+    return value.hex() if isinstance(value, bytes) else f"{value:#x}"
 
 
 def _digest(algorithm: HashAlgorithm, data: bytes) -> bytes:

@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import socket
+import struct
 import threading
 from pathlib import Path
 from typing import Any
@@ -278,6 +279,26 @@ def test_a_quote_with_other_report_data_is_not_given_to_anybody(tmp_path: Path) 
     with SimulatedQgs(tmp_path / "q", trust_domain(), changes=replaced) as qgs:
         said = refusal(made(tmp_path, qgs=qgs.address))
     assert "/dev/tdx_guest gave Evidence with other report_data: got 0000" in said
+
+
+@pytest.mark.parametrize("offset", [*range(512, 912, 8), 911])
+def test_the_quote_of_another_trust_domain_is_not_given_to_anybody(offset: int, tmp_path: Path) -> None:
+    """The host knows the report_data from the TDREPORT: a quote that carries it may be of a domain of its own."""
+
+    def another(report: bytes) -> bytes:
+        return report[:offset] + bytes((report[offset] ^ 1,)) + report[offset + 1 :]
+
+    quote = trust_domain().quote(trust_domain().td_report(REPORT_DATA))
+    assert quote is not None
+    replaced = lambda _: struct.pack("<HHIIIII", 1, 1, 1, 24 + len(quote), 0, 0, len(quote)) + quote  # noqa: E731
+    with SimulatedQgs(tmp_path / "q", trust_domain(), changes=replaced) as qgs:
+        device = SimulatedTdxGuest(trust_domain(), changes=another)
+        said = refusal(made(tmp_path, qgs=qgs.address, device=device))
+        assert report_data(collect(made(tmp_path, qgs=qgs.address)).data) == REPORT_DATA
+    fields = ("td_attributes", "xfam", *("mr_td", "mr_config_id", "mr_owner", "mr_owner_config"))
+    fields = (*fields, *(f"rtmr{number}" for number in range(4)))
+    field = fields[(offset - 512) // 8 if offset < 528 else 2 + (offset - 528) // 48]
+    assert f"{qgs.address}: QGS GET_QUOTE: gave the quote of another trust domain: {field}: got " in said
 
 
 @pytest.mark.parametrize(
