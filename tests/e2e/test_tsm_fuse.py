@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from rats_tls.attesters.deadline import Deadline
 from rats_tls.attesters.device import OsFiles
 from rats_tls.attesters.sev_snp import SevSnpAttester
 from rats_tls.attesters.tsm import NoProviderError, Tsm
@@ -59,7 +60,7 @@ def tsm(files: Served, pauses: list[float] | None = None) -> Tsm:
 
 def refused(files: Served, level: int | None = None) -> str:
     with pytest.raises(CollectionError) as caught:
-        tsm(files).report(DATA, provider=PROVIDER, privilege_level=level)
+        tsm(files).report(DATA, provider=PROVIDER, privilege_level=level, deadline=Deadline(20))
     assert files.entries == []
     return caught.value.message
 
@@ -122,7 +123,7 @@ def test_the_server_takes_one_write_and_attributes_as_they_are_meant(files: Serv
 def test_a_busy_provider(files: Served, call: str, number: int) -> None:
     pauses: list[float] = []
     files.fail(call, number, 2)
-    report = tsm(files, pauses).report(DATA, provider=PROVIDER)
+    report = tsm(files, pauses).report(DATA, provider=PROVIDER, deadline=Deadline(20))
     assert report_data(report.outblob) == DATA
     assert pauses == [0.25, 0.5]
     files.fail(call, number, 5)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from rats_tls.attesters.csv_guest import CsvGuest
-from rats_tls.attesters.device_attester import SECONDS, Availability, DeviceAttester
+from rats_tls.attesters.deadline import Deadline
+from rats_tls.attesters.device import require_opened
+from rats_tls.attesters.device_attester import SECONDS, DeviceAttester
 from rats_tls.core.errors import CollectionError, ConfigurationError
 from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.core.interfaces import Collected
@@ -54,13 +56,11 @@ class CsvAttester(DeviceAttester):
         """The guest device."""
         return self._guest.path
 
-    def availability(self) -> Availability:
-        """Say whether this is a CSV guest."""
-        if self._guest.is_there():
-            return Availability(usable=True, told=self.device)
-        return Availability(usable=False, told=f"{self.device} is not there")
+    def _probe(self) -> str:
+        require_opened(self._guest)
+        return self.device
 
-    def _collect(self, report_data: bytes) -> Collected:
+    def _collect(self, report_data: bytes, deadline: Deadline) -> Collected:  # noqa: ARG002  # one call
         if not self._guest.is_there():
             raise CollectionError(f"{self.device} is not there: this is no CSV guest, or its kernel has no driver")
         evidence = self._guest.report(report_data, version=self._version)

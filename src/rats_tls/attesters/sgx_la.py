@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rats_tls.attesters.device_attester import SECONDS, Availability, DeviceAttester
+from rats_tls.attesters.deadline import Deadline
+from rats_tls.attesters.device_attester import SECONDS, DeviceAttester
 from rats_tls.attesters.gramine import Gramine
 from rats_tls.attesters.occlum import Occlum
-from rats_tls.attesters.sgx_ecdsa import enclave_availability, require_device
+from rats_tls.attesters.sgx_ecdsa import enclave, require_device
 from rats_tls.core.errors import ConfigurationError, DecodeError
 from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.core.interfaces import Collected
@@ -48,11 +49,10 @@ class SgxLocalAttester(DeviceAttester):
         """Gramine's directory, or Occlum's device."""
         return self._gramine.root if self._gramine.is_there() else self._occlum.path
 
-    def availability(self) -> Availability:
-        """Say whether this process runs in an enclave."""
-        return enclave_availability(self._gramine, self._occlum, quotes=False)
+    def _probe(self) -> str:
+        return enclave(self._gramine, self._occlum, quotes=False)
 
-    def _collect(self, report_data: bytes) -> Collected:
+    def _collect(self, report_data: bytes, deadline: Deadline) -> Collected:  # noqa: ARG002  # its files do not wait
         if self._gramine.is_there():
             report = self._gramine.local_report(self._target_info, report_data)
         else:

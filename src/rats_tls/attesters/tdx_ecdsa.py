@@ -5,14 +5,15 @@ Sources: Linux, Documentation/ABI/testing/configfs-tsm-report; Intel SGX DCAP, l
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import logging
 import re
 from dataclasses import fields
 
-from rats_tls.attesters.device import Device, OsFiles, failure
-from rats_tls.attesters.device_attester import SECONDS, Availability, DeviceAttester
+from rats_tls.attesters.by_tsm import made_by_tsm
+from rats_tls.attesters.deadline import Deadline
+from rats_tls.attesters.device import Device, OsFiles, failure, require_opened
+from rats_tls.attesters.device_attester import SECONDS, DeviceAttester
 from rats_tls.attesters.dialing import HOST_CID, Address, VsockAddress, parse_address
 from rats_tls.attesters.host_stream import SHARE_OF_TIME
 from rats_tls.attesters.qgs import GET_QUOTE, get_quote
@@ -85,49 +86,29 @@ class TdxEcdsaAttester(DeviceAttester):
         """What is asked."""
         return self._tsm.root if self._tsm.is_there() else self._guest.path
 
-    def availability(self) -> Availability:
-        """Say whether there is a way to quotes. No QGS is dialed."""
-        try:
-            if self._tsm_makes_quotes():
-                return Availability(usable=True, told=f"{self._tsm.root}: provider {PROVIDER}")
-            return Availability(usable=True, told=f"{self._guest.path} and a QGS at {self._address()}")
-        except CollectionError as error:
-            return Availability(usable=False, told=error.message)
+    def _probe(self) -> str:
+        """Say by what quotes are got. No QGS is dialed."""
+        if made_by_tsm(self._tsm, PROVIDER, self._guest):
+            return f"{self._tsm.root}: provider {PROVIDER}"
+        require_opened(self._guest)
+        return f"{self._guest.path} and a QGS at {self._address()}"
 
-    def _collect(self, report_data: bytes) -> Collected:
-        quote = self._quote(report_data)
+    def _collect(self, report_data: bytes, deadline: Deadline) -> Collected:
+        quote = self._quote(report_data, deadline)
         # The log comes behind the quote: whatever the quote's registers hold is in it.
         return Collected(evidence=Evidence.of(self.tee_type, quote, self._event_log(quote)))
 
     def _report_data(self, evidence: bytes) -> bytes:
         return _td_body(evidence).report_data
 
-    def _quote(self, report_data: bytes) -> bytes:
-        if self._tsm_makes_quotes():
-            return self._tsm.report(report_data, provider=PROVIDER).outblob
+    def _quote(self, report_data: bytes, deadline: Deadline) -> bytes:
+        if made_by_tsm(self._tsm, PROVIDER, self._guest, deadline=deadline):
+            return self._tsm.report(report_data, provider=PROVIDER, deadline=deadline).outblob
         address = self._address()
         report = self._guest.report(report_data)
-        quote = get_quote(address, report.data, seconds=self._seconds * SHARE_OF_TIME)
+        quote = get_quote(address, report.data, seconds=deadline.left * SHARE_OF_TIME)
         _require_quote_of(report, quote, f"{address}: {GET_QUOTE}")
         return quote
-
-    def _tsm_makes_quotes(self) -> bool:
-        """Say which of the two makes quotes, by what is there. Raises CollectionError: neither."""
-        why = f"there is no {self._tsm.root}"
-        if self._tsm.is_there():
-            try:
-                provider = self._tsm.provider()
-            except CollectionError as error:
-                if not (isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENXIO):
-                    raise
-                why = error.message  # nothing in the kernel would make quotes
-            else:
-                if provider == PROVIDER:
-                    return True
-                why = f"{self._tsm.root}: provider: got {provider[:64]!r}, expected {PROVIDER!r}"
-        if self._guest.is_there():
-            return False
-        raise CollectionError(f"{why}, and there is no {self._guest.path}")
 
     def _address(self) -> Address:
         """Give the address of the QGS."""

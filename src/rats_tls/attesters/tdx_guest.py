@@ -28,6 +28,10 @@ class TdxGuest:
         """Whether there is such a device; asking has no effect."""
         return self._device.is_there()
 
+    def obstacle(self) -> str:
+        """Say why this process cannot open it; "" where it can."""
+        return self._device.obstacle()
+
     def report(self, report_data: bytes) -> TdReport:
         """Get a TDREPORT (1024 bytes) that carries `report_data` (64 bytes).
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+from rats_tls.attesters.deadline import Deadline
 from rats_tls.attesters.device import Files, OsFiles, failure
 from rats_tls.attesters.tsm_entries import abandoned, new_name
 from rats_tls.core.errors import CollectionError
@@ -76,10 +77,13 @@ class Tsm:
 
     def is_there(self) -> bool:
         """Whether the kernel has configfs-tsm; asking has no effect."""
-        return _is_there(self._files, self.root)
+        return self._files.is_there(self.root)
 
-    def provider(self) -> str:
+    def provider(self, *, deadline: Deadline | None = None) -> str:
         """Give the name of the provider, by an entry that is made and removed.
+
+        Args:
+            deadline: until then a busy one is asked again; it is asked once where left out.
 
         Raises:
             NoProviderError: there is no provider.
@@ -90,15 +94,23 @@ class Tsm:
             with self._entry() as entry:
                 return entry.text("provider")
 
-        return self._patiently(ask)
+        return self._patiently(ask, deadline)
 
-    def report(self, inblob: bytes, *, provider: str, privilege_level: int | None = None) -> TsmReport:
+    def report(
+        self,
+        inblob: bytes,
+        *,
+        provider: str,
+        privilege_level: int | None = None,
+        deadline: Deadline | None = None,
+    ) -> TsmReport:
         """Get a report that carries `inblob`.
 
         Args:
             inblob: 64 bytes.
             provider: who must make it.
             privilege_level: 0 to 3, for SEV-SNP (VMPL); the provider's own where left out.
+            deadline: as for `provider`.
 
         Raises:
             NoProviderError: there is no provider.
@@ -111,15 +123,16 @@ class Tsm:
             with self._entry() as entry:
                 return _report(entry, inblob, provider, privilege_level)
 
-        return self._patiently(ask)
+        return self._patiently(ask, deadline)
 
-    def _patiently(self, ask: Callable[[], T]) -> T:
-        """Ask, and ask again while the provider is busy; each time with an entry of its own."""
+    def _patiently(self, ask: Callable[[], T], deadline: Deadline | None) -> T:
+        """Ask, and ask again while the provider is busy and somebody waits; each time with an entry of its own."""
         for pause in _PAUSES:
             try:
                 return ask()
             except CollectionError as error:
-                if not (isinstance(error.__cause__, OSError) and error.__cause__.errno in _PASSING):
+                is_passing = isinstance(error.__cause__, OSError) and error.__cause__.errno in _PASSING
+                if not is_passing or deadline is None or not deadline.allows(pause):
                     raise
             self._sleep(pause)
         return ask()
@@ -190,7 +203,7 @@ class _Entry:
         self.writes += 1
 
     def has(self, attribute: str) -> bool:
-        return _is_there(self._files, f"{self._path}/{attribute}")
+        return self._files.is_there(f"{self._path}/{attribute}")
 
     def wrong(self, attribute: str, problem: str) -> CollectionError:
         by = f" of provider {self.provider}" if self.provider else ""
@@ -229,15 +242,6 @@ def _report(entry: _Entry, inblob: bytes, provider: str, privilege_level: int | 
             "generation", f"got {generation}, expected {entry.writes}: another process has written to this entry"
         )
     return TsmReport(provider=provider, outblob=outblob, auxblob=auxblob)
-
-
-def _is_there(files: Files, path: str) -> bool:
-    """What may not be looked at cannot be used either."""
-    try:
-        return files.is_there(path)
-    except OSError as error:
-        _log.debug("%s: cannot be looked at: %s", path, error)
-        return False
 
 
 def _failed(root: str, call: str, what: str, error: OSError, *, told: str = "") -> CollectionError:
