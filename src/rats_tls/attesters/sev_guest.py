@@ -138,7 +138,9 @@ class SevGuest:
             except _CallFailedError as failed:
                 if not failed.is_for_throttling or deadline is None or not deadline.allows(pause):
                     raise
-            self._sleep(pause)
+                self._sleep(pause)
+                if not deadline.left:
+                    raise
         return self._call_once(number, request)
 
     def _call_once(self, number: int, request: SnpReportReq | SnpExtReportReq) -> bytes:

@@ -134,7 +134,9 @@ class Tsm:
                 is_passing = isinstance(error.__cause__, OSError) and error.__cause__.errno in _PASSING
                 if not is_passing or deadline is None or not deadline.allows(pause):
                     raise
-            self._sleep(pause)
+                self._sleep(pause)
+                if not deadline.left:
+                    raise
         return ask()
 
     @contextmanager
