@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -218,6 +219,75 @@ def test_the_entry_of_a_killed_process_goes_with_the_next_collection(files: Serv
     assert re.fullmatch(rf"rats-tls-[0-9.]+-{process.pid}-[0-9]+-[0-9a-f]{{16}}", left)
     assert report_data(tsm(files).report(DATA, provider=PROVIDER).outblob) == DATA
     assert files.entries == []
+
+
+ATTESTER = """
+import sys
+from rats_tls.attesters import sev_snp, tsm
+
+sev_snp.Tsm = lambda: tsm.Tsm(sys.argv[1])
+attester = sev_snp.SevSnpAttester(seconds=float(sys.argv[2]))
+print("collecting", flush=True)
+attester.collect(bytes(64))
+"""
+COMMAND = """
+import sys
+from rats_tls.attesters import sev_snp, tsm
+from rats_tls.cli.main import main
+
+root = sys.argv[1]
+sev_snp.Tsm = lambda: tsm.Tsm(root)
+sys.argv[1:] = ["collect", "--attester", "sev_snp", "--output", "x.bin", *sys.argv[3:]]
+print("collecting", flush=True)
+sys.exit(main())
+"""
+
+
+def ended(
+    files: Served, tmp_path: Path, code: str, *arguments: str, number: int | None = None, seconds: float = 0.5
+) -> int:
+    """Have an Attester's process end while the kernel makes a report, which it then gives; gives the exit code."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
+    files.command("hold")
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(files.root), *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        cwd=tmp_path,
+    ) as process:
+        try:
+            wait_until_held(files)
+            if number is not None:
+                process.send_signal(number)
+            time.sleep(seconds)
+            files.command("let go")
+            return process.wait(30)
+        finally:
+            process.kill()
+
+
+def test_no_entry_stays_after_a_time_out(files: Served, tmp_path: Path) -> None:
+    """The process ends while its call is under way, which then ends in time to remove what it made."""
+    assert ended(files, tmp_path, ATTESTER, "0.2") == 1
+    assert files.entries == []
+
+
+def test_no_entry_stays_after_the_command_was_given_up(files: Served, tmp_path: Path) -> None:
+    assert ended(files, tmp_path, COMMAND, "", "--attester-option", "seconds=1", seconds=1.5) == 6
+    assert files.entries == []
+
+
+def test_no_entry_stays_after_ctrl_c(files: Served, tmp_path: Path) -> None:
+    assert ended(files, tmp_path, ATTESTER, "20", number=signal.SIGINT) == -signal.SIGINT
+    assert files.entries == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_no_entry_stays_after_a_signal_to_the_command(files: Served, number: int, code: int, tmp_path: Path) -> None:
+    assert ended(files, tmp_path, COMMAND, "", number=number) == code
+    assert files.entries == []
+    assert not (tmp_path / "x.bin").exists()
 
 
 def test_the_entry_of_a_living_process_stays_and_serves_it(files: Served) -> None:

@@ -14,6 +14,7 @@ import click
 from rats_tls.cli.endorsements_output import items
 from rats_tls.cli.groups import examples
 from rats_tls.cli.lookups import SourceOptions, sources_options
+from rats_tls.cli.main import Tidily
 from rats_tls.cli.options import attester_options, debug_option, simulation_options, trust_anchors_option
 from rats_tls.cli.report_data import data_options, given_data, parse_report_data
 from rats_tls.cli.screen import Cell, Screen, Styled
@@ -123,7 +124,8 @@ def collect(
             "--insecure-raw-report-data"
         )
     with Screen(stderr=True).status("collecting") as tell:
-        collected = collect_for(made, given or b"") if raw_data is None else insecure_collect(made, raw_data)
+        with Tidily():  # so that the Attester puts away what it has made, such as an entry in configfs
+            collected = collect_for(made, given or b"") if raw_data is None else insecure_collect(made, raw_data)
         gathered = None
         if endorsements_output is not None:
             gathered = gather_for(collected, str(output), sources, anchors=anchors, now=now, tell=tell)
