@@ -120,6 +120,12 @@ def test_without_a_tee_it_says_so(named: tuple[str, ...], tmp_path: Path) -> Non
         (("--attester", "sev_snp", "--attester-option", "privilege-level=9"), 1, "expected 0 to 3"),
         (("--attester", "sev_snp", "--attester-option", "x=1"), 1, "not known; there are: seconds, privilege_level"),
         (("--attester", "sev_snp", "--attester-option", "x"), 1, "expected NAME=VALUE"),
+        (("--attester", "csv", *("--attester-option", "report-version=1") * 2), 1, "report-version is given twice"),
+        (
+            ("--attester", "csv", "--attester-option", "a-b=1", "--attester-option", "a_b=1"),
+            1,
+            "a_b is given twice",
+        ),
         (("--attester-option", "seconds=1"), 1, "--attester-option goes with --attester NAME"),
         (("--fetch",), 1, "--fetch goes with --endorsements-output"),
         (("--pccs", "https://127.0.0.1"), 1, "go with --fetch"),
@@ -154,6 +160,49 @@ def test_no_file_is_written_over_another(options: tuple[str, ...], said: str, tm
     assert ended.returncode == 1
     assert f"{said} name the same file" in ended.stderr
     assert (tmp_path / "x.bin").read_bytes() == b"data"
+
+
+def test_what_is_written_is_whole_or_not_there(site: Site, tmp_path: Path) -> None:
+    evidence, pipe = tmp_path / "quote.bin", tmp_path / "pipe"
+    os.mkfifo(pipe)
+    evidence.write_bytes(b"before")
+    collecting = ("collect", *site.collecting(TDX), "--simulate", "event_log")
+    log = ("--event-log-output", tmp_path / "log.bin")
+    for where in (
+        ("--output", pipe, *log),
+        ("--output", evidence, *log, "--endorsements-output", pipe),
+        ("--output", evidence, *log, "--endorsements-output", tmp_path / "no" / "bundle.zip"),
+        ("--output", evidence, "--event-log-output", pipe),
+    ):
+        ended = run(*collecting, *where)
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert "not a regular file" in ended.stderr or "No such file or directory" in ended.stderr
+        assert evidence.read_bytes() == b"before"
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["pipe", "quote.bin"]
+
+
+def test_nothing_of_other_evidence_stays_beside_it(site: Site, tmp_path: Path) -> None:
+    evidence, log, bundle = (tmp_path / name for name in ("report.bin", "log.bin", "bundle.zip"))
+    where = ("--output", evidence, "--event-log-output", log, "--endorsements-output", bundle)
+    for path in (log, bundle):
+        path.write_bytes(b"of another day")
+    ended = run("collect", *site.collecting(CSV), *where)
+    assert ended.returncode == 0, ended.stderr
+    assert "none came with it; the file of other Evidence is removed" in ended.stdout
+    assert "not written; the file of other Evidence is removed" in ended.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["report.bin"]
+    log.write_bytes(b"of another day")
+    told = json.loads(run("collect", *site.collecting(SNP), *where, "--json").stdout)
+    assert (told["removed"], sorted(told["written"])) == (["event_log"], ["endorsements", "evidence"])
+
+
+@pytest.mark.parametrize(("attester", "setting"), [("sgx_la", "target-info"), ("csv", "certificates")])
+def test_a_setting_that_names_a_pipe(attester: str, setting: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    options = ("--attester", attester, "--attester-option", f"{setting}={tmp_path / 'pipe'}")
+    ended = run("collect", *options, "--output", tmp_path / "x.bin")
+    assert ended.returncode == 1
+    assert f"{setting.replace('-', '_')} {tmp_path / 'pipe'}: not a regular file" in ended.stderr
 
 
 def test_data_are_bytes_in_whatever_encoding(site: Site, tmp_path: Path) -> None:

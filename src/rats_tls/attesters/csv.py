@@ -8,6 +8,7 @@ from rats_tls.attesters.csv_guest import CsvGuest
 from rats_tls.attesters.deadline import Deadline
 from rats_tls.attesters.device import require_opened
 from rats_tls.attesters.device_attester import SECONDS, DeviceAttester
+from rats_tls.attesters.setting_files import read_setting_file
 from rats_tls.core.errors import CollectionError, ConfigurationError
 from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.core.interfaces import Collected
@@ -73,12 +74,9 @@ class CsvAttester(DeviceAttester):
 
 
 def _hsk_cek(path: Path) -> bytes:
-    where = f"attester csv: certificates {path}"
-    try:
-        with path.open("rb") as file:
-            data = file.read(HSK_CEK_SIZE + 1)
-    except OSError as error:
-        raise ConfigurationError(f"{where}: {error.strerror or error}") from error
+    setting = "attester csv: certificates"
+    where = f"{setting} {path}"
+    data = read_setting_file(setting, path, HSK_CEK_SIZE)
     if len(data) != HSK_CEK_SIZE:
         size = "more" if len(data) > HSK_CEK_SIZE else f"{len(data)} bytes"
         raise ConfigurationError(f"{where}: got {size}, expected {HSK_CEK_SIZE} bytes: HSK and CEK")

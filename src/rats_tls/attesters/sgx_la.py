@@ -8,6 +8,7 @@ from rats_tls.attesters.deadline import Deadline
 from rats_tls.attesters.device_attester import SECONDS, DeviceAttester
 from rats_tls.attesters.gramine import Gramine
 from rats_tls.attesters.occlum import Occlum
+from rats_tls.attesters.setting_files import read_setting_file
 from rats_tls.attesters.sgx_ecdsa import enclave, require_device
 from rats_tls.core.errors import ConfigurationError, DecodeError
 from rats_tls.core.evidence import Evidence, TeeType
@@ -69,12 +70,7 @@ def _target_info(given: bytes | str | Path | None) -> bytes:
     if given is None:
         raise ConfigurationError(f"{where}: missing: the TARGETINFO of the enclave that shall check the reports")
     if not isinstance(given, bytes):
-        where = f"{where} {given}"
-        try:
-            with Path(given).open("rb") as file:
-                given = file.read(TARGET_INFO_SIZE + 1)
-        except OSError as error:
-            raise ConfigurationError(f"{where}: {error.strerror or error}") from error
+        where, given = f"{where} {given}", read_setting_file(where, given, TARGET_INFO_SIZE)
     try:
         target = TargetInfo.from_bytes(given)
     except DecodeError as error:

@@ -27,8 +27,8 @@ from rats_tls.core.errors import ConfigurationError
 from rats_tls.core.evidence import BINDS_NOTHING, NAMES_BY_TEE
 from rats_tls.core.interfaces import Attester, Collected
 from rats_tls.core.refusals import ExitCode
-from rats_tls.endorsements.bundle import Bundle, write_bundle
-from rats_tls.files import load_trust_anchors, write_file
+from rats_tls.endorsements.bundle import Bundle, bundle_to_bytes
+from rats_tls.files import load_trust_anchors, remove_file, write_files
 from rats_tls.gathering import Gathered, gather_for
 from rats_tls.provisioning import anchors_with
 
@@ -138,8 +138,7 @@ def collect(
         event_log_output=event_log_output,
         endorsements_output=endorsements_output,
     )
-    report.write(now)
-    report.tell(as_json=as_json)
+    report.tell(report.write(now), as_json=as_json)
     if gathered is not None and gathered.shortcomings:
         raise click.exceptions.Exit(int(ExitCode.ENDORSEMENTS))
 
@@ -189,26 +188,38 @@ class _Report:
             places["endorsements"] = self.endorsements_output
         return places
 
-    def write(self, now: datetime) -> None:
+    def write(self, now: datetime) -> tuple[str, ...]:
+        """Write the files, all or none.
+
+        Returns:
+            The names of what was there of other Evidence and did not come with this: it is removed.
+        """
         places = self._places
-        write_file(places["evidence"], self.collected.evidence.data)
+        files: dict[Path | str, bytes] = {places["evidence"]: self.collected.evidence.data}
         if "event_log" in places:
-            write_file(places["event_log"], self._event_log)
+            files[places["event_log"]] = self._event_log
         if "endorsements" in places and self.gathered is not None:
             carried = tuple(item.carried for item in self.gathered.good if item.carried is not None)
-            write_bundle(places["endorsements"], Bundle(made=now, channel=_CHANNEL, items=carried))
+            files[places["endorsements"]] = bundle_to_bytes(Bundle(made=now, channel=_CHANNEL, items=carried))
+        asked = {"event_log": self.event_log_output, "endorsements": self.endorsements_output}
+        removed = tuple(
+            name for name, path in asked.items() if path is not None and name not in places and remove_file(path)
+        )
+        write_files(files)
+        return removed
 
-    def tell(self, *, as_json: bool) -> None:
+    def tell(self, removed: tuple[str, ...], *, as_json: bool) -> None:
         screen = Screen()
         if as_json:
-            screen.document(self._document())
+            screen.document(self._document(removed))
             return
         screen.line(Styled(" collected ", "black on green"), " ", Styled(self.output.name, "bold"))
-        screen.columns(self._rows())
+        screen.columns(self._rows(removed))
         for each in self.gathered.shortcomings if self.gathered is not None else ():
             screen.line("  ", Styled("wanting", "red"), f"  {each.what}: {each.error}", hanging=4)
 
-    def _rows(self) -> list[tuple[str, Cell]]:
+    def _rows(self, removed: tuple[str, ...]) -> list[tuple[str, Cell]]:
+        gone = dict.fromkeys(removed, "; the file of other Evidence is removed")
         evidence = self.collected.evidence
         rows: list[tuple[str, Cell]] = [
             ("TEE", f"{NAMES_BY_TEE[self.attester.tee_type].title}, by attester {self.attester.name}"),
@@ -222,13 +233,13 @@ class _Report:
             place = self._places.get("event_log", "not written: see --event-log-output")
             rows.append(("event log", f"{place}, {len(self._event_log)} bytes"))
         elif self.event_log_output is not None:
-            rows.append(("event log", "none came with it"))
+            rows.append(("event log", f"none came with it{gone.get('event_log', '')}"))
         if self.gathered is not None:
-            place = self._places.get("endorsements", "not written")
+            place = self._places.get("endorsements", f"not written{gone.get('endorsements', '')}")
             rows.append(("Endorsements", f"{place}, {items(len(self.gathered.good))}"))
         return rows
 
-    def _document(self) -> dict[str, Json]:
+    def _document(self, removed: tuple[str, ...]) -> dict[str, Json]:
         wanting = self.gathered.shortcomings if self.gathered is not None else ()
         return {
             "schema": SCHEMA,
@@ -239,5 +250,6 @@ class _Report:
             "size": len(self.collected.evidence.data),
             "event_log_size": len(self._event_log),
             "written": to_json({name: str(path) for name, path in self._places.items()}),
+            "removed": to_json(removed),
             "wanting": to_json([{"what": each.what, "why": each.error.message} for each in wanting]),
         }

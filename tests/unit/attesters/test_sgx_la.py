@@ -113,8 +113,11 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         SgxLocalAttester(target_info=tmp_path)
 
 
-def test_no_more_of_a_file_is_read_than_a_target_info_has() -> None:
-    with pytest.raises(ConfigurationError, match=r"target_info /dev/zero: .*got 513 bytes"):
+def test_no_more_of_a_file_is_read_than_a_target_info_has(tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(bytes(100_000))
+    with pytest.raises(ConfigurationError, match=r"target_info .*/large: .*got 513 bytes"):
+        SgxLocalAttester(target_info=tmp_path / "large")
+    with pytest.raises(ConfigurationError, match=r"target_info /dev/zero: not a regular file"):
         SgxLocalAttester(target_info="/dev/zero")
 
 
