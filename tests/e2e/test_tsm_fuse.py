@@ -33,6 +33,7 @@ from support.simulated import NOW
 
 DATA = bytes(range(64))
 PROVIDER = "sev_guest"
+FAILURES = (errno.ENXIO, errno.EFBIG, errno.EINVAL, errno.EACCES, errno.EPERM, errno.EIO)
 COLLECT = """
 import sys
 from rats_tls.attesters.tsm import Tsm
@@ -131,12 +132,36 @@ def test_a_busy_provider(files: Served, call: str, number: int) -> None:
     assert f": {errno.errorcode[number]} (" in refused(files)
 
 
-@pytest.mark.parametrize("number", [errno.ENXIO, errno.EFBIG, errno.EINVAL, errno.EACCES, errno.EPERM, errno.EIO])
-@pytest.mark.parametrize("call", ["write inblob", "read outblob", "read auxblob"])
+@pytest.mark.parametrize(
+    ("call", "number"),
+    [
+        *((call, number) for call in ("write inblob", "read outblob") for number in FAILURES),
+        *(("read auxblob", number) for number in FAILURES if number not in {errno.EFBIG, errno.EIO}),
+    ],
+)
 def test_a_step_that_fails(files: Served, call: str, number: int) -> None:
+    """Errors are injected: a kernel without room for a report is not at hand."""
     files.fail(call, number)
     text = f"{files.root}: {call}: {errno.errorcode[number]} ({os.strerror(number)}), provider sev_guest"
     assert refused(files) == text
+
+
+def test_what_the_kernel_drops_when_an_attribute_is_closed_is_noticed(files: Served) -> None:
+    """Nothing tells the writer: the report then cannot be made, or is of fewer writes than there were."""
+    files.command("on close")
+    assert report_data(tsm(files).report(DATA, provider=PROVIDER, privilege_level=1).outblob) == DATA
+    files.fail("write inblob", errno.EINVAL)
+    text = "generation of provider sev_guest: got 1, expected 2: the kernel did not take what was written"
+    assert refused(files, 1) == f"{files.root}: {text}"
+    assert "read outblob" in files.calls
+
+
+@pytest.mark.parametrize("number", [errno.EFBIG, errno.EIO])
+def test_certificates_that_cannot_be_read_are_left_out(files: Served, number: int) -> None:
+    files.fail("read auxblob", number)
+    report = tsm(files).report(DATA, provider=PROVIDER)
+    assert (report_data(report.outblob), report.auxblob) == (DATA, b"")
+    assert files.entries == []
 
 
 def test_no_provider(files: Served) -> None:

@@ -144,8 +144,11 @@ class TdxEcdsaAttester(DeviceAttester):
         """Give the event log, if there is one that replays to the registers of the quote: peers refuse any other."""
         try:
             area = self._files.read(self._event_log_path, DEFAULT_LIMITS.event_log)
+        except FileNotFoundError:
+            _log.debug("%s: no event log: there is none", self._event_log_path)
+            return b""
         except OSError as error:
-            _log.debug("%s: no event log: %s", self._event_log_path, error)
+            _log.warning("%s: no event log goes along: %s", self._event_log_path, error)
             return b""
         try:
             body = _td_body(quote)

@@ -27,6 +27,7 @@ _MOST_OUTBLOB = DEFAULT_LIMITS.evidence
 _MOST_AUXBLOB = 65_536
 _PAUSES = (0.25, 0.5, 1.0, 2.0)
 _PASSING = frozenset({errno.EAGAIN, errno.EBUSY})
+_OF_AUXBLOB = frozenset({errno.EFBIG, errno.EIO})  # of it alone: the report is there
 _HINTS = {
     ("make", errno.ENOENT): "configfs is not mounted, or the kernel has no configfs-tsm",
     ("make", errno.ENXIO): "there is no provider: no TEE, or its driver is not loaded",
@@ -204,6 +205,33 @@ class _Entry:
             raise self._failed("write", attribute, error) from error
         self.writes += 1
 
+    def auxblob(self) -> bytes:
+        """Give what comes along. It is the host's, and proves nothing: what cannot be read is left out."""
+        if not self.has("auxblob"):
+            return b""
+        try:
+            return self.blob("auxblob", _MOST_AUXBLOB)
+        except CollectionError as error:
+            if not (isinstance(error.__cause__, OSError) and error.__cause__.errno in _OF_AUXBLOB):
+                raise
+            _log.warning("the host's certificates are left out: %s", error)
+            return b""
+
+    def require_own_writes(self) -> None:
+        """Require that the entry was written as often as here: the kernel drops what comes of binary attributes.
+
+        It takes them when they are closed, and closing tells nobody of an error.
+        """
+        generation = self.number("generation")
+        if generation < self.writes:
+            raise self.wrong(
+                "generation", f"got {generation}, expected {self.writes}: the kernel did not take what was written"
+            )
+        if generation > self.writes:
+            raise self.wrong(
+                "generation", f"got {generation}, expected {self.writes}: another process has written to this entry"
+            )
+
     def has(self, attribute: str) -> bool:
         return self._files.is_there(f"{self._path}/{attribute}")
 
@@ -233,16 +261,17 @@ def _report(entry: _Entry, inblob: bytes, provider: str, privilege_level: int | 
     entry.write("inblob", inblob)
     # (4) The report, and what comes along: not every provider has it.
     told = f"privlevel_floor is {floor}: set a privilege level" if floor and privilege_level is None else ""
-    outblob = entry.blob("outblob", _MOST_OUTBLOB, told=told)
+    try:
+        outblob = entry.blob("outblob", _MOST_OUTBLOB, told=told)
+    except CollectionError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EINVAL:
+            entry.require_own_writes()  # the better reason, if there is one
+        raise
     if not outblob:
         raise entry.wrong("outblob", "is empty")
-    auxblob = entry.blob("auxblob", _MOST_AUXBLOB) if entry.has("auxblob") else b""
-    # (5) Nobody else wrote meanwhile.
-    generation = entry.number("generation")
-    if generation != entry.writes:
-        raise entry.wrong(
-            "generation", f"got {generation}, expected {entry.writes}: another process has written to this entry"
-        )
+    auxblob = entry.auxblob()
+    # (5) All writes were taken, and nobody else wrote meanwhile.
+    entry.require_own_writes()
     return TsmReport(provider=provider, outblob=outblob, auxblob=auxblob)
 
 

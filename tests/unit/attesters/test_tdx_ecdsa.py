@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from rats_tls.attesters.deadline import Deadline
+from rats_tls.attesters.device import OsFiles
 from rats_tls.attesters.device_attester import Availability
 from rats_tls.attesters.dialing import Address, VsockAddress
 from rats_tls.attesters.tdx_ecdsa import TdxEcdsaAttester
@@ -353,9 +354,23 @@ def test_a_log_that_is_too_large_is_none(tmp_path: Path, caplog: pytest.LogCaptu
     (tmp_path / "CCEL").write_bytes(log.ljust(1_048_576, b"\xff"))
     assert collect(attester).event_log == log
     (tmp_path / "CCEL").write_bytes(log.ljust(1_048_577, b"\xff"))
-    with caplog.at_level(logging.DEBUG, LOGGER):
+    with caplog.at_level(logging.WARNING, LOGGER):
         assert collect(attester).event_log == b""
-    assert "no event log: [Errno 27] more than 1048576 bytes" in caplog.text
+    assert "CCEL: no event log goes along: [Errno 27] more than 1048576 bytes" in caplog.text
+
+
+def test_a_log_that_this_user_may_not_read_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attester = made(tmp_path, tsm=StandInTsm(trust_domain(event_log=True)))
+
+    def refuse(_: OsFiles, path: str, most: int) -> bytes:
+        raise PermissionError(errno.EACCES, f"Permission denied to read {most} bytes", path)
+
+    monkeypatch.setattr(OsFiles, "read", refuse)
+    assert collect(attester).event_log == b""
+    assert [record.levelname for record in caplog.records if record.name == LOGGER] == ["WARNING"]
+    assert "CCEL: no event log goes along: [Errno 13] Permission denied" in caplog.text
 
 
 @pytest.mark.parametrize(
