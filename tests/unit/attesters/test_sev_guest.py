@@ -210,6 +210,22 @@ def test_an_error_of_the_driver_is_named(number: int, hint: str, extended: bool)
     assert len(device.calls) == 1
 
 
+def test_nothing_of_an_earlier_answer_is_in_the_next() -> None:
+    """A call that fails may have written to its response; the next one gets a new one."""
+
+    class Dirty(FakeSevGuest):
+        def ioctl(self, number: int, argument: ctypes.Structure) -> None:  # type: ignore[override]  # fewer arguments
+            assert not any(ctypes.string_at(argument.resp_data, 4000))
+            if self.busy:
+                ctypes.memset(argument.resp_data, 0xFF, 4000)
+            super().ioctl(number, argument)
+
+    device = Dirty(report_of, TABLE)
+    device.busy = 2
+    assert guest(device).extended_report(DATA, deadline=Deadline(20)).report == report_of(DATA, 0)
+    assert len(device.calls) == 3
+
+
 def test_a_device_that_is_not_there() -> None:
     device = fake()
     device.there = False
