@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from rats_tls import registry, survey
+from rats_tls import registry
 from rats_tls.attesters import auto, sev_guest
 from rats_tls.attesters import tsm as tsm_module
 from rats_tls.attesters.device_attester import DeviceAttester, probed
@@ -22,6 +23,7 @@ from rats_tls.attesters.sev_snp import SevSnpAttester
 from rats_tls.attesters.sgx_ecdsa import SgxEcdsaAttester
 from rats_tls.attesters.tdx_ecdsa import TdxEcdsaAttester
 from rats_tls.attesters.tsm import Tsm
+from rats_tls.cli.doctor import doctor
 from rats_tls.core.errors import CollectionError
 from rats_tls.core.interfaces import Collected
 from rats_tls.formats.amd.report import AttestationReport
@@ -152,10 +154,8 @@ def test_a_device_that_may_not_be_opened_is_not_usable(tmp_path: Path, monkeypat
 def test_one_look_for_all_that_doctor_tells(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
     monkeypatch.setattr(auto, "_candidates", lambda: (looks.append(1), (SevSnpAttester(), TdxEcdsaAttester()))[1])
-    detected = survey.detect()
-    survey.survey(detected)
-    survey.why_no_tee(detected)
-    survey.picked_attester(detected)
+    ended = CliRunner().invoke(doctor, ["--json"])
+    assert ended.exit_code == 0, ended.output
     assert looks == [1]
 
 
