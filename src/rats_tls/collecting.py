@@ -6,9 +6,14 @@ Evidence for a key of their own. What is bound here is therefore set apart by a 
 
 from __future__ import annotations
 
+import logging
+
 from rats_tls.core.binding import collect_report_data
-from rats_tls.core.errors import CollectionError, NoInstanceError, RatsTlsError
+from rats_tls.core.errors import CollectionError, ConfigurationError, NoInstanceError, RatsTlsError
+from rats_tls.core.evidence import BINDS_NOTHING
 from rats_tls.core.interfaces import Attester, Collected
+
+_log = logging.getLogger(__name__)
 
 
 def collect(attester: Attester, data: bytes = b"") -> Collected:
@@ -16,25 +21,46 @@ def collect(attester: Attester, data: bytes = b"") -> Collected:
 
     Args:
         attester: collects.
-        data: a nonce of whoever judges, a digest, any bytes.
+        data: a nonce of whoever judges, a digest, any bytes; none for Evidence that carries no report_data.
 
     Raises:
         CollectionError: the Attester failed.
+        ConfigurationError: there is `data`, and the TEE's Evidence carries no report_data: it would not be for it.
         NoInstanceError: it is `null`, which has no Evidence.
     """
-    return insecure_collect(attester, collect_report_data(data))
+    if data:
+        _require_bound(attester)
+    return _collect(attester, collect_report_data(data))
 
 
 def insecure_collect(attester: Attester, report_data: bytes) -> Collected:
-    """Collect Evidence that carries `report_data` (64 bytes) as it is.
+    """Collect Evidence that carries `report_data` (64 bytes) as it is; each use is logged as a warning.
 
     Insecure: where others choose these bytes, they choose what this TEE says of itself. A certificate of theirs may be
     bound by it.
 
     Raises:
         CollectionError: as `collect`; also where `report_data` has another length.
+        ConfigurationError: the TEE's Evidence carries no report_data.
         NoInstanceError: as `collect`.
     """
+    _require_bound(attester)
+    _log.warning(
+        "INSECURE: attester %s is given raw report_data: whoever chose these 64 bytes chooses what this TEE says of "
+        "itself, such as which TLS key is its own",
+        attester.name,
+    )
+    return _collect(attester, report_data)
+
+
+def _require_bound(attester: Attester) -> None:
+    if attester.tee_type in BINDS_NOTHING:
+        raise ConfigurationError(
+            f"attester {attester.name}: its Evidence carries no report_data and is for nobody's data: give none"
+        )
+
+
+def _collect(attester: Attester, report_data: bytes) -> Collected:
     try:
         collected = attester.collect(report_data)
     except CollectionError:

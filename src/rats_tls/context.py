@@ -54,6 +54,8 @@ class Context:
         policy: the Appraisal Policy that judges the peer. A client must have one; a server with one demands a
             client's Evidence, a server without one judges nobody and `Connection.peer` is None.
         attester: instance or name of what collects this side's Evidence; None for a client that does not attest.
+            "auto" looks for the TEE here: mostly that takes milliseconds, but it blocks, for seconds where a device
+            hangs. Under asyncio, make the Context before the loop runs or in a thread.
             A server must name one; "null" serves a certificate without Evidence.
         mutual: True requires policy and attester of this side; a server then demands that its clients attest. Whether a
             server judges its client is the server's affair: a client cannot demand it. False forbids a server to hold

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE, Evidence, TeeType
 from rats_tls.core.verification import DecodedEvidence
 from rats_tls.endorsements.bundle import bundle_from_bytes, is_bundle
 from rats_tls.endorsements.files import endorsements_from_file
-from rats_tls.endorsements.local_files import read_regular_file
+from rats_tls.endorsements.local_files import read_regular_file, remove_regular_file, replace_files
 from rats_tls.formats.amd.pem import split_pem
 from rats_tls.formats.amd.sev_report import evidence_from_json as evidence_of_broker
 from rats_tls.formats.amd.sev_report import is_broker_evidence
@@ -47,15 +48,30 @@ def read_file(path: Path | str, *, limit: int = MAX_FILE) -> bytes:
 
 
 def write_file(path: Path | str, data: bytes) -> None:
-    """Write a file, in place of one that is there.
+    """Write a file whole or not at all, in place of one that is there.
 
     Raises:
-        ConfigurationError: it cannot be written; the message names it.
+        ConfigurationError: it cannot be written, or is a pipe or device; the message names it.
     """
-    try:
-        Path(path).write_bytes(data)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror or error}") from error
+    write_files({path: data})
+
+
+def write_files(files: Mapping[Path | str, bytes]) -> None:
+    """Write files that belong together: none is replaced before all have been written.
+
+    Raises:
+        ConfigurationError: as `write_file`.
+    """
+    replace_files(files)
+
+
+def remove_file(path: Path | str) -> bool:
+    """Remove a file, if there is one; say whether there was.
+
+    Raises:
+        ConfigurationError: it cannot be removed, or is a pipe or device; the message names it.
+    """
+    return remove_regular_file(path)
 
 
 def load_policy(path: Path | str) -> Policy:

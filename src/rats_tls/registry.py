@@ -109,7 +109,7 @@ def instance_name(kind: str, name: str) -> str:
 
 
 def attester(name: str, settings: Mapping[str, str] | None = None) -> Attester:
-    """Make the attester `name`; `auto` picks the TEE that this process runs in.
+    """Make the attester `name`; `auto` picks the TEE that this process runs in, and blocks while it looks for it.
 
     Args:
         name: of a built-in one, or one of another package.

@@ -8,7 +8,7 @@ from enum import Enum
 
 from rats_tls import registry
 from rats_tls._version import __version__
-from rats_tls.attesters.auto import availability_of, detect
+from rats_tls.attesters.auto import Detection, availability_of, detect
 from rats_tls.core.documents import Json
 from rats_tls.core.errors import NoInstanceError, RatsTlsError, UnsupportedError
 from rats_tls.core.evidence import NAMES_BY_TEE, TeeType
@@ -18,6 +18,20 @@ from rats_tls.survey_wrappers import SPEED, crypto_capabilities, tls_capabilitie
 
 _DEFAULT_CRYPTO = "openssl"
 _WORTH_NAMING = 1.3
+
+__all__ = [
+    "KINDS",
+    "Detection",
+    "Instance",
+    "Origin",
+    "Sm2Library",
+    "State",
+    "detect",
+    "picked_attester",
+    "sm2_libraries",
+    "survey",
+    "why_no_tee",
+]
 
 KINDS = ("attesters", "verifiers", "tls_wrappers", "crypto_wrappers")
 
@@ -82,11 +96,17 @@ class Sm2Library:
     version: str = ""
 
 
-def survey() -> tuple[Instance, ...]:
-    """Give every instance of every kind, in the order of `KINDS`."""
+def survey(detected: tuple[Detection, ...] | None = None) -> tuple[Instance, ...]:
+    """Give every instance of every kind, in the order of `KINDS`.
+
+    Args:
+        detected: what `detect` found; it is called where left out.
+    """
+    found_of = {each.attester: each for each in (detect() if detected is None else detected)}
+    probes = {**_PROBES, "attesters": lambda name: _attester(name, found_of.get(name))}
     found: list[Instance] = []
     for kind in KINDS:
-        found += [_built_in(kind, name) for name in registry.BUILT_IN[kind]]
+        found += [_built_in(kind, name, probes[kind]) for name in registry.BUILT_IN[kind]]
         if kind == "attesters":
             found += [_simulated(name) for name in registry.SIMULATED_ATTESTERS]
         found += _of_packages(kind)
@@ -109,17 +129,26 @@ def fastest_crypto(found: tuple[Instance, ...]) -> tuple[str, float] | None:
     return name, rates[name] / rates[_DEFAULT_CRYPTO]
 
 
-def why_no_tee() -> str | None:
-    """Say why no built-in attester finds a TEE here; None when one does."""
-    found = detect()
+def why_no_tee(detected: tuple[Detection, ...] | None = None) -> str | None:
+    """Say why no built-in attester finds a TEE here; None when one does.
+
+    Args:
+        detected: as for `survey`.
+    """
+    found = detect() if detected is None else detected
     if any(each.availability.usable for each in found):
         return None
     return "; ".join(f"{each.attester}: {each.availability.told}" for each in found)
 
 
-def picked_attester() -> str | None:
-    """Give the name of the attester that `auto` picks here; None where it finds no TEE."""
-    return next((each.attester for each in detect() if each.availability.usable), None)
+def picked_attester(detected: tuple[Detection, ...] | None = None) -> str | None:
+    """Give the name of the attester that `auto` picks here; None where it finds no TEE.
+
+    Args:
+        detected: as for `survey`.
+    """
+    found = detect() if detected is None else detected
+    return next((each.attester for each in found if each.availability.usable), None)
 
 
 def sm2_libraries() -> tuple[Sm2Library, ...]:
@@ -137,11 +166,11 @@ def sm2_libraries() -> tuple[Sm2Library, ...]:
     return tuple(found)
 
 
-def _built_in(kind: str, name: str) -> Instance:
+def _built_in(kind: str, name: str, probe: Callable[[str], _Facts]) -> Instance:
     state, version = State.USABLE, ""
     capabilities: dict[str, Json] = {}
     try:
-        note, version, capabilities = _PROBES[kind](name)
+        note, version, capabilities = probe(name)
     except RatsTlsError as error:
         state, note = State.NOT_USABLE, error.message
     except Exception as error:  # noqa: BLE001  # a library that does not load must not hide the other instances
@@ -161,11 +190,11 @@ def _built_in(kind: str, name: str) -> Instance:
 _Facts = tuple[str, str, dict[str, Json]]
 
 
-def _attester(name: str) -> _Facts:
+def _attester(name: str, detected: Detection | None) -> _Facts:
     if name == "null":
         return _attester_facts(registry.attester(name))
     tee = TeeType(name)
-    found = availability_of(name)
+    found = detected.availability if detected is not None else availability_of(name)
     if not found.usable:
         raise NoInstanceError(found.told)
     return f"Evidence of {NAMES_BY_TEE[tee].title}, by {found.told}", __version__, {"evidence": tee.value}
@@ -208,7 +237,6 @@ def _with_caution(does: str, caution: str) -> str:
 
 
 _PROBES: dict[str, Callable[[str], _Facts]] = {
-    "attesters": _attester,
     "verifiers": _verifier,
     "tls_wrappers": _tls_wrapper,
     "crypto_wrappers": _crypto_wrapper,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import subprocess
 import sys
 import tarfile
@@ -19,6 +20,19 @@ from support.commands import run
 from support.paths import REPOSITORY
 
 TDX, SNP, CSV = "simulated_tdx_ecdsa", "simulated_sev_snp", "simulated_csv"
+
+
+NO_PROCESSES = """
+import os, runpy, subprocess, sys
+
+def refuse(*_, **__):
+    raise OSError("an enclave starts no processes")
+
+subprocess.Popen = os.fork = os.posix_spawn = refuse
+sys.argv[:1] = []
+sys.path.insert(0, os.path.dirname(sys.argv[0]))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 @dataclass(frozen=True)
@@ -84,6 +98,8 @@ def test_raw_report_data_only_by_its_name(site: Site, tmp_path: Path) -> None:
     ended = run("collect", *site.collecting(SNP), "--output", evidence, *raw)
     assert ended.returncode == 0, ended.stderr
     assert bytes.fromhex("ab" * 64) in evidence.read_bytes()
+    assert f"WARNING: INSECURE: attester {SNP} is given raw report_data" in ended.stderr
+    assert "INSECURE" not in run("collect", *site.collecting(SNP), "--output", evidence).stderr
     for options, said in (
         ((*raw, "--data", "x"), "--insecure-raw-report-data is instead of --data and --data-file"),
         (("--insecure-raw-report-data", "ab"), "got 1 bytes, expected 64"),
@@ -118,6 +134,12 @@ def test_without_a_tee_it_says_so(named: tuple[str, ...], tmp_path: Path) -> Non
         (("--attester", "sev_snp", "--attester-option", "privilege-level=9"), 1, "expected 0 to 3"),
         (("--attester", "sev_snp", "--attester-option", "x=1"), 1, "not known; there are: seconds, privilege_level"),
         (("--attester", "sev_snp", "--attester-option", "x"), 1, "expected NAME=VALUE"),
+        (("--attester", "csv", *("--attester-option", "report-version=1") * 2), 1, "report-version is given twice"),
+        (
+            ("--attester", "csv", "--attester-option", "a-b=1", "--attester-option", "a_b=1"),
+            1,
+            "a_b is given twice",
+        ),
         (("--attester-option", "seconds=1"), 1, "--attester-option goes with --attester NAME"),
         (("--fetch",), 1, "--fetch goes with --endorsements-output"),
         (("--pccs", "https://127.0.0.1"), 1, "go with --fetch"),
@@ -131,6 +153,93 @@ def test_what_cannot_be(options: tuple[str, ...], code: int, said: str, tmp_path
     assert "Traceback" not in ended.stderr
     assert ended.stdout == ""
     assert not (tmp_path / "x.bin").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--endorsements-output", "x.bin"), "--output and --endorsements-output"),
+        (("--event-log-output", "x.bin"), "--output and --event-log-output"),
+        (("--event-log-output", "link"), "--output and --event-log-output"),
+        (("--event-log-output", "a", "--endorsements-output", "./a"), "--event-log-output and --endorsements-output"),
+        (("--data-file", "x.bin"), "--data-file and --output"),
+        (("--trust-anchors", "x.bin"), "--trust-anchors and --output"),
+        (("--attester", "csv", "--attester-option", "certificates=x.bin"), "--attester-option and --output"),
+    ],
+)
+def test_no_file_is_written_over_another(options: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    (tmp_path / "x.bin").write_bytes(b"data")
+    (tmp_path / "link").symlink_to("x.bin")
+    ended = run("collect", "--output", "x.bin", *options, cwd=tmp_path)
+    assert ended.returncode == 1
+    assert f"{said} name the same file" in ended.stderr
+    assert (tmp_path / "x.bin").read_bytes() == b"data"
+
+
+def test_what_is_written_is_whole_or_not_there(site: Site, tmp_path: Path) -> None:
+    evidence, pipe = tmp_path / "quote.bin", tmp_path / "pipe"
+    os.mkfifo(pipe)
+    evidence.write_bytes(b"before")
+    collecting = ("collect", *site.collecting(TDX), "--simulate", "event_log")
+    log = ("--event-log-output", tmp_path / "log.bin")
+    for where in (
+        ("--output", pipe, *log),
+        ("--output", evidence, *log, "--endorsements-output", pipe),
+        ("--output", evidence, *log, "--endorsements-output", tmp_path / "no" / "bundle.zip"),
+        ("--output", evidence, "--event-log-output", pipe),
+    ):
+        ended = run(*collecting, *where)
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert "not a regular file" in ended.stderr or "No such file or directory" in ended.stderr
+        assert evidence.read_bytes() == b"before"
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["pipe", "quote.bin"]
+
+
+def test_nothing_of_other_evidence_stays_beside_it(site: Site, tmp_path: Path) -> None:
+    evidence, log, bundle = (tmp_path / name for name in ("report.bin", "log.bin", "bundle.zip"))
+    where = ("--output", evidence, "--event-log-output", log, "--endorsements-output", bundle)
+    for path in (log, bundle):
+        path.write_bytes(b"of another day")
+    ended = run("collect", *site.collecting(CSV), *where)
+    assert ended.returncode == 0, ended.stderr
+    assert "none came with it; the file of other Evidence is removed" in ended.stdout
+    assert "not written; the file of other Evidence is removed" in ended.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["report.bin"]
+    log.write_bytes(b"of another day")
+    told = json.loads(run("collect", *site.collecting(SNP), *where, "--json").stdout)
+    assert (told["removed"], sorted(told["written"])) == (["event_log"], ["endorsements", "evidence"])
+
+
+@pytest.mark.parametrize(("attester", "setting"), [("sgx_la", "target-info"), ("csv", "certificates")])
+def test_a_setting_that_names_a_pipe(attester: str, setting: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    options = ("--attester", attester, "--attester-option", f"{setting}={tmp_path / 'pipe'}")
+    ended = run("collect", *options, "--output", tmp_path / "x.bin")
+    assert ended.returncode == 1
+    assert f"{setting.replace('-', '_')} {tmp_path / 'pipe'}: not a regular file" in ended.stderr
+
+
+def test_data_are_bytes_in_whatever_encoding(site: Site, tmp_path: Path) -> None:
+    evidence, data = tmp_path / "report.bin", "\udcff\udcfe"
+    ended = run("collect", *site.collecting(SNP), "--output", evidence, "--data", data)
+    assert ended.returncode == 0, ended.stderr
+    assert hashlib.sha512(b"rats-tls collect/1\xff\xfe").hexdigest() in ended.stdout
+    judging = ("verify", evidence, "--policy", site.policy(SNP), "--trust-anchors", site.anchors, "--data", data)
+    assert run(*judging).returncode == 4  # bound as asked for; no Endorsements are given
+
+
+def test_evidence_that_carries_no_report_data(site: Site, tmp_path: Path) -> None:
+    evidence = tmp_path / "evidence.bin"
+    collecting = ("collect", *site.collecting("simulated_sev"), "--output", evidence)
+    for options in (("--data", "x"), ("--insecure-raw-report-data", "ab" * 64)):
+        ended = run(*collecting, *options)
+        assert ended.returncode == 1
+        assert "Evidence of AMD SEV carries no report_data" in ended.stderr
+        assert not evidence.exists()
+    ended = run(*collecting)
+    assert ended.returncode == 0, ended.stderr
+    assert "not carried: bound to nothing" in ended.stdout
+    assert json.loads(run(*collecting, "--json").stdout)["report_data"] is None
 
 
 def test_a_place_that_cannot_be_written(site: Site, tmp_path: Path) -> None:
@@ -153,14 +262,27 @@ def test_what_is_wanting_is_named(site: Site, tmp_path: Path) -> None:
 def test_the_script_for_machines_with_hardware(site: Site, tmp_path: Path) -> None:
     """Here it runs on a simulated TEE; on a machine with a real one its file tells the rest."""
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
-    script = [sys.executable, str(REPOSITORY / "tools/attester_report.py")]
+    script = [sys.executable, "-c", NO_PROCESSES, str(REPOSITORY / "tools/attester_report.py")]
     given = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True, "timeout": 300}
     ended = subprocess.run([*script, *site.collecting(SNP)], check=False, **given)  # type: ignore[call-overload]
     assert ended.returncode == 0, ended.stderr
     assert "Evidence was got 11 of 11 times" in ended.stdout
+    assert "It identifies this machine" in ended.stdout
+    assert stat.S_IMODE((tmp_path / "attester-report.tar.gz").stat().st_mode) == 0o600
     with tarfile.open(tmp_path / "attester-report.tar.gz") as archive:
         names = {name.removeprefix("attester-report/") for name in archive.getnames()}
+        facts, told = (
+            archive.extractfile("attester-report/facts.json"),
+            archive.extractfile("attester-report/doctor.json"),
+        )
+        assert facts is not None
+        assert told is not None
+        assert len(json.loads(facts.read())["collected"]) == 11
+        assert json.loads(told.read())["schema"] == "rats-tls/doctor/1"
     assert {"facts.json", "doctor.json", "inspect.txt", "alone-0.bin", "at-once-7.bin"} <= names
+    several = [sys.executable, script[-1], "--processes", *site.collecting(SNP)]
+    ended = subprocess.run(several, check=False, **given)  # type: ignore[call-overload]
+    assert "Evidence was got 19 of 19 times" in ended.stdout, ended.stderr
     ended = subprocess.run(script, check=False, **given)  # type: ignore[call-overload]
     assert ended.returncode == 1
     assert "Evidence was got 0 of 11 times" in ended.stdout

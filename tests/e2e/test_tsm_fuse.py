@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from rats_tls.attesters.deadline import Deadline
 from rats_tls.attesters.device import OsFiles
 from rats_tls.attesters.sev_snp import SevSnpAttester
 from rats_tls.attesters.tsm import NoProviderError, Tsm
@@ -31,6 +33,7 @@ from support.simulated import NOW
 
 DATA = bytes(range(64))
 PROVIDER = "sev_guest"
+FAILURES = (errno.ENXIO, errno.EFBIG, errno.EINVAL, errno.EACCES, errno.EPERM, errno.EIO)
 COLLECT = """
 import sys
 from rats_tls.attesters.tsm import Tsm
@@ -59,7 +62,7 @@ def tsm(files: Served, pauses: list[float] | None = None) -> Tsm:
 
 def refused(files: Served, level: int | None = None) -> str:
     with pytest.raises(CollectionError) as caught:
-        tsm(files).report(DATA, provider=PROVIDER, privilege_level=level)
+        tsm(files).report(DATA, provider=PROVIDER, privilege_level=level, deadline=Deadline(20))
     assert files.entries == []
     return caught.value.message
 
@@ -122,19 +125,43 @@ def test_the_server_takes_one_write_and_attributes_as_they_are_meant(files: Serv
 def test_a_busy_provider(files: Served, call: str, number: int) -> None:
     pauses: list[float] = []
     files.fail(call, number, 2)
-    report = tsm(files, pauses).report(DATA, provider=PROVIDER)
+    report = tsm(files, pauses).report(DATA, provider=PROVIDER, deadline=Deadline(20))
     assert report_data(report.outblob) == DATA
     assert pauses == [0.25, 0.5]
     files.fail(call, number, 5)
     assert f": {errno.errorcode[number]} (" in refused(files)
 
 
-@pytest.mark.parametrize("number", [errno.ENXIO, errno.EFBIG, errno.EINVAL, errno.EACCES, errno.EPERM, errno.EIO])
-@pytest.mark.parametrize("call", ["write inblob", "read outblob", "read auxblob"])
+@pytest.mark.parametrize(
+    ("call", "number"),
+    [
+        *((call, number) for call in ("write inblob", "read outblob") for number in FAILURES),
+        *(("read auxblob", number) for number in FAILURES if number not in {errno.EFBIG, errno.EIO}),
+    ],
+)
 def test_a_step_that_fails(files: Served, call: str, number: int) -> None:
+    """Errors are injected: a kernel without room for a report is not at hand."""
     files.fail(call, number)
     text = f"{files.root}: {call}: {errno.errorcode[number]} ({os.strerror(number)}), provider sev_guest"
     assert refused(files) == text
+
+
+def test_what_the_kernel_drops_when_an_attribute_is_closed_is_noticed(files: Served) -> None:
+    """Nothing tells the writer: the report then cannot be made, or is of fewer writes than there were."""
+    files.command("on close")
+    assert report_data(tsm(files).report(DATA, provider=PROVIDER, privilege_level=1).outblob) == DATA
+    files.fail("write inblob", errno.EINVAL)
+    text = "generation of provider sev_guest: got 1, expected 2: the kernel did not take what was written"
+    assert refused(files, 1) == f"{files.root}: {text}"
+    assert "read outblob" in files.calls
+
+
+@pytest.mark.parametrize("number", [errno.EFBIG, errno.EIO])
+def test_certificates_that_cannot_be_read_are_left_out(files: Served, number: int) -> None:
+    files.fail("read auxblob", number)
+    report = tsm(files).report(DATA, provider=PROVIDER)
+    assert (report_data(report.outblob), report.auxblob) == (DATA, b"")
+    assert files.entries == []
 
 
 def test_no_provider(files: Served) -> None:
@@ -217,6 +244,75 @@ def test_the_entry_of_a_killed_process_goes_with_the_next_collection(files: Serv
     assert re.fullmatch(rf"rats-tls-[0-9.]+-{process.pid}-[0-9]+-[0-9a-f]{{16}}", left)
     assert report_data(tsm(files).report(DATA, provider=PROVIDER).outblob) == DATA
     assert files.entries == []
+
+
+ATTESTER = """
+import sys
+from rats_tls.attesters import sev_snp, tsm
+
+sev_snp.Tsm = lambda: tsm.Tsm(sys.argv[1])
+attester = sev_snp.SevSnpAttester(seconds=float(sys.argv[2]))
+print("collecting", flush=True)
+attester.collect(bytes(64))
+"""
+COMMAND = """
+import sys
+from rats_tls.attesters import sev_snp, tsm
+from rats_tls.cli.main import main
+
+root = sys.argv[1]
+sev_snp.Tsm = lambda: tsm.Tsm(root)
+sys.argv[1:] = ["collect", "--attester", "sev_snp", "--output", "x.bin", *sys.argv[3:]]
+print("collecting", flush=True)
+sys.exit(main())
+"""
+
+
+def ended(
+    files: Served, tmp_path: Path, code: str, *arguments: str, number: int | None = None, seconds: float = 0.5
+) -> int:
+    """Have an Attester's process end while the kernel makes a report, which it then gives; gives the exit code."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
+    files.command("hold")
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(files.root), *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        cwd=tmp_path,
+    ) as process:
+        try:
+            wait_until_held(files)
+            if number is not None:
+                process.send_signal(number)
+            time.sleep(seconds)
+            files.command("let go")
+            return process.wait(30)
+        finally:
+            process.kill()
+
+
+def test_no_entry_stays_after_a_time_out(files: Served, tmp_path: Path) -> None:
+    """The process ends while its call is under way, which then ends in time to remove what it made."""
+    assert ended(files, tmp_path, ATTESTER, "0.2") == 1
+    assert files.entries == []
+
+
+def test_no_entry_stays_after_the_command_was_given_up(files: Served, tmp_path: Path) -> None:
+    assert ended(files, tmp_path, COMMAND, "", "--attester-option", "seconds=1", seconds=1.5) == 6
+    assert files.entries == []
+
+
+def test_no_entry_stays_after_ctrl_c(files: Served, tmp_path: Path) -> None:
+    assert ended(files, tmp_path, ATTESTER, "20", number=signal.SIGINT) == -signal.SIGINT
+    assert files.entries == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_no_entry_stays_after_a_signal_to_the_command(files: Served, number: int, code: int, tmp_path: Path) -> None:
+    assert ended(files, tmp_path, COMMAND, "", number=number) == code
+    assert files.entries == []
+    assert not (tmp_path / "x.bin").exists()
 
 
 def test_the_entry_of_a_living_process_stays_and_serves_it(files: Served) -> None:

@@ -1,4 +1,4 @@
-"""The command line in processes of its own."""
+"""The command line in processes of its own: started where they are served by or shown in a terminal, else forked."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ import select
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from support.forked_commands import can_fork, fork_command
 
 PROGRAM = (sys.executable, "-m", "rats_tls")
 SECONDS = 60.0
@@ -27,6 +31,8 @@ def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def run(*arguments: object, env: Mapping[str, str] | None = None, **more: Any) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
+    if not more.keys() - {"cwd", "input"} and can_fork(environment(env), environment()):
+        return _run_forked([*map(str, arguments)], environment(env), more.get("input"), str(more.get("cwd") or "."))
     settings: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     if "input" in more:
         del settings["stdin"]
@@ -39,6 +45,45 @@ def run(*arguments: object, env: Mapping[str, str] | None = None, **more: Any) -
         env=environment(env),
         **{**settings, **more},
     )
+
+
+def _run_forked(
+    arguments: list[str], env: Mapping[str, str], given: str | None, folder: str
+) -> subprocess.CompletedProcess[str]:
+    with (
+        tempfile.TemporaryFile() as stdin,
+        _pipe() as (out, out_end),
+        _pipe() as (err, err_end),
+        open(os.devnull, "rb") as null,  # noqa: PTH123
+    ):
+        stdin.write((given or "").encode(errors="surrogateescape"))
+        stdin.seek(0)
+        streams = (null if given is None else stdin).fileno(), out_end.fileno(), err_end.fileno()
+        command = fork_command(arguments, streams, env, str(Path(folder).resolve()), environment())
+        out_end.close()
+        err_end.close()
+        said: dict[int, bytearray] = {out.fileno(): bytearray(), err.fileno(): bytearray()}
+        deadline = time.monotonic() + SECONDS
+        waiting = set(said)
+        while waiting:
+            ready, _, _ = select.select([*waiting], [], [], max(deadline - time.monotonic(), 0))
+            if not ready:
+                command.kill()
+                raise subprocess.TimeoutExpired(["rats-tls", *arguments], SECONDS)
+            for descriptor in ready:
+                data = os.read(descriptor, 65_536)
+                said[descriptor] += data
+                if not data:
+                    waiting.remove(descriptor)
+        texts = [said[end.fileno()].decode(errors="surrogateescape").replace("\r\n", "\n") for end in (out, err)]
+        return subprocess.CompletedProcess(["rats-tls", *arguments], command.wait(SECONDS), *texts)
+
+
+@contextmanager
+def _pipe() -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    ours, theirs = os.pipe()
+    with open(ours, "rb", buffering=0) as reading, open(theirs, "wb", buffering=0) as writing:  # noqa: PTH123
+        yield reading, writing
 
 
 @contextmanager

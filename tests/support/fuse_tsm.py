@@ -1,11 +1,13 @@
 """The fake configfs-tsm as a real file system: served by FUSE from a process of its own.
 
-Two rules are stricter than configfs, so that a mistake shows: an attribute takes one write of one opening and no more,
-and takes it at once, not when it is closed.
+One rule is stricter than configfs, so that a mistake shows: an attribute takes one write of one opening and no more.
+It takes it at once, unless `on close` was commanded: then as configfs does for binary attributes, which drops what
+comes of it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import itertools
@@ -113,10 +115,11 @@ class Operations:
         self.files = files
         self.root = root
         self.is_held = False
+        self.takes_on_close = False
         self.go = threading.Event()
         self._numbers = itertools.count(1)
         self._contents: dict[int, bytes] = {}
-        self._written: set[int] = set()
+        self._written: dict[int, bytes] = {}
 
     def __call__(self, operation: str, *arguments: Any) -> Any:
         return getattr(self, operation)(*arguments)
@@ -159,12 +162,22 @@ class Operations:
     def write(self, path: str, data: bytes, offset: int, fh: int) -> int:
         if offset or fh in self._written:
             raise OSError(errno.EINVAL, path)
-        self._written.add(fh)
-        self.files.write(self._full(path), data)
+        is_late = self.takes_on_close and path.endswith("/inblob")
+        self._written[fh] = data if is_late else b""
+        if not is_late:
+            self.files.write(self._full(path), data)
         return len(data)
+
+    def flush(self, path: str, fh: int) -> None:
+        """A file is being closed, which waits for the end of this."""
+        if data := self._written.get(fh):
+            self._written[fh] = b""
+            with contextlib.suppress(OSError):
+                self.files.write(self._full(path), data)
 
     def release(self, path: str, fh: int) -> None:
         self._contents.pop(fh, None)
+        self._written.pop(fh, None)
 
     def _full(self, path: str) -> str:
         return self.files.root + path.rstrip("/")
@@ -193,6 +206,8 @@ def obey(operations: Operations) -> None:
             files.provider = arguments[0]
         elif name == "hold":
             operations.is_held = True
+        elif name == "on close":
+            operations.takes_on_close = True
         elif name == "let go":
             operations.go.set()
         elif name == "is held":

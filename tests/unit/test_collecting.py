@@ -10,7 +10,7 @@ import pytest
 from rats_tls.attesters.null import NullAttester
 from rats_tls.collecting import collect, insecure_collect
 from rats_tls.core.binding import certificate_report_data, collect_report_data
-from rats_tls.core.errors import BindingError, CollectionError, DecodeError, NoInstanceError
+from rats_tls.core.errors import BindingError, CollectionError, ConfigurationError, DecodeError, NoInstanceError
 from rats_tls.core.evidence import TeeType
 from support.judged import appraise, appraiser
 from support.sides import ALL_SIMULATED, SGX, attester, policy_for
@@ -37,12 +37,24 @@ def test_it_is_never_what_binds_a_certificate() -> None:
         assert collect_report_data(data)[32:] != bytes(32)
 
 
-def test_raw_bytes_by_a_name_that_says_so() -> None:
+def test_raw_bytes_by_a_name_that_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    """Each use is a warning; what is set apart is none."""
     made = attester(SGX)
+    collect(made, b"x")
+    assert "INSECURE" not in caplog.text
     evidence = insecure_collect(made, bytes(range(64))).evidence
     assert appraise(evidence, made.endorsements, policy_for(SGX), report_data=bytes(range(64))).verdict == "accepted"
+    assert f"INSECURE: attester {SGX} is given raw report_data" in caplog.text
     with pytest.raises(CollectionError, match="got 63 bytes, expected 64"):
         insecure_collect(made, bytes(63))
+
+
+def test_evidence_without_report_data_is_for_nobodys_data() -> None:
+    made = attester("simulated_sev")
+    for call in (lambda: collect(made, b"x"), lambda: insecure_collect(made, bytes(64))):
+        with pytest.raises(ConfigurationError, match="attester simulated_sev: its Evidence carries no report_data"):
+            call()
+    assert collect(made).evidence.data
 
 
 def test_no_evidence_is_none() -> None:

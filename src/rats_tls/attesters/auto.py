@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rats_tls.attesters import sev_snp
 from rats_tls.attesters.csv import CsvAttester
-from rats_tls.attesters.device_attester import Availability, DeviceAttester
+from rats_tls.attesters.device_attester import Availability, DeviceAttester, probed
 from rats_tls.attesters.gramine import Gramine
 from rats_tls.attesters.occlum import Occlum
 from rats_tls.attesters.sev_snp import SevSnpAttester
-from rats_tls.attesters.sgx_ecdsa import SgxEcdsaAttester, enclave_availability
+from rats_tls.attesters.sgx_ecdsa import SgxEcdsaAttester, enclave
 from rats_tls.attesters.tdx_ecdsa import TdxEcdsaAttester
+from rats_tls.attesters.tsm import Tsm
 from rats_tls.core.errors import NoInstanceError
 
 _NEEDS: dict[str, str] = {
@@ -38,12 +40,15 @@ class Detection:
 
 
 def detect() -> tuple[Detection, ...]:
-    """Look for every TEE that can be found, in the order in which one is picked."""
+    """Look for every TEE that can be found, in the order in which one is picked.
+
+    Blocks: mostly for milliseconds, for seconds where a device hangs.
+    """
     return tuple(Detection(attester=made.name, availability=made.availability()) for made in _candidates())
 
 
 def pick() -> DeviceAttester:
-    """Give the Attester of the first TEE that can be used here.
+    """Give the Attester of the first TEE that can be used here. Blocks as `detect` does.
 
     Raises:
         NoInstanceError: none can; the message says why of each.
@@ -60,7 +65,7 @@ def pick() -> DeviceAttester:
 def availability_of(attester: str) -> Availability:
     """Say whether an Attester of hardware can be used here, as far as it can be told without its settings."""
     if attester == "sgx_la":
-        found = enclave_availability(Gramine(), Occlum(), quotes=False)
+        found = probed("the enclave", lambda: enclave(Gramine(), Occlum(), quotes=False))
         return Availability(usable=False, told=f"{_NEEDS[attester]}; {found.told}")
     if attester in _NEEDS:
         return Availability(usable=False, told=_NEEDS[attester])
@@ -68,10 +73,19 @@ def availability_of(attester: str) -> Availability:
 
 
 def _candidates() -> tuple[DeviceAttester, ...]:
-    """Give the Attesters in order: Gramine; configfs-tsm, then the guest devices; Occlum."""
-    guests = (SevSnpAttester(), TdxEcdsaAttester(), CsvAttester())
-    enclave = SgxEcdsaAttester()
-    return (enclave, *guests) if Gramine().is_there() else (*guests, enclave)
+    """Give the Attesters in order: Gramine; whose provider configfs-tsm has; the guest devices; Occlum."""
+    guests: tuple[DeviceAttester, ...] = (TdxEcdsaAttester(), SevSnpAttester(), CsvAttester())
+    if _provider() == sev_snp.PROVIDER:
+        guests = tuple(sorted(guests, key=lambda made: made.name != SevSnpAttester.name))
+    enclave_attester = SgxEcdsaAttester()
+    return (enclave_attester, *guests) if Gramine().is_there() else (*guests, enclave_attester)
+
+
+def _provider() -> str | None:
+    """Give the provider of configfs-tsm; None where none can be told, of which the Attesters say why."""
+    tsm = Tsm()
+    found = probed(tsm.root, tsm.provider) if tsm.is_there() else None
+    return found.told if found is not None and found.usable else None
 
 
 _MAKERS: dict[str, Callable[[], DeviceAttester]] = {

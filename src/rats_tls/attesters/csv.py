@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from rats_tls.attesters.csv_guest import CsvGuest
-from rats_tls.attesters.device_attester import SECONDS, Availability, DeviceAttester
+from rats_tls.attesters.deadline import Deadline
+from rats_tls.attesters.device import require_opened
+from rats_tls.attesters.device_attester import SECONDS, DeviceAttester
+from rats_tls.attesters.setting_files import read_setting_file
 from rats_tls.core.errors import CollectionError, ConfigurationError
 from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.core.interfaces import Collected
@@ -54,13 +57,11 @@ class CsvAttester(DeviceAttester):
         """The guest device."""
         return self._guest.path
 
-    def availability(self) -> Availability:
-        """Say whether this is a CSV guest."""
-        if self._guest.is_there():
-            return Availability(usable=True, told=self.device)
-        return Availability(usable=False, told=f"{self.device} is not there")
+    def _probe(self) -> str:
+        require_opened(self._guest)
+        return self.device
 
-    def _collect(self, report_data: bytes) -> Collected:
+    def _collect(self, report_data: bytes, deadline: Deadline) -> Collected:  # noqa: ARG002  # one call
         if not self._guest.is_there():
             raise CollectionError(f"{self.device} is not there: this is no CSV guest, or its kernel has no driver")
         evidence = self._guest.report(report_data, version=self._version)
@@ -73,12 +74,9 @@ class CsvAttester(DeviceAttester):
 
 
 def _hsk_cek(path: Path) -> bytes:
-    where = f"attester csv: certificates {path}"
-    try:
-        with path.open("rb") as file:
-            data = file.read(HSK_CEK_SIZE + 1)
-    except OSError as error:
-        raise ConfigurationError(f"{where}: {error.strerror or error}") from error
+    setting = "attester csv: certificates"
+    where = f"{setting} {path}"
+    data = read_setting_file(setting, path, HSK_CEK_SIZE)
     if len(data) != HSK_CEK_SIZE:
         size = "more" if len(data) > HSK_CEK_SIZE else f"{len(data)} bytes"
         raise ConfigurationError(f"{where}: got {size}, expected {HSK_CEK_SIZE} bytes: HSK and CEK")

@@ -37,6 +37,10 @@ class CsvGuest:
         """Whether there is such a device; asking has no effect."""
         return self._device.is_there()
 
+    def obstacle(self) -> str:
+        """Say why this process cannot open it; "" where it can."""
+        return self._device.obstacle()
+
     def report(self, user_data: bytes, *, version: int | None) -> bytes:
         """Get a report page (4096 bytes).
 

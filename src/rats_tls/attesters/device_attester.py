@@ -6,8 +6,11 @@ Each takes turns at its device, is bounded in time, and gives no Evidence that d
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from rats_tls.attesters.deadline import Deadline
 from rats_tls.attesters.turns import in_turn
 from rats_tls.core.binding import REPORT_DATA_SIZE
 from rats_tls.core.errors import CollectionError, RatsTlsError
@@ -16,6 +19,11 @@ from rats_tls.core.interfaces import Collected
 
 SECONDS = 30.0
 """How long Evidence may take, waiting for others included: quotes of TDX take seconds while their service starts."""
+
+PROBE_SECONDS = 2.0
+"""How long it may take to see whether an Attester can be used."""
+
+_SHOWN = 32  # bytes of report_data in messages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +57,12 @@ class DeviceAttester(ABC):
     def device(self) -> str:
         """What is asked; all Attesters of this process that ask the same take turns."""
 
-    @abstractmethod
     def availability(self) -> Availability:
-        """Say whether it can be used here. Has no effect but making and removing a directory in configfs."""
+        """Say whether it can be used here.
+
+        Has no effect but making and removing a directory in configfs, asks once, and blocks for two seconds at most.
+        """
+        return probed(self.device, self._probe, seconds=min(self._seconds, PROBE_SECONDS))
 
     def collect(self, report_data: bytes) -> Collected:
         """Collect Evidence that carries exactly `report_data` (64 bytes).
@@ -64,7 +75,10 @@ class DeviceAttester(ABC):
             got = len(report_data)
             raise CollectionError(f"attester {self.name}: report_data: got {got} bytes, expected {REPORT_DATA_SIZE}")
         try:
-            collected = in_turn(self.device, lambda: self._collect(report_data), seconds=self._seconds)
+            with _failures(self.device):
+                collected = in_turn(
+                    self.device, lambda deadline: self._collect(report_data, deadline), seconds=self._seconds
+                )
         except CollectionError as error:
             raise CollectionError(f"attester {self.name}: {error.message}") from error
         self._require(collected.evidence.data, report_data)
@@ -81,11 +95,15 @@ class DeviceAttester(ABC):
         if carried is not None and carried != report_data:
             raise CollectionError(
                 f"attester {self.name}: {self.device} gave Evidence with other report_data: "
-                f"got {carried.hex()}, expected {report_data.hex()}"
+                f"got {_shown(carried)}, expected {_shown(report_data)}"
             )
 
     @abstractmethod
-    def _collect(self, report_data: bytes) -> Collected:
+    def _probe(self) -> str:
+        """Say by what Evidence is got here. Raises CollectionError: by nothing, and why."""
+
+    @abstractmethod
+    def _collect(self, report_data: bytes, deadline: Deadline) -> Collected:
         """Ask the device; it is this thread's turn. Raises CollectionError."""
 
     @abstractmethod
@@ -95,3 +113,32 @@ class DeviceAttester(ABC):
         Raises:
             RatsTlsError: malformed.
         """
+
+
+def probed(device: str, probe: Callable[[], str], *, seconds: float = PROBE_SECONDS) -> Availability:
+    """See whether an Attester can be used, for so many seconds at most.
+
+    Args:
+        device: what is looked at. Who looks does not wait for those who collect, but for others who look.
+        probe: says by what Evidence is got. Raises CollectionError: by nothing, and why.
+        seconds: how long it may take.
+    """
+    try:
+        with _failures(device):
+            told = in_turn(f"probe of {device}", lambda _: probe(), seconds=seconds)
+    except CollectionError as error:
+        return Availability(usable=False, told=error.message)
+    return Availability(usable=True, told=told)
+
+
+@contextmanager
+def _failures(device: str) -> Iterator[None]:
+    """Make a CollectionError of what a machine that lacks memory, threads or permissions raises anywhere."""
+    try:
+        yield
+    except (OSError, RuntimeError, MemoryError) as error:
+        raise CollectionError(f"{device}: {type(error).__name__}: {error}") from error
+
+
+def _shown(data: bytes) -> str:
+    return f"{data[:_SHOWN].hex()}... ({len(data)} bytes)"

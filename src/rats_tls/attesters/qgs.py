@@ -7,7 +7,8 @@ from rats_tls.attesters.host_stream import HostStream
 from rats_tls.core.errors import CollectionError, DecodeError
 from rats_tls.formats.devices.qgs import LENGTH_SIZE, GetQuoteRequest, GetQuoteResponse, read_length, with_length
 
-_WHAT = "QGS GET_QUOTE"
+GET_QUOTE = "QGS GET_QUOTE"
+"""What is asked of the service, in errors."""
 
 
 def get_quote(address: Address, td_report: bytes, *, seconds: float) -> bytes:
@@ -25,12 +26,12 @@ def get_quote(address: Address, td_report: bytes, *, seconds: float) -> bytes:
         CollectionError: the service cannot be reached, failed, took too long, or answered something else.
     """
     with HostStream(address, seconds) as stream:
-        stream.send(with_length(GetQuoteRequest(report=td_report).to_bytes()), _WHAT)
+        stream.send(with_length(GetQuoteRequest(report=td_report).to_bytes()), GET_QUOTE)
         try:
-            message = stream.receive(read_length(stream.receive(LENGTH_SIZE, _WHAT)), _WHAT)
+            message = stream.receive(read_length(stream.receive(LENGTH_SIZE, GET_QUOTE)), GET_QUOTE)
             response = GetQuoteResponse.from_bytes(message)
         except DecodeError as error:
-            raise CollectionError(f"{address}: {_WHAT}: malformed answer: {error.message}") from error
+            raise CollectionError(f"{address}: {GET_QUOTE}: malformed answer: {error.message}") from error
     if response.error_code:
-        raise CollectionError(f"{address}: {_WHAT}: the service gives no quote: error {response.error}")
+        raise CollectionError(f"{address}: {GET_QUOTE}: the service gives no quote: error {response.error}")
     return response.quote

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from rats_tls.attesters.deadline import Deadline
 from rats_tls.attesters.device import OsFiles
-from rats_tls.attesters.device_attester import SECONDS, Availability, DeviceAttester
+from rats_tls.attesters.device_attester import SECONDS, DeviceAttester
 from rats_tls.attesters.dialing import UnixAddress, parse_address
 from rats_tls.attesters.evidence_broker import retrieve_evidence
 from rats_tls.attesters.host_stream import SHARE_OF_TIME
@@ -53,14 +54,18 @@ class SevAttester(DeviceAttester):
         """The broker's address."""
         return str(self._broker)
 
-    def availability(self) -> Availability:
-        """Say whether there is a socket; the broker is not dialed."""
+    def _probe(self) -> str:
+        """Say which broker there is; it is not dialed."""
         if isinstance(self._broker, UnixAddress) and not OsFiles().is_there(self._broker.path):
-            return Availability(usable=False, told=f"{self._broker}: there is no such socket")
-        return Availability(usable=True, told=f"broker at {self._broker}, guest {self._guest_handle}")
+            raise CollectionError(f"{self._broker}: there is no such socket")
+        return f"broker at {self._broker}, guest {self._guest_handle}"
 
-    def _collect(self, report_data: bytes) -> Collected:  # noqa: ARG002  # nothing in a report is the guest's
-        document = retrieve_evidence(self._broker, self._guest_handle, seconds=self._seconds * SHARE_OF_TIME)
+    def _collect(
+        self,
+        report_data: bytes,  # noqa: ARG002  # nothing in a report is the guest's
+        deadline: Deadline,
+    ) -> Collected:
+        document = retrieve_evidence(self._broker, self._guest_handle, seconds=deadline.left * SHARE_OF_TIME)
         try:
             evidence = evidence_from_json(document)
         except DecodeError as error:

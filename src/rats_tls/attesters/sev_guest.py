@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rats_tls.attesters.deadline import Deadline
 from rats_tls.attesters.device import CharacterDevice, Device, failure
 from rats_tls.core.errors import CollectionError, DecodeError
 from rats_tls.formats.devices.sev_guest import (
@@ -77,18 +78,27 @@ class SevGuest:
         """Whether there is such a device; asking has no effect."""
         return self._device.is_there()
 
-    def report(self, report_data: bytes, *, vmpl: int = 0) -> bytes:
+    def obstacle(self) -> str:
+        """Say why this process cannot open it; "" where it can."""
+        return self._device.obstacle()
+
+    def report(self, report_data: bytes, *, vmpl: int = 0, deadline: Deadline | None = None) -> bytes:
         """Get a report that carries `report_data` (64 bytes), for a VMPL from 0 to 3.
+
+        Args:
+            report_data: 64 bytes.
+            vmpl: 0 to 3.
+            deadline: until then a host that throttles is asked again; it is asked once where left out.
 
         Raises:
             CollectionError: device or firmware failed; the message names errno, fw_err, vmm_err or status.
         """
         try:
-            return self._call(SNP_GET_REPORT, _request(report_data, vmpl))
+            return self._call(SNP_GET_REPORT, _request(report_data, vmpl), deadline)
         except _CallFailedError as failed:
             raise self._failure(SNP_GET_REPORT, failed) from failed.error
 
-    def extended_report(self, report_data: bytes, *, vmpl: int = 0) -> ExtendedReport:
+    def extended_report(self, report_data: bytes, *, vmpl: int = 0, deadline: Deadline | None = None) -> ExtendedReport:
         """Get a report as `report` does, with the host's certificates.
 
         The host is not trusted, and certificates are to be had elsewhere: where it has more than fit, the report comes
@@ -98,20 +108,20 @@ class SevGuest:
             CollectionError: as `report`.
         """
         # As much as the driver takes at once: each request that the host refuses for its length costs one more.
-        given = self._extended(report_data, vmpl, CERTIFICATES_SIZE)
+        given = self._extended(report_data, vmpl, CERTIFICATES_SIZE, deadline)
         if isinstance(given, int) and CERTIFICATES_SIZE < given <= _MOST_CERTIFICATES and given % PAGE_SIZE == 0:
-            given = self._extended(report_data, vmpl, given)
+            given = self._extended(report_data, vmpl, given, deadline)
         if isinstance(given, ExtendedReport):
             return given
         _log.warning("%s: the host's certificates are left out: they take %d bytes", self.path, given)
-        return ExtendedReport(report=self.report(report_data, vmpl=vmpl), certificates=b"")
+        return ExtendedReport(report=self.report(report_data, vmpl=vmpl, deadline=deadline), certificates=b"")
 
-    def _extended(self, report_data: bytes, vmpl: int, size: int) -> ExtendedReport | int:
+    def _extended(self, report_data: bytes, vmpl: int, size: int, deadline: Deadline | None) -> ExtendedReport | int:
         """Ask with room for `size` bytes of certificates; give how many bytes they take where that is too few."""
         room = (ctypes.c_uint8 * size).from_buffer(mmap.mmap(-1, size))  # aligned to pages
         request = SnpExtReportReq(_request(report_data, vmpl), ctypes.addressof(room), size)
         try:
-            report = self._call(SNP_GET_EXT_REPORT, request)
+            report = self._call(SNP_GET_EXT_REPORT, request, deadline)
         except _CallFailedError as failed:
             if failed.is_for_length:
                 return int(request.certs_len)
@@ -120,15 +130,17 @@ class SevGuest:
             raise self._failure(SNP_GET_EXT_REPORT, failed) from failed.error
         return ExtendedReport(report=report, certificates=bytes(room))
 
-    def _call(self, number: int, request: SnpReportReq | SnpExtReportReq) -> bytes:
+    def _call(self, number: int, request: SnpReportReq | SnpExtReportReq, deadline: Deadline | None) -> bytes:
         """Make a call, and again while the host throttles; give the report. Raises _CallFailedError."""
         for pause in _PAUSES:
             try:
                 return self._call_once(number, request)
             except _CallFailedError as failed:
-                if not failed.is_for_throttling:
+                if not failed.is_for_throttling or deadline is None or not deadline.allows(pause):
                     raise
-            self._sleep(pause)
+                self._sleep(pause)
+                if not deadline.left:
+                    raise
         return self._call_once(number, request)
 
     def _call_once(self, number: int, request: SnpReportReq | SnpExtReportReq) -> bytes:

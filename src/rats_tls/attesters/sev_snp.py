@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 
-from rats_tls.attesters.device import Device
-from rats_tls.attesters.device_attester import SECONDS, Availability, DeviceAttester
+from rats_tls.attesters.by_tsm import made_by_tsm
+from rats_tls.attesters.deadline import Deadline
+from rats_tls.attesters.device import Device, require_opened
+from rats_tls.attesters.device_attester import SECONDS, DeviceAttester
 from rats_tls.attesters.sev_guest import SevGuest
-from rats_tls.attesters.tsm import NoProviderError, Tsm
+from rats_tls.attesters.tsm import Tsm
 from rats_tls.core.endorsements import Endorsement, EndorsementKind
-from rats_tls.core.errors import CollectionError, ConfigurationError, RatsTlsError
+from rats_tls.core.errors import ConfigurationError, RatsTlsError
 from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.core.interfaces import Collected
 from rats_tls.formats.amd.certificate_table import endorsements_from_table
@@ -63,39 +65,23 @@ class SevSnpAttester(DeviceAttester):
         """What is asked."""
         return self._tsm.root if self._tsm.is_there() else self._guest.path
 
-    def availability(self) -> Availability:
-        """Say whether there is something that makes reports."""
-        try:
-            by_tsm = self._tsm_makes_reports()
-        except CollectionError as error:
-            return Availability(usable=False, told=error.message)
-        return Availability(usable=True, told=f"{self._tsm.root}: provider {PROVIDER}" if by_tsm else self._guest.path)
+    def _probe(self) -> str:
+        if made_by_tsm(self._tsm, PROVIDER, self._guest):
+            return f"{self._tsm.root}: provider {PROVIDER}"
+        require_opened(self._guest)
+        return self._guest.path
 
-    def _collect(self, report_data: bytes) -> Collected:
-        if self._tsm_makes_reports():
-            given = self._tsm.report(report_data, provider=PROVIDER, privilege_level=self._privilege_level)
+    def _collect(self, report_data: bytes, deadline: Deadline) -> Collected:
+        if made_by_tsm(self._tsm, PROVIDER, self._guest, deadline=deadline):
+            given = self._tsm.report(
+                report_data, provider=PROVIDER, privilege_level=self._privilege_level, deadline=deadline
+            )
             return self._collected(given.outblob, given.auxblob, f"{self._tsm.root}: auxblob")
-        extended = self._guest.extended_report(report_data, vmpl=self._privilege_level or 0)
+        extended = self._guest.extended_report(report_data, vmpl=self._privilege_level or 0, deadline=deadline)
         return self._collected(extended.report, extended.certificates, self._guest.path)
 
     def _report_data(self, evidence: bytes) -> bytes:
         return AttestationReport.from_bytes(evidence).report_data
-
-    def _tsm_makes_reports(self) -> bool:
-        """Say which of the two makes reports, by what is there. Raises CollectionError: neither."""
-        why = f"there is no {self._tsm.root}"
-        if self._tsm.is_there():
-            try:
-                provider = self._tsm.provider()
-            except NoProviderError as error:
-                why = error.message
-            else:
-                if provider == PROVIDER:
-                    return True
-                why = f"{self._tsm.root}: provider: got {provider[:64]!r}, expected {PROVIDER!r}"
-        if self._guest.is_there():
-            return False
-        raise CollectionError(f"{why}, and there is no {self._guest.path}")
 
     def _collected(self, report: bytes, table: bytes, where: str) -> Collected:
         return Collected(evidence=Evidence.of(self.tee_type, report), endorsements=_certificates(table, where))

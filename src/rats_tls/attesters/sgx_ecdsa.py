@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rats_tls.attesters.device_attester import SECONDS, Availability, DeviceAttester
+from rats_tls.attesters.deadline import Deadline
+from rats_tls.attesters.device_attester import SECONDS, DeviceAttester
 from rats_tls.attesters.gramine import Gramine
 from rats_tls.attesters.occlum import Occlum
 from rats_tls.core.errors import CollectionError, DecodeError, RatsTlsError
@@ -36,11 +37,10 @@ class SgxEcdsaAttester(DeviceAttester):
         """Gramine's directory, or Occlum's device."""
         return self._gramine.root if self._gramine.is_there() else self._occlum.path
 
-    def availability(self) -> Availability:
-        """Say whether this process runs in an enclave that gives quotes."""
-        return enclave_availability(self._gramine, self._occlum, quotes=True)
+    def _probe(self) -> str:
+        return enclave(self._gramine, self._occlum, quotes=True)
 
-    def _collect(self, report_data: bytes) -> Collected:
+    def _collect(self, report_data: bytes, deadline: Deadline) -> Collected:  # noqa: ARG002  # its files do not wait
         if self._gramine.is_there():
             self._gramine.require_dcap()
             quote = self._gramine.quote(report_data)
@@ -79,15 +79,16 @@ def require_device(gramine: Gramine, occlum: Occlum) -> None:
         )
 
 
-def enclave_availability(gramine: Gramine, occlum: Occlum, *, quotes: bool) -> Availability:
-    """Say whether this process runs in an enclave, and, with `quotes`, whether it gets quotes there."""
-    try:
-        if gramine.is_there():
-            if quotes:
-                gramine.require_dcap()
-            return Availability(usable=True, told=f"Gramine, {gramine.root}")
-        require_device(gramine, occlum)
-        occlum.own_target_info()
-    except CollectionError as error:
-        return Availability(usable=False, told=error.message)
-    return Availability(usable=True, told=f"Occlum, {occlum.path}")
+def enclave(gramine: Gramine, occlum: Occlum, *, quotes: bool) -> str:
+    """Say in what enclave this process runs, and, with `quotes`, require that it gets quotes there.
+
+    Raises:
+        CollectionError: in none, or it gets no quotes.
+    """
+    if gramine.is_there():
+        if quotes:
+            gramine.require_dcap()
+        return f"Gramine, {gramine.root}"
+    require_device(gramine, occlum)
+    occlum.own_target_info()
+    return f"Occlum, {occlum.path}"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rats_tls.attesters.device_attester import SECONDS, Availability, DeviceAttester
+from rats_tls.attesters.deadline import Deadline
+from rats_tls.attesters.device_attester import SECONDS, DeviceAttester
 from rats_tls.attesters.gramine import Gramine
 from rats_tls.attesters.occlum import Occlum
-from rats_tls.attesters.sgx_ecdsa import enclave_availability, require_device
+from rats_tls.attesters.setting_files import read_setting_file
+from rats_tls.attesters.sgx_ecdsa import enclave, require_device
 from rats_tls.core.errors import ConfigurationError, DecodeError
 from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.core.interfaces import Collected
@@ -48,11 +50,10 @@ class SgxLocalAttester(DeviceAttester):
         """Gramine's directory, or Occlum's device."""
         return self._gramine.root if self._gramine.is_there() else self._occlum.path
 
-    def availability(self) -> Availability:
-        """Say whether this process runs in an enclave."""
-        return enclave_availability(self._gramine, self._occlum, quotes=False)
+    def _probe(self) -> str:
+        return enclave(self._gramine, self._occlum, quotes=False)
 
-    def _collect(self, report_data: bytes) -> Collected:
+    def _collect(self, report_data: bytes, deadline: Deadline) -> Collected:  # noqa: ARG002  # its files do not wait
         if self._gramine.is_there():
             report = self._gramine.local_report(self._target_info, report_data)
         else:
@@ -69,12 +70,7 @@ def _target_info(given: bytes | str | Path | None) -> bytes:
     if given is None:
         raise ConfigurationError(f"{where}: missing: the TARGETINFO of the enclave that shall check the reports")
     if not isinstance(given, bytes):
-        where = f"{where} {given}"
-        try:
-            with Path(given).open("rb") as file:
-                given = file.read(TARGET_INFO_SIZE + 1)
-        except OSError as error:
-            raise ConfigurationError(f"{where}: {error.strerror or error}") from error
+        where, given = f"{where} {given}", read_setting_file(where, given, TARGET_INFO_SIZE)
     try:
         target = TargetInfo.from_bytes(given)
     except DecodeError as error:

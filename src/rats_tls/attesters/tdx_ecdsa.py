@@ -5,16 +5,18 @@ Sources: Linux, Documentation/ABI/testing/configfs-tsm-report; Intel SGX DCAP, l
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import logging
 import re
+from dataclasses import fields
 
-from rats_tls.attesters.device import Device, OsFiles, failure
-from rats_tls.attesters.device_attester import SECONDS, Availability, DeviceAttester
+from rats_tls.attesters.by_tsm import made_by_tsm
+from rats_tls.attesters.deadline import Deadline
+from rats_tls.attesters.device import Device, OsFiles, failure, require_opened
+from rats_tls.attesters.device_attester import SECONDS, DeviceAttester
 from rats_tls.attesters.dialing import HOST_CID, Address, VsockAddress, parse_address
 from rats_tls.attesters.host_stream import SHARE_OF_TIME
-from rats_tls.attesters.qgs import get_quote
+from rats_tls.attesters.qgs import GET_QUOTE, get_quote
 from rats_tls.attesters.tdx_guest import TdxGuest
 from rats_tls.attesters.tsm import Tsm
 from rats_tls.core.algorithms import HashAlgorithm
@@ -22,6 +24,7 @@ from rats_tls.core.errors import CollectionError, DecodeError, RatsTlsError
 from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.core.interfaces import Collected
 from rats_tls.core.limits import DEFAULT_LIMITS
+from rats_tls.formats.devices.tdx_guest import TdReport
 from rats_tls.formats.event_log.reading import read_event_log
 from rats_tls.formats.event_log.replay import TDX_REGISTERS, replay
 from rats_tls.formats.intel.quote import Quote
@@ -83,46 +86,29 @@ class TdxEcdsaAttester(DeviceAttester):
         """What is asked."""
         return self._tsm.root if self._tsm.is_there() else self._guest.path
 
-    def availability(self) -> Availability:
-        """Say whether there is a way to quotes. No QGS is dialed."""
-        try:
-            if self._tsm_makes_quotes():
-                return Availability(usable=True, told=f"{self._tsm.root}: provider {PROVIDER}")
-            return Availability(usable=True, told=f"{self._guest.path} and a QGS at {self._address()}")
-        except CollectionError as error:
-            return Availability(usable=False, told=error.message)
+    def _probe(self) -> str:
+        """Say by what quotes are got. No QGS is dialed."""
+        if made_by_tsm(self._tsm, PROVIDER, self._guest):
+            return f"{self._tsm.root}: provider {PROVIDER}"
+        require_opened(self._guest)
+        return f"{self._guest.path} and a QGS at {self._address()}"
 
-    def _collect(self, report_data: bytes) -> Collected:
-        quote = self._quote(report_data)
+    def _collect(self, report_data: bytes, deadline: Deadline) -> Collected:
+        quote = self._quote(report_data, deadline)
         # The log comes behind the quote: whatever the quote's registers hold is in it.
         return Collected(evidence=Evidence.of(self.tee_type, quote, self._event_log(quote)))
 
     def _report_data(self, evidence: bytes) -> bytes:
         return _td_body(evidence).report_data
 
-    def _quote(self, report_data: bytes) -> bytes:
-        if self._tsm_makes_quotes():
-            return self._tsm.report(report_data, provider=PROVIDER).outblob
+    def _quote(self, report_data: bytes, deadline: Deadline) -> bytes:
+        if made_by_tsm(self._tsm, PROVIDER, self._guest, deadline=deadline):
+            return self._tsm.report(report_data, provider=PROVIDER, deadline=deadline).outblob
         address = self._address()
-        return get_quote(address, self._guest.report(report_data), seconds=self._seconds * SHARE_OF_TIME)
-
-    def _tsm_makes_quotes(self) -> bool:
-        """Say which of the two makes quotes, by what is there. Raises CollectionError: neither."""
-        why = f"there is no {self._tsm.root}"
-        if self._tsm.is_there():
-            try:
-                provider = self._tsm.provider()
-            except CollectionError as error:
-                if not (isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENXIO):
-                    raise
-                why = error.message  # nothing in the kernel would make quotes
-            else:
-                if provider == PROVIDER:
-                    return True
-                why = f"{self._tsm.root}: provider: got {provider[:64]!r}, expected {PROVIDER!r}"
-        if self._guest.is_there():
-            return False
-        raise CollectionError(f"{why}, and there is no {self._guest.path}")
+        report = self._guest.report(report_data)
+        quote = get_quote(address, report.data, seconds=deadline.left * SHARE_OF_TIME)
+        _require_quote_of(report, quote, f"{address}: {GET_QUOTE}")
+        return quote
 
     def _address(self) -> Address:
         """Give the address of the QGS."""
@@ -158,8 +144,11 @@ class TdxEcdsaAttester(DeviceAttester):
         """Give the event log, if there is one that replays to the registers of the quote: peers refuse any other."""
         try:
             area = self._files.read(self._event_log_path, DEFAULT_LIMITS.event_log)
+        except FileNotFoundError:
+            _log.debug("%s: no event log: there is none", self._event_log_path)
+            return b""
         except OSError as error:
-            _log.debug("%s: no event log: %s", self._event_log_path, error)
+            _log.warning("%s: no event log goes along: %s", self._event_log_path, error)
             return b""
         try:
             body = _td_body(quote)
@@ -184,6 +173,31 @@ def _td_body(quote: bytes) -> TdReportBody:
     if not isinstance(body, TdReportBody):
         raise DecodeError("Quote", "tee_type", 4, "got the quote of an SGX enclave, expected that of a trust domain")
     return body
+
+
+def _require_quote_of(report: TdReport, quote: bytes, where: str) -> None:
+    """Require that a quote is of the trust domain of this TDREPORT, of which it was to be made.
+
+    The host has seen the report_data in the TDREPORT, and could have another trust domain, of its own, quote it too.
+
+    Raises:
+        CollectionError: it is of another one.
+    """
+    try:
+        body = _td_body(quote)
+    except RatsTlsError:
+        return  # such a quote is refused as a whole
+    for field in fields(report.info):
+        got, expected = getattr(body, field.name), getattr(report.info, field.name)
+        if got != expected:
+            raise CollectionError(
+                f"{where}: gave the quote of another trust domain: {field.name}: got {_hex(got)}, "
+                f"expected {_hex(expected)} as in the TDREPORT"
+            )
+
+
+def _hex(value: int | bytes) -> str:
+    return value.hex() if isinstance(value, bytes) else f"{value:#x}"
 
 
 def _digest(algorithm: HashAlgorithm, data: bytes) -> bytes:

@@ -28,7 +28,11 @@ class TdxGuest:
         """Whether there is such a device; asking has no effect."""
         return self._device.is_there()
 
-    def report(self, report_data: bytes) -> bytes:
+    def obstacle(self) -> str:
+        """Say why this process cannot open it; "" where it can."""
+        return self._device.obstacle()
+
+    def report(self, report_data: bytes) -> TdReport:
         """Get a TDREPORT (1024 bytes) that carries `report_data` (64 bytes).
 
         Raises:
@@ -48,4 +52,4 @@ class TdxGuest:
                 f"{self.path}: TDX_CMD_GET_REPORT0: gave a TDREPORT with other reportdata: "
                 f"got {report.reportdata.hex()}, expected {report_data.hex()}"
             )
-        return report.data
+        return report

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+from rats_tls.attesters.deadline import Deadline
 from rats_tls.attesters.device import Files, OsFiles, failure
 from rats_tls.attesters.tsm_entries import abandoned, new_name
 from rats_tls.core.errors import CollectionError
@@ -26,6 +27,7 @@ _MOST_OUTBLOB = DEFAULT_LIMITS.evidence
 _MOST_AUXBLOB = 65_536
 _PAUSES = (0.25, 0.5, 1.0, 2.0)
 _PASSING = frozenset({errno.EAGAIN, errno.EBUSY})
+_OF_AUXBLOB = frozenset({errno.EFBIG, errno.EIO})  # of it alone: the report is there
 _HINTS = {
     ("make", errno.ENOENT): "configfs is not mounted, or the kernel has no configfs-tsm",
     ("make", errno.ENXIO): "there is no provider: no TEE, or its driver is not loaded",
@@ -76,10 +78,13 @@ class Tsm:
 
     def is_there(self) -> bool:
         """Whether the kernel has configfs-tsm; asking has no effect."""
-        return _is_there(self._files, self.root)
+        return self._files.is_there(self.root)
 
-    def provider(self) -> str:
+    def provider(self, *, deadline: Deadline | None = None) -> str:
         """Give the name of the provider, by an entry that is made and removed.
+
+        Args:
+            deadline: until then a busy one is asked again; it is asked once where left out.
 
         Raises:
             NoProviderError: there is no provider.
@@ -90,15 +95,23 @@ class Tsm:
             with self._entry() as entry:
                 return entry.text("provider")
 
-        return self._patiently(ask)
+        return self._patiently(ask, deadline)
 
-    def report(self, inblob: bytes, *, provider: str, privilege_level: int | None = None) -> TsmReport:
+    def report(
+        self,
+        inblob: bytes,
+        *,
+        provider: str,
+        privilege_level: int | None = None,
+        deadline: Deadline | None = None,
+    ) -> TsmReport:
         """Get a report that carries `inblob`.
 
         Args:
             inblob: 64 bytes.
             provider: who must make it.
             privilege_level: 0 to 3, for SEV-SNP (VMPL); the provider's own where left out.
+            deadline: as for `provider`.
 
         Raises:
             NoProviderError: there is no provider.
@@ -111,17 +124,20 @@ class Tsm:
             with self._entry() as entry:
                 return _report(entry, inblob, provider, privilege_level)
 
-        return self._patiently(ask)
+        return self._patiently(ask, deadline)
 
-    def _patiently(self, ask: Callable[[], T]) -> T:
-        """Ask, and ask again while the provider is busy; each time with an entry of its own."""
+    def _patiently(self, ask: Callable[[], T], deadline: Deadline | None) -> T:
+        """Ask, and ask again while the provider is busy and somebody waits; each time with an entry of its own."""
         for pause in _PAUSES:
             try:
                 return ask()
             except CollectionError as error:
-                if not (isinstance(error.__cause__, OSError) and error.__cause__.errno in _PASSING):
+                is_passing = isinstance(error.__cause__, OSError) and error.__cause__.errno in _PASSING
+                if not is_passing or deadline is None or not deadline.allows(pause):
                     raise
-            self._sleep(pause)
+                self._sleep(pause)
+                if not deadline.left:
+                    raise
         return ask()
 
     @contextmanager
@@ -189,8 +205,35 @@ class _Entry:
             raise self._failed("write", attribute, error) from error
         self.writes += 1
 
+    def auxblob(self) -> bytes:
+        """Give what comes along. It is the host's, and proves nothing: what cannot be read is left out."""
+        if not self.has("auxblob"):
+            return b""
+        try:
+            return self.blob("auxblob", _MOST_AUXBLOB)
+        except CollectionError as error:
+            if not (isinstance(error.__cause__, OSError) and error.__cause__.errno in _OF_AUXBLOB):
+                raise
+            _log.warning("the host's certificates are left out: %s", error)
+            return b""
+
+    def require_own_writes(self) -> None:
+        """Require that the entry was written as often as here: the kernel drops what comes of binary attributes.
+
+        It takes them when they are closed, and closing tells nobody of an error.
+        """
+        generation = self.number("generation")
+        if generation < self.writes:
+            raise self.wrong(
+                "generation", f"got {generation}, expected {self.writes}: the kernel did not take what was written"
+            )
+        if generation > self.writes:
+            raise self.wrong(
+                "generation", f"got {generation}, expected {self.writes}: another process has written to this entry"
+            )
+
     def has(self, attribute: str) -> bool:
-        return _is_there(self._files, f"{self._path}/{attribute}")
+        return self._files.is_there(f"{self._path}/{attribute}")
 
     def wrong(self, attribute: str, problem: str) -> CollectionError:
         by = f" of provider {self.provider}" if self.provider else ""
@@ -218,26 +261,18 @@ def _report(entry: _Entry, inblob: bytes, provider: str, privilege_level: int | 
     entry.write("inblob", inblob)
     # (4) The report, and what comes along: not every provider has it.
     told = f"privlevel_floor is {floor}: set a privilege level" if floor and privilege_level is None else ""
-    outblob = entry.blob("outblob", _MOST_OUTBLOB, told=told)
+    try:
+        outblob = entry.blob("outblob", _MOST_OUTBLOB, told=told)
+    except CollectionError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EINVAL:
+            entry.require_own_writes()  # the better reason, if there is one
+        raise
     if not outblob:
         raise entry.wrong("outblob", "is empty")
-    auxblob = entry.blob("auxblob", _MOST_AUXBLOB) if entry.has("auxblob") else b""
-    # (5) Nobody else wrote meanwhile.
-    generation = entry.number("generation")
-    if generation != entry.writes:
-        raise entry.wrong(
-            "generation", f"got {generation}, expected {entry.writes}: another process has written to this entry"
-        )
+    auxblob = entry.auxblob()
+    # (5) All writes were taken, and nobody else wrote meanwhile.
+    entry.require_own_writes()
     return TsmReport(provider=provider, outblob=outblob, auxblob=auxblob)
-
-
-def _is_there(files: Files, path: str) -> bool:
-    """What may not be looked at cannot be used either."""
-    try:
-        return files.is_there(path)
-    except OSError as error:
-        _log.debug("%s: cannot be looked at: %s", path, error)
-        return False
 
 
 def _failed(root: str, call: str, what: str, error: OSError, *, told: str = "") -> CollectionError:

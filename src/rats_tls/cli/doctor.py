@@ -17,6 +17,7 @@ from rats_tls.survey import (
     Instance,
     Sm2Library,
     State,
+    detect,
     fastest_crypto,
     picked_attester,
     sm2_libraries,
@@ -47,8 +48,9 @@ def doctor(as_json: bool) -> None:
 
     Exit code 0 if something of each kind can be used, else 6.
     """
-    found = survey()
-    no_tee, picked = why_no_tee(), picked_attester()
+    detected = detect()
+    found = survey(detected)
+    no_tee, picked = why_no_tee(detected), picked_attester(detected)
     sm2 = sm2_libraries()
     fastest = fastest_crypto(found)
     lacking = [kind for kind in KINDS if not _works(kind, found)]

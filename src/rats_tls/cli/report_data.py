@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -28,12 +29,15 @@ def data_options(command: _F) -> _F:
 
 
 def given_data(data: str | None, data_file: Path | None) -> bytes | None:
-    """Give the bytes that --data or --data-file name; None without either. Raises click.UsageError: both."""
+    """Give the bytes that --data or --data-file name; None without either. Raises click.UsageError: both.
+
+    What stands on the command line is taken as its bytes, in whatever encoding they are.
+    """
     if data is not None and data_file is not None:
         raise click.UsageError("--data and --data-file: choose one")
     if data_file is not None:
         return read_file(data_file)
-    return data.encode() if data is not None else None
+    return os.fsencode(data) if data is not None else None
 
 
 def parse_report_data(text: str, option: str) -> bytes:

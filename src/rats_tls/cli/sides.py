@@ -135,7 +135,10 @@ def _parse_settings(settings: tuple[str, ...]) -> dict[str, str]:
         name, sign, value = setting.partition("=")
         if not name or not sign:
             raise click.BadParameter(f"got {setting[:80]!r}, expected NAME=VALUE", param_hint="--attester-option")
-        parsed[name.replace("-", "_")] = value
+        key = name.replace("-", "_")
+        if key in parsed:
+            raise click.BadParameter(f"{name[:40]} is given twice", param_hint="--attester-option")
+        parsed[key] = value
     return parsed
 
 

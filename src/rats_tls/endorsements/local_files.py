@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import stat
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rats_tls.core.errors import ConfigurationError
@@ -36,22 +37,64 @@ def replace_file(path: Path | str, data: bytes) -> None:
     Raises:
         ConfigurationError: it cannot be written, or something else than a regular file is there; the message names it.
     """
+    replace_files({path: data})
+
+
+def replace_files(files: Mapping[Path, bytes] | Mapping[Path | str, bytes]) -> None:
+    """Write files that belong together, each as `replace_file` does: none is replaced before all have been written.
+
+    Raises:
+        ConfigurationError: as `replace_file`, of the first that fails.
+    """
+    with contextlib.ExitStack() as made:
+        steps: list[tuple[Path | str, str, str]] = []
+        for path, data in files.items():
+            with _named(path):
+                target = _target(path)
+                folder, name = os.path.split(target)
+                new = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(8)}.tmp")  # noqa: PTH118  # beside its target
+                made.callback(_unlink, new)
+                _write_new(new, data)
+            steps.append((path, new, target))
+        for path, new, target in steps:
+            with _named(path):
+                os.replace(new, target)  # noqa: PTH105  # as the rest here
+                _flush_directory(os.path.dirname(target))  # noqa: PTH120  # as the rest here
+
+
+def remove_regular_file(path: Path | str) -> bool:
+    """Remove a file, if there is one; say whether there was.
+
+    Raises:
+        ConfigurationError: it cannot be removed, or something else than a regular file is there; the message names it.
+    """
+    with _named(path):
+        target = _target(path)
+        if not os.path.lexists(target):
+            return False
+        os.unlink(target)  # noqa: PTH108  # as the rest here
+        return True
+
+
+@contextlib.contextmanager
+def _named(path: Path | str) -> Iterator[None]:
     try:
-        target = os.path.realpath(path)  # a link stays, and what it points at is replaced
-        if os.path.lexists(target) and not stat.S_ISREG(os.lstat(target).st_mode):
-            raise ConfigurationError(f"{path}: not a regular file")
-        folder, name = os.path.split(target)
-        made = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(8)}.tmp")  # noqa: PTH118  # beside its target
-        try:
-            _write_new(made, data)
-            os.replace(made, target)  # noqa: PTH105  # as the rest here
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(made)  # noqa: PTH108  # as the rest here
-            raise
-        _flush_directory(folder)
-    except (OSError, ValueError) as error:
+        yield
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise ConfigurationError(f"{path}: {_reason(error)}") from error
+
+
+def _target(path: Path | str) -> str:
+    """Give where a regular file is or would be: a link stays, and what it points at is meant."""
+    target = os.path.realpath(path)
+    if os.path.lexists(target) and not stat.S_ISREG(os.lstat(target).st_mode):
+        raise ConfigurationError(f"{path}: not a regular file")
+    return target
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)  # noqa: PTH108  # as the rest here
 
 
 def _write_new(path: str, data: bytes) -> None:

@@ -13,7 +13,7 @@ from rats_tls.attesters.device_attester import Availability
 from rats_tls.attesters.sgx_ecdsa import SgxEcdsaAttester
 from rats_tls.core.errors import NoInstanceError
 
-ORDER = ("sev_snp", "tdx_ecdsa", "csv", "sgx_ecdsa")
+ORDER = ("tdx_ecdsa", "sev_snp", "csv", "sgx_ecdsa")
 
 
 @pytest.fixture

@@ -120,7 +120,7 @@ def test_a_file_that_holds_no_hsk_and_cek(tmp_path: Path) -> None:
             attester(certificates=path)
     with pytest.raises(ConfigurationError, match="none: No such file or directory"):
         attester(certificates=tmp_path / "none")
-    with pytest.raises(ConfigurationError, match="/dev/zero: got more, expected"):
+    with pytest.raises(ConfigurationError, match="/dev/zero: not a regular file"):
         attester(certificates="/dev/zero")
 
 
@@ -148,7 +148,7 @@ def test_a_report_with_other_user_data(version: int) -> None:
     device.user_data = OTHER
     assert refusal(attester(device, report_version=version)) == (
         "attester csv: /dev/csv-guest gave Evidence with other report_data: "
-        f"got {OTHER.hex()}, expected {REPORT_DATA.hex()}"
+        f"got {OTHER[:32].hex()}... (64 bytes), expected {REPORT_DATA[:32].hex()}... (64 bytes)"
     )
 
 

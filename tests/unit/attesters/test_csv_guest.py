@@ -78,7 +78,7 @@ def test_an_errno_of_the_hypervisor_has_no_name() -> None:
 def test_a_device_that_is_not_there(tmp_path: Path) -> None:
     guest = CsvGuest(CharacterDevice(str(tmp_path / "csv-guest")))
     assert not guest.is_there()
-    with pytest.raises(CollectionError, match=r"csv-guest: GET_REPORT: ENOENT \(No such file or directory\)"):
+    with pytest.raises(CollectionError, match=r"csv-guest: open: ENOENT \(No such file or directory\)"):
         guest.report(REPORT_DATA, version=1)
     assert CsvGuest().path == "/dev/csv-guest"
 

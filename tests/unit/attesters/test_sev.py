@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Callable
@@ -133,4 +134,6 @@ def test_a_broker_that_fails_or_stalls_is_named(tmp_path: Path) -> None:
     assert message == f"{call}: the call failed: status 5 (NOT_FOUND): no such guest"
     with broker(tmp_path, faults=StreamFaults(stalls=True)) as service:
         message = refusal(SevAttester(broker=service.address, guest_handle=7, seconds=0.5))
-    assert message == f"{call}: no answer within 0.4 seconds"
+    found = re.fullmatch(f"{call}: no answer within ([0-9.]+) seconds", message)
+    assert found is not None
+    assert 0.3 < float(found[1]) <= 0.4  # of what is left

@@ -113,8 +113,11 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         SgxLocalAttester(target_info=tmp_path)
 
 
-def test_no_more_of_a_file_is_read_than_a_target_info_has() -> None:
-    with pytest.raises(ConfigurationError, match=r"target_info /dev/zero: .*got 513 bytes"):
+def test_no_more_of_a_file_is_read_than_a_target_info_has(tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(bytes(100_000))
+    with pytest.raises(ConfigurationError, match=r"target_info .*/large: .*got 513 bytes"):
+        SgxLocalAttester(target_info=tmp_path / "large")
+    with pytest.raises(ConfigurationError, match=r"target_info /dev/zero: not a regular file"):
         SgxLocalAttester(target_info="/dev/zero")
 
 
@@ -170,7 +173,8 @@ def test_a_report_with_other_report_data() -> None:
     files, device = gramine(), occlum()
     files.overwritten_by = OTHER
     device.changes = lambda report: report[:320] + OTHER + report[384:]
-    said = f"gave Evidence with other report_data: got {OTHER.hex()}, expected {REPORT_DATA.hex()}"
+    got, expected = (f"{data[:32].hex()}... (64 bytes)" for data in (OTHER, REPORT_DATA))
+    said = f"gave Evidence with other report_data: got {got}, expected {expected}"
     assert refusal(attester(files)) == f"attester sgx_la: /dev/attestation {said}"
     assert refusal(attester(None, device)) == f"attester sgx_la: /dev/sgx {said}"
 

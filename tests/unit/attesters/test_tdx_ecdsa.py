@@ -5,17 +5,21 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import socket
+import struct
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rats_tls.attesters.deadline import Deadline
+from rats_tls.attesters.device import OsFiles
 from rats_tls.attesters.device_attester import Availability
 from rats_tls.attesters.dialing import Address, VsockAddress
 from rats_tls.attesters.tdx_ecdsa import TdxEcdsaAttester
-from rats_tls.attesters.tsm import TsmReport
+from rats_tls.attesters.tsm import NoProviderError, TsmReport
 from rats_tls.core.claims import TdxClaims
 from rats_tls.core.errors import CollectionError, ConfigurationError
 from rats_tls.core.evidence import Evidence, TeeType
@@ -49,12 +53,16 @@ class StandInTsm:
     def is_there(self) -> bool:
         return True
 
-    def provider(self) -> str:
+    def provider(self, *, deadline: Deadline | None = None) -> str:
+        if self._fails == errno.ENXIO:
+            raise NoProviderError("no entry")
         if self._fails:
             raise CollectionError("no entry") from OSError(self._fails, os.strerror(self._fails))
         return self._provider
 
-    def report(self, inblob: bytes, *, provider: str, privilege_level: int | None = None) -> TsmReport:
+    def report(
+        self, inblob: bytes, *, provider: str, privilege_level: int | None = None, deadline: Deadline | None = None
+    ) -> TsmReport:
         assert (provider, privilege_level) == (self._provider, None)
         self.asked.append(inblob)
         if self.log is not None:
@@ -68,7 +76,7 @@ class NoTsm(StandInTsm):
     def is_there(self) -> bool:
         return False
 
-    def provider(self) -> str:
+    def provider(self, *, deadline: Deadline | None = None) -> str:
         raise AssertionError("asked")
 
 
@@ -268,7 +276,10 @@ def test_a_device_that_fails_is_named(tmp_path: Path) -> None:
 def test_a_service_that_stalls_is_named(tmp_path: Path) -> None:
     with SimulatedQgs(tmp_path / "q", trust_domain(), faults=StreamFaults(stalls=True)) as qgs:
         attester = made(tmp_path, qgs=qgs.address, seconds=0.5)
-        assert refusal(attester) == f"attester tdx_ecdsa: {qgs.address}: QGS GET_QUOTE: no answer within 0.4 seconds"
+        said = refusal(attester)
+    found = re.fullmatch(f"attester tdx_ecdsa: {qgs.address}: QGS GET_QUOTE: no answer within ([0-9.]+) seconds", said)
+    assert found is not None
+    assert 0.3 < float(found[1]) <= 0.4  # of what is left
 
 
 def test_a_quote_with_other_report_data_is_not_given_to_anybody(tmp_path: Path) -> None:
@@ -278,6 +289,26 @@ def test_a_quote_with_other_report_data_is_not_given_to_anybody(tmp_path: Path) 
     with SimulatedQgs(tmp_path / "q", trust_domain(), changes=replaced) as qgs:
         said = refusal(made(tmp_path, qgs=qgs.address))
     assert "/dev/tdx_guest gave Evidence with other report_data: got 0000" in said
+
+
+@pytest.mark.parametrize("offset", [*range(512, 912, 8), 911])
+def test_the_quote_of_another_trust_domain_is_not_given_to_anybody(offset: int, tmp_path: Path) -> None:
+    """The host knows the report_data from the TDREPORT: a quote that carries it may be of a domain of its own."""
+
+    def another(report: bytes) -> bytes:
+        return report[:offset] + bytes((report[offset] ^ 1,)) + report[offset + 1 :]
+
+    quote = trust_domain().quote(trust_domain().td_report(REPORT_DATA))
+    assert quote is not None
+    replaced = lambda _: struct.pack("<HHIIIII", 1, 1, 1, 24 + len(quote), 0, 0, len(quote)) + quote  # noqa: E731
+    with SimulatedQgs(tmp_path / "q", trust_domain(), changes=replaced) as qgs:
+        device = SimulatedTdxGuest(trust_domain(), changes=another)
+        said = refusal(made(tmp_path, qgs=qgs.address, device=device))
+        assert report_data(collect(made(tmp_path, qgs=qgs.address)).data) == REPORT_DATA
+    fields = ("td_attributes", "xfam", *("mr_td", "mr_config_id", "mr_owner", "mr_owner_config"))
+    fields = (*fields, *(f"rtmr{number}" for number in range(4)))
+    field = fields[(offset - 512) // 8 if offset < 528 else 2 + (offset - 528) // 48]
+    assert f"{qgs.address}: QGS GET_QUOTE: gave the quote of another trust domain: {field}: got " in said
 
 
 @pytest.mark.parametrize(
@@ -323,9 +354,23 @@ def test_a_log_that_is_too_large_is_none(tmp_path: Path, caplog: pytest.LogCaptu
     (tmp_path / "CCEL").write_bytes(log.ljust(1_048_576, b"\xff"))
     assert collect(attester).event_log == log
     (tmp_path / "CCEL").write_bytes(log.ljust(1_048_577, b"\xff"))
-    with caplog.at_level(logging.DEBUG, LOGGER):
+    with caplog.at_level(logging.WARNING, LOGGER):
         assert collect(attester).event_log == b""
-    assert "no event log: [Errno 27] more than 1048576 bytes" in caplog.text
+    assert "CCEL: no event log goes along: [Errno 27] more than 1048576 bytes" in caplog.text
+
+
+def test_a_log_that_this_user_may_not_read_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attester = made(tmp_path, tsm=StandInTsm(trust_domain(event_log=True)))
+
+    def refuse(_: OsFiles, path: str, most: int) -> bytes:
+        raise PermissionError(errno.EACCES, f"Permission denied to read {most} bytes", path)
+
+    monkeypatch.setattr(OsFiles, "read", refuse)
+    assert collect(attester).event_log == b""
+    assert [record.levelname for record in caplog.records if record.name == LOGGER] == ["WARNING"]
+    assert "CCEL: no event log goes along: [Errno 13] Permission denied" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,20 @@ from support.simulated import REPORT_DATA
 
 def test_a_report_carries_what_was_asked_for() -> None:
     report = TdxGuest(SimulatedTdxGuest(trust_domain())).report(REPORT_DATA)
-    assert len(report) == 1024
-    assert report[128:192] == REPORT_DATA
-    assert report == trust_domain().td_report(REPORT_DATA)
+    assert len(report.data) == 1024
+    assert report.data[128:192] == report.reportdata == REPORT_DATA
+    assert report.data == trust_domain().td_report(REPORT_DATA)
+
+
+def test_what_the_trust_domain_is_stands_at_the_end_of_its_report() -> None:
+    """By offsets of TDINFO_STRUCT, which begins at 512."""
+    data = bytearray(trust_domain().td_report(REPORT_DATA))
+    data[512:912] = bytes(range(1, 17)) + b"".join(bytes((20 + number,)) * 48 for number in range(8))
+    info = TdxGuest(SimulatedTdxGuest(trust_domain(), changes=lambda _: bytes(data))).report(REPORT_DATA).info
+    assert (info.td_attributes, info.xfam) == (0x0807060504030201, 0x100F0E0D0C0B0A09)
+    registers = (info.mr_td, info.mr_config_id, info.mr_owner, info.mr_owner_config)
+    assert registers == tuple(bytes((number,)) * 48 for number in range(20, 24))
+    assert (info.rtmr0, info.rtmr1, info.rtmr2, info.rtmr3) == tuple(bytes((n,)) * 48 for n in range(24, 28))
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EINVAL, errno.EACCES, errno.EBUSY])
@@ -48,7 +59,7 @@ def test_a_machine_without_the_device() -> None:
     guest = TdxGuest()
     assert guest.path == "/dev/tdx_guest"
     if not guest.is_there():
-        with pytest.raises(CollectionError, match="/dev/tdx_guest: TDX_CMD_GET_REPORT0: ENOENT"):
+        with pytest.raises(CollectionError, match="/dev/tdx_guest: open: ENOENT"):
             guest.report(REPORT_DATA)
 
 

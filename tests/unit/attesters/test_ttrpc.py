@@ -12,8 +12,10 @@ import pytest
 
 from rats_tls.attesters.dialing import parse_address
 from rats_tls.attesters.evidence_broker import retrieve_evidence
-from rats_tls.core.errors import CollectionError
+from rats_tls.core.errors import CollectionError, DecodeError
 from rats_tls.formats.amd.sev_report import evidence_from_json
+from rats_tls.formats.devices.protobuf import integer_field, octets_field
+from rats_tls.formats.devices.ttrpc import Response
 from rats_tls.simulation.devices.evidence_broker import SimulatedEvidenceBroker
 from rats_tls.simulation.devices.unix_service import StreamFaults
 from support.host_services import silent_socket
@@ -72,6 +74,23 @@ def test_an_error_code_of_the_brokers(tmp_path: Path) -> None:
 )
 def test_a_status_that_is_no_success(status: tuple[int, str], said: str, tmp_path: Path) -> None:
     assert refused(tmp_path, status=status) == f"{SIZE}: the call failed: {said}"
+
+
+def test_what_a_broker_says_is_one_line_wherever_it_is_written() -> None:
+    status = Response(code=13, message="a\x1b[31m\nWARNING: forged\u202e", payload=b"").status
+    assert status == "13 (INTERNAL): a\\x1b[31m\\nWARNING: forged\\u202e"
+
+
+def test_a_status_may_have_several_details() -> None:
+    detail = octets_field(3, b"a message of any type")
+    status = integer_field(1, 5) + octets_field(2, b"no such guest") + detail + detail
+    response = Response.from_bytes(octets_field(1, status))
+    assert response.status == "5 (NOT_FOUND): no such guest"
+    for twice in (octets_field(2, b"x") * 2, integer_field(1, 5) * 2):
+        with pytest.raises(DecodeError, match=r"field [12] twice"):
+            Response.from_bytes(octets_field(1, twice))
+    with pytest.raises(DecodeError, match="field 3 twice"):
+        Response.from_bytes(octets_field(1, status) + octets_field(3, b"x") * 2)
 
 
 def test_the_second_call_may_fail_too(tmp_path: Path) -> None:

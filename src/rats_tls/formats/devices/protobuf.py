@@ -1,9 +1,12 @@
 """The few kinds of fields of Protocol Buffers that services of devices use, by hand.
 
-Source: Protocol Buffers, Encoding. Unknown fields are skipped; the same field twice is refused, as no writer does that.
+Source: Protocol Buffers, Encoding. Unknown fields are skipped; the same field twice is refused where it is not
+repeated, as no writer does that.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 from rats_tls.core.errors import DecodeError
 from rats_tls.core.reader import Reader
@@ -22,13 +25,15 @@ class Message:
     Args:
         data: the message; the caller has bounded it.
         structure: its name, for errors.
+        repeated: numbers of fields that there may be several of; of these the last is kept.
 
     Raises:
         DecodeError: malformed, or more than 64 fields.
     """
 
-    def __init__(self, data: bytes, structure: str) -> None:
+    def __init__(self, data: bytes, structure: str, *, repeated: Collection[int] = ()) -> None:
         self._structure = structure
+        self._repeated = repeated
         self._integers: dict[int, int] = {}
         self._octets: dict[int, bytes] = {}
         reader = Reader(data, structure)
@@ -66,7 +71,7 @@ class Message:
         number, kind = key >> 3, key & 7
         if not 1 <= number <= _MOST_NUMBER:
             raise reader.error("key", f"got field {number}, expected 1 to {_MOST_NUMBER}")
-        if number in self._integers or number in self._octets:
+        if (number in self._integers or number in self._octets) and number not in self._repeated:
             raise reader.error("key", f"field {number} twice")
         field = f"field {number}"
         if kind == _VARINT:

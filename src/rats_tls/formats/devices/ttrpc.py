@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rats_tls.core.errors import DecodeError
+from rats_tls.core.text import printable
 from rats_tls.formats.devices.protobuf import Message, integer_field, octets_field
 
 HEADER_SIZE = 10
@@ -117,15 +118,16 @@ class Response:
 
     @property
     def status(self) -> str:
-        """The status in words."""
+        """The status in words, in one line: the service may be hostile."""
         name = _CODES[self.code] if self.code < len(_CODES) else "not known"
-        return f"{self.code} ({name}){f': {self.message[:256]}' if self.message else ''}"
+        return f"{self.code} ({name}){f': {printable(self.message[:256])}' if self.message else ''}"
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Response:
         """Decode. Raises DecodeError: malformed."""
         message = Message(data, "TtrpcResponse")
-        status = Message(message.octets(1, "status"), "TtrpcStatus")
+        # Details of a status may be several, and are not read.
+        status = Message(message.octets(1, "status"), "TtrpcStatus", repeated=(3,))
         return cls(
             code=status.integer(1, "code", maximum=_U64),
             message=status.text(2, "message"),

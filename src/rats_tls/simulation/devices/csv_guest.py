@@ -74,6 +74,10 @@ class FakeCsvGuest:
         """Whether there is such a device."""
         return self.there
 
+    def obstacle(self) -> str:
+        """Say why it cannot be opened: only that it is not there."""
+        return "" if self.there else "is not there"
+
     def ioctl(self, number: int, argument: Argument) -> None:
         """Serve one call. Raises OSError: EINVAL of the driver, EIO of the firmware."""
         if not self.there:

@@ -61,6 +61,10 @@ class FakeOcclum:
         """Whether there is such a device."""
         return self.there
 
+    def obstacle(self) -> str:
+        """Say why it cannot be opened: only that it is not there."""
+        return "" if self.there else "is not there"
+
     def ioctl(self, number: int, argument: Argument) -> None:
         """Serve one call. Raises OSError."""
         if not self.there:

@@ -78,6 +78,10 @@ class FakeSevGuest:
         """Whether there is such a device."""
         return self.there
 
+    def obstacle(self) -> str:
+        """Say why it cannot be opened: only that it is not there."""
+        return "" if self.there else "is not there"
+
     def ioctl(self, number: int, argument: Argument) -> None:
         """Serve one call. Raises OSError as the kernel does."""
         with self._lock:

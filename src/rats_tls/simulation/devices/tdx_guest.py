@@ -53,6 +53,10 @@ class SimulatedTdxGuest:
         """Whether there is such a device: it is."""
         return True
 
+    def obstacle(self) -> str:
+        """Say why it cannot be opened: nothing is in the way."""
+        return ""
+
     def ioctl(self, number: int, argument: ctypes.Structure | ctypes.Array) -> None:  # type: ignore[type-arg]  # any
         """Make one call: the number tells the size, and the bytes are read and written where they are."""
         with self._counting:

@@ -1,0 +1,49 @@
+"""Whether configfs-tsm makes reports here, or else a guest device: by what is there, never by what fails."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from rats_tls.attesters.deadline import Deadline
+from rats_tls.attesters.tsm import NoProviderError, Tsm
+from rats_tls.core.errors import CollectionError
+
+
+class Guest(Protocol):
+    """A guest device."""
+
+    @property
+    def path(self) -> str:
+        """Where it is."""
+        ...
+
+    def is_there(self) -> bool:
+        """Whether there is such a device."""
+        ...
+
+
+def made_by_tsm(tsm: Tsm, provider: str, guest: Guest, *, deadline: Deadline | None = None) -> bool:
+    """Say whether configfs-tsm makes them, else the device.
+
+    Args:
+        tsm: configfs-tsm.
+        provider: which of its providers would.
+        guest: the device.
+        deadline: until then a busy configfs-tsm is asked again; it is asked once where left out.
+
+    Raises:
+        CollectionError: neither does, or configfs-tsm is there and fails.
+    """
+    why = f"there is no {tsm.root}"
+    if tsm.is_there():
+        try:
+            found = tsm.provider(deadline=deadline)
+        except NoProviderError as error:
+            why = error.message
+        else:
+            if found == provider:
+                return True
+            why = f"{tsm.root}: provider: got {found[:64]!r}, expected {provider!r}"
+    if guest.is_there():
+        return False
+    raise CollectionError(f"{why}, and there is no {guest.path}")
