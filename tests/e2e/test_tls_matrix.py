@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from rats_tls import registry
 from rats_tls.core.algorithms import KeyAlgorithm
+from support.generated_pages import WRAPPERS_MARK, render_wrappers
 from support.instances import UNAVAILABLE
 from support.machine import lacking
+from support.paths import REPOSITORY
 from support.tls_matrix import LARGE, MATRIX_MARK, ORDINARY, PAGE, Case, cases, connect, render
-
-ENCRYPTING = tuple(name for name in registry.BUILT_IN["tls_wrappers"] if name != "null")
 
 
 def _part() -> list[Case]:
@@ -37,9 +36,10 @@ def test_a_pair(case: Case) -> None:
     connect(case)
 
 
-def test_the_page_is_of_what_is_declared() -> None:
-    for name in ENCRYPTING:
-        if ("tls_wrappers", name) in UNAVAILABLE:
-            lacking(UNAVAILABLE["tls_wrappers", name], install="what .ci/run installs")
+def test_the_pages_are_of_what_is_declared() -> None:
+    for why in UNAVAILABLE.values():
+        lacking(why, install="what .ci/run installs")
+    declared = (REPOSITORY / "docs/tls-and-crypto.md").read_text(encoding="utf-8")
+    assert declared.partition(WRAPPERS_MARK)[0] + render_wrappers() == declared, "make docs"
     page = PAGE.read_text(encoding="utf-8")
     assert page.partition(MATRIX_MARK)[0] + render(set(cases())) == page, "make matrix ARGS=--write"

@@ -6,14 +6,21 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
+from rats_tls.core.algorithms import KeyAlgorithm
+from rats_tls.core.interfaces import CryptoCapabilities
 from rats_tls.core.refusals import Refusal
+from rats_tls.crypto_wrappers.null import NullCryptoWrapper
 from rats_tls.policy import ANY, CsvEntry, Entry, NullEntry, SevEntry, SgxEntry, SgxLocalEntry, SnpEntry, TdxEntry
 from rats_tls.policy.intel_entry import IntelEntry
 from rats_tls.policy.rules import is_required, rule_of
 from rats_tls.policy.sgx_entry import SgxReportEntry
+from rats_tls.registry import BUILT_IN
+from support.instances import CRYPTO_WRAPPERS, TLS_WRAPPERS
 
 POLICY_MARK = "<!-- Below here: made from the fields of the entries by `make docs`. -->"
+WRAPPERS_MARK = "<!-- Below here: made from what the wrappers declare by `make docs`. -->"
 REFUSALS_MARK = "<!-- Below here: made from `rats_tls.core.refusals` by `make docs`. -->"
+_OWN = tuple(key for key in KeyAlgorithm if key is not KeyAlgorithm.RSA)
 TABLES: tuple[tuple[str, str, type[Entry], tuple[type[Entry], ...]], ...] = (
     (
         "Fields of every entry",
@@ -78,6 +85,59 @@ def render_refusals() -> str:
     return "\n".join([REFUSALS_MARK, "", *head, *rows]) + "\n"
 
 
+def render_wrappers() -> str:
+    """Give everything from the mark to the end of `docs/tls-and-crypto.md`."""
+    by_name = {each.name: each for each in TLS_WRAPPERS}  # of openssl the one with its faster calls, which is the later
+    shown = [by_name[name] for name in BUILT_IN["tls_wrappers"]]
+    made = {each.name: each for each in (*CRYPTO_WRAPPERS, NullCryptoWrapper())}
+    crypto = [made[name] for name in BUILT_IN["crypto_wrappers"]]
+    rows: list[tuple[str, list[str]]] = [
+        ("client", [_yes(each.capabilities.clients) for each in shown]),
+        ("mutual server", [_yes(each.capabilities.mutual_server) for each in shown]),
+        ("exporter with context", [_yes(each.capabilities.exporter_with_context) for each in shown]),
+        ("ALPN", [_yes(each.capabilities.alpn) for each in shown]),
+        ("TLS 1.2", [_yes(each.capabilities.tls12) for each in shown]),
+        ("alerts of choice", [_yes(each.capabilities.chosen_alerts) for each in shown]),
+        ("in memory", [_yes(each.capabilities.memory) for each in shown]),
+        ("over sockets by itself", [_yes(each.capabilities.sockets) for each in shown]),
+        ("largest certificate", [f"{each.capabilities.largest_certificate:,}" for each in shown]),
+        *((f"{key.value} keys", [_yes(key in each.capabilities.key_algorithms) for each in shown]) for key in _OWN),
+    ]
+    keys = [(f"{key.value} keys", [_uses_of(each.capabilities, key) for each in crypto]) for key in _OWN]
+    return "\n".join(
+        [
+            WRAPPERS_MARK,
+            "",
+            "## What TLS wrappers declare",
+            "",
+            *_table([each.name for each in shown], rows),
+            "",
+            "## What crypto wrappers declare",
+            "",
+            *_table([each.name for each in crypto], keys),
+            "",
+        ]
+    )
+
+
+def _table(names: list[str], rows: list[tuple[str, list[str]]]) -> list[str]:
+    head = ["| |" + "".join(f" `{name}` |" for name in names), "|---|" + "---|" * len(names)]
+    return [*head, *(f"| {label} | {' | '.join(cells)} |" for label, cells in rows)]
+
+
+def _uses_of(able: CryptoCapabilities, key: KeyAlgorithm) -> str:
+    uses = (
+        ("makes", able.generates),
+        ("certifies", able.certificates),
+        ("verifies", able.verifies),
+    )
+    return ", ".join(name for name, keys in uses if key in keys) or "-"
+
+
+def _yes(able: bool) -> str:
+    return "yes" if able else "-"
+
+
 if __name__ == "__main__":
     from support.pairs import PAIRS_MARK, all_pairs, render_pairs
     from support.paths import REPOSITORY
@@ -85,6 +145,7 @@ if __name__ == "__main__":
     for name, mark, rendered in (
         ("policy.md", POLICY_MARK, render_policy()),
         ("refusals.md", REFUSALS_MARK, render_refusals()),
+        ("tls-and-crypto.md", WRAPPERS_MARK, render_wrappers()),
         ("pairs.md", PAIRS_MARK, render_pairs(all_pairs())),
     ):
         page = REPOSITORY / "docs" / name
