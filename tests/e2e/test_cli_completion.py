@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from rats_tls.registry import BUILT_IN
 from support.commands import environment, run
 
 BASH = shutil.which("bash") or "/bin/bash"
@@ -64,7 +65,7 @@ def complete(program: Path, *words: str, folder: Path | None = None) -> list[str
         (["server", "--endorse"], ["--endorsements", "--endorsements-file"]),
         (["client", "--log-level", "f"], ["fatal"]),
         (["client", "--attester", "simulated_sg"], ["simulated_sgx_ecdsa", "simulated_sgx_la"]),
-        (["server", "-t", ""], ["openssl", "null"]),
+        (["server", "-t", ""], list(BUILT_IN["tls_wrappers"])),
     ],
 )
 def test_in_bash(program: Path, words: list[str], expected: list[str]) -> None:

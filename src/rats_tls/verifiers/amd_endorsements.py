@@ -31,7 +31,6 @@ from rats_tls.verifiers.amd_chain import (
 from rats_tls.verifiers.amd_report import VEK_NAMES, mismatch
 from rats_tls.verifiers.bounded_cache import BoundedCache
 from rats_tls.verifiers.chain import malformed_endorsement
-from rats_tls.verifiers.known_keys import trust_in
 
 _MAX_TRIALS = 16
 """Most VEKs of one report whose key is tried; each costs one P-384 verification."""
@@ -116,21 +115,13 @@ class Memory:
     push out what was verified.
     """
 
-    __slots__ = ("_trust", "decoded", "keys", "platforms", "verified")
+    __slots__ = ("decoded", "keys", "platforms", "verified")
 
     def __init__(self, limits: Limits) -> None:
         self.decoded = BoundedCache(limits.cached_vendor_items, limits.cached_vendor_bytes)
         self.keys = BoundedCache(limits.cached_vendor_items, limits.cached_vendor_bytes)
         self.platforms = BoundedCache(limits.cached_vendor_items, limits.cached_vendor_bytes)
         self.verified = BoundedCache(limits.cached_vendor_items, limits.cached_vendor_bytes)
-        self._trust: tuple[tuple[TrustAnchor, ...], CryptoWrapper, bytes] | None = None
-
-    def trust_in(self, anchors: tuple[TrustAnchor, ...], crypto: CryptoWrapper) -> bytes:
-        """Give `known_keys.trust_in`; made anew where it is not the very anchors and wrapper of the last time."""
-        last = self._trust
-        if last is None or last[0] is not anchors or last[1] is not crypto:
-            last = self._trust = (anchors, crypto, trust_in(anchors, crypto))
-        return last[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

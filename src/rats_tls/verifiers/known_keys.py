@@ -21,6 +21,22 @@ def trust_in(anchors: Iterable[TrustAnchor], crypto: CryptoWrapper) -> bytes:
     return anchors_digest(anchors) + f"{len(crypto.name)} {crypto.name} {crypto.version}".encode()
 
 
+class LastTrust:
+    """Gives `trust_in`, made anew where it is not the very anchors and wrapper of the last time."""
+
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        self._last: tuple[tuple[TrustAnchor, ...], CryptoWrapper, bytes] | None = None
+
+    def __call__(self, anchors: tuple[TrustAnchor, ...], crypto: CryptoWrapper) -> bytes:
+        """Give `trust_in`."""
+        last = self._last
+        if last is None or last[0] is not anchors or last[1] is not crypto:
+            last = self._last = (anchors, crypto, trust_in(anchors, crypto))
+        return last[2]
+
+
 class KeyLoader(Protocol):
     """What the checks of a chain need of a crypto wrapper."""
 

@@ -19,6 +19,7 @@ from rats_tls.verifiers.amd_endorsements import Judge, Memory, Pool
 from rats_tls.verifiers.amd_report import claims_of
 from rats_tls.verifiers.amd_run import SnpRun
 from rats_tls.verifiers.check_log import Stop
+from rats_tls.verifiers.known_keys import LastTrust
 
 
 class SevSnpVerifier:
@@ -30,6 +31,7 @@ class SevSnpVerifier:
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
         self._memory = Memory(limits)
+        self._trust_in = LastTrust()
 
     def decode(self, evidence: Evidence) -> DecodedEvidence:
         """Decode a report. TCB values are decoded when it names its product (version 3 and later).
@@ -77,7 +79,7 @@ class SevSnpVerifier:
             anchors=given,
             crypto=crypto,
             now=now,
-            trust=self._memory.trust_in(given, crypto),
+            trust=self._trust_in(given, crypto),
             memory=self._memory,
         )
         run = SnpRun(

@@ -23,8 +23,11 @@ from rats_tls.capi import (
     QuoteSgxEcdsa,
     QuoteSgxEpid,
 )
+from rats_tls.core.algorithms import KeyAlgorithm
+from rats_tls.core.errors import UnsupportedError
 from rats_tls.core.evidence import TeeType
 from rats_tls.core.refusals import Refusal
+from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.policy import Policy
 from support.capi import CLIENT, MUTUAL_CLIENT, MUTUAL_SERVER, SERVER, handle
 from support.policies import null_policy
@@ -133,9 +136,19 @@ def test_no_tls(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["null", "nullcrypto"])
 def test_no_crypto(name: str) -> None:
-    assert handle(CLIENT, None, SGX, crypto_type=name)._context._crypto.name == "null"
+    for made in (lambda: handle(CLIENT, None, SGX, crypto_type=name), lambda: handle(SERVER, SGX, crypto_type=name)):
+        with pytest.raises(CoreError, match=r"crypto wrapper null (verifies nothing|makes no ec-p256 keys)") as caught:
+            made()
+        assert caught.value.code is CoreCode.INVALID
+
+
+def test_a_crypto_wrapper_that_makes_no_key_after_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(_self: object, algorithm: KeyAlgorithm) -> None:
+        raise UnsupportedError(f"makes no {algorithm.value} keys")
+
+    monkeypatch.setattr(OpensslCryptoWrapper, "generate_key", none)
     with pytest.raises(CryptoWrapperError, match="makes no ec-p256 keys") as caught:
-        handle(SERVER, SGX, crypto_type=name)
+        handle(SERVER, SGX)
     assert caught.value.code is CryptoWrapperCode.UNSUPPORTED_ALGO
 
 
