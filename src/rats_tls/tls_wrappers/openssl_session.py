@@ -97,7 +97,8 @@ class _OpensslSession:
     @property
     def peer_certificate(self) -> bytes | None:
         """DER of the peer's leaf certificate, or None."""
-        certificate = self._connection.get_peer_certificate()
+        # OpenSSL gives it before CertificateVerify came, and behind one that does not verify.
+        certificate = self._connection.get_peer_certificate() if self._complete else None
         return crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) if certificate is not None else None
 
     @property

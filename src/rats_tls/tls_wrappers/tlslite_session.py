@@ -213,7 +213,7 @@ class TlsliteTlsSession:
     @property
     def peer_certificate(self) -> bytes | None:
         """DER of the peer's leaf certificate, or None."""
-        return self._peer
+        return self._peer if self._complete else None
 
     @property
     def alpn(self) -> str | None:
