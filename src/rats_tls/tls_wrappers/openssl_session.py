@@ -66,15 +66,15 @@ class _OpensslSession:
 
     def read(self, size: int) -> bytes | None:
         """Read up to `size` plain bytes, perhaps fewer than there are. Raises TlsError, ConnectionFailedError."""
-        if self._error is not None:
-            raise self._error
+        if self._error is not None or not self._complete:
+            self._require_complete("read")
         data, error = self._calls.read(self._connection, size)
         return data if error is None or self._goes_on(error, len(data)) else (data or None)
 
     def read_into(self, buffer: memoryview) -> int | None:
         """As `read`, into `buffer`; 0 after the peer's close_notify."""
-        if self._error is not None:
-            raise self._error
+        if self._error is not None or not self._complete:
+            self._require_complete("read")
         count, error = self._calls.read_into(self._connection, buffer)
         return count if error is None or self._goes_on(error, count) else (count or None)
 
@@ -143,8 +143,13 @@ class _OpensslSession:
         if self._error is not None:
             raise self._error
 
-    def _require_writable(self) -> None:
+    def _require_complete(self, doing: str) -> None:
         self._raise_earlier_error()
+        if not self._complete:  # OpenSSL's own calls would go on with the handshake
+            raise TlsError(f"TLS {doing}: the handshake is not complete")
+
+    def _require_writable(self) -> None:
+        self._require_complete("write")
         if self._closed:
             raise TlsError("TLS write: this side has sent close_notify")
 
@@ -288,7 +293,7 @@ class OpensslSocketTlsSession(_OpensslSession):
             TlsError: after `close`, or the connection failed.
             ConnectionFailedError: the socket failed.
         """
-        if self._error is not None or self._closed:
+        if self._error is not None or self._closed or not self._complete:
             self._require_writable()
         view = memoryview(data).cast("B")
         if not self._pending:

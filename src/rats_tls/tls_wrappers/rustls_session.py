@@ -66,11 +66,13 @@ class RustlsTlsSession:
 
     def read(self, size: int) -> bytes | None:
         """Read up to `size` plain bytes, perhaps fewer than there are. Raises TlsError."""
+        if not self._complete:
+            self._require_complete("read")
         while True:
             data: bytes = self._connection.read_plaintext(size)
             if data:
                 return data
-            if self._error is None and self._complete and not self._connection.wants_read():
+            if self._error is None and not self._connection.wants_read():
                 return b""  # with nothing to read, it wants no more only behind close_notify
             if not self._take_record("read"):
                 return None
@@ -85,11 +87,9 @@ class RustlsTlsSession:
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Encrypt all of `data`. Raises TlsError."""
-        self._raise_earlier_error()
+        self._require_complete("write")
         if self._closed:
             raise TlsError("TLS write: this side has sent close_notify")
-        if not self._complete:
-            raise TlsError("TLS write: the handshake is not complete")
         view = memoryview(data).cast("B")
         while view:
             try:
@@ -173,6 +173,11 @@ class RustlsTlsSession:
     def _raise_earlier_error(self) -> None:
         if self._error is not None:
             raise self._error
+
+    def _require_complete(self, doing: str) -> None:
+        self._raise_earlier_error()
+        if not self._complete:
+            raise TlsError(f"TLS {doing}: the handshake is not complete")
 
     def _failed(self, doing: str, error: ssl.SSLError) -> TlsError:
         said = str(error.args[0]) if error.args else ""

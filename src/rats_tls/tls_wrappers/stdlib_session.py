@@ -75,7 +75,7 @@ class StdlibTlsSession:
             data = bytes(self._read_before[:size])
             del self._read_before[:size]
             return data
-        self._raise_earlier_error()
+        self._require_complete("read")
         try:
             return self._tls.read(min(size, RECORD))
         except ssl.SSLWantReadError:
@@ -92,7 +92,7 @@ class StdlibTlsSession:
             data = self.read(len(buffer)) or b""
             buffer[: len(data)] = data
             return len(data)
-        self._raise_earlier_error()
+        self._require_complete("read")
         try:
             # With a buffer it gives the count; typeshed knows only the other form.
             return cast("int", self._tls.read(len(buffer), cast("bytearray", buffer)))
@@ -106,7 +106,7 @@ class StdlibTlsSession:
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Encrypt all of `data`. Raises TlsError."""
-        self._raise_earlier_error()
+        self._require_complete("write")
         if self._closed:
             raise TlsError("TLS write: this side has sent close_notify")
         view = memoryview(data).cast("B")
@@ -168,6 +168,11 @@ class StdlibTlsSession:
         # OpenSSL names the reason once only; later calls on a failed connection give none.
         if self._error is not None:
             raise self._error
+
+    def _require_complete(self, doing: str) -> None:
+        self._raise_earlier_error()
+        if not self._complete:  # OpenSSL's own calls would go on with the handshake
+            raise TlsError(f"TLS {doing}: the handshake is not complete")
 
     def _wait(self, doing: str) -> None:
         """Wait for more bytes. Raises TlsError where none will come."""

@@ -155,8 +155,8 @@ class TlsliteTlsSession:
     def read(self, size: int) -> bytes | None:
         """Read up to `size` plain bytes, perhaps fewer than there are. Raises TlsError."""
         if not self._plain and not self._peer_closed:
-            self._raise_earlier_error()
-            if not self._complete or not self._read_record():
+            self._require_complete("read")
+            if not self._read_record():
                 return None
         data = bytes(self._plain[:size])
         del self._plain[:size]
@@ -191,11 +191,9 @@ class TlsliteTlsSession:
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Encrypt all of `data`. Raises TlsError."""
-        self._raise_earlier_error()
+        self._require_complete("write")
         if self._closed:
             raise TlsError("TLS write: this side has sent close_notify")
-        if not self._complete:
-            raise TlsError("TLS write: the handshake is not complete")
         view = memoryview(data).cast("B")
         try:
             for start in range(0, len(view), _RECORD):
@@ -246,6 +244,11 @@ class TlsliteTlsSession:
     def _raise_earlier_error(self) -> None:
         if self._error is not None:
             raise self._error
+
+    def _require_complete(self, doing: str) -> None:
+        self._raise_earlier_error()
+        if not self._complete:
+            raise TlsError(f"TLS {doing}: the handshake is not complete")
 
     def _failed(self, doing: str, error: Exception) -> TlsError:
         alert = 0

@@ -140,7 +140,7 @@ class TongsuoTlsSession:
             return self._read(space, min(len(buffer), _MOST))
 
     def _read(self, space: Any, size: int) -> int | None:  # noqa: ANN401  # likewise
-        self._raise_earlier_error()
+        self._require_complete("read")
         done = 0
         while done < size:
             self._lib.ERR_clear_error()
@@ -166,11 +166,9 @@ class TongsuoTlsSession:
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Encrypt all of `data`. Raises TlsError."""
-        self._raise_earlier_error()
+        self._require_complete("write")
         if self._closed:
             raise TlsError("TLS write: this side has sent close_notify")
-        if not self._complete:
-            raise TlsError("TLS write: the handshake is not complete")
         view = memoryview(data).cast("B")
         done = 0
         with self._ffi.from_buffer(view) as source:
@@ -265,6 +263,11 @@ class TongsuoTlsSession:
         # The library names the reason once only; later calls on a failed connection give none.
         if self._error is not None:
             raise self._error
+
+    def _require_complete(self, doing: str) -> None:
+        self._raise_earlier_error()
+        if not self._complete:  # the library's own calls would go on with the handshake, past what is required of it
+            raise TlsError(f"TLS {doing}: the handshake is not complete")
 
     def _failed(self, doing: str, kind: int) -> TlsError:
         """Give, and keep, the error behind a call that failed with an SSL_ERROR_* of that number."""
