@@ -1,4 +1,4 @@
-"""Data passes behind a complete handshake alone: every TLS wrapper."""
+"""Data passes behind a complete handshake alone, and into memory alone that may be written: every wrapper."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from rats_tls.core.errors import TlsError
 from rats_tls.core.tls import TlsSession, TlsWrapper
 from support.instances import TLS_WRAPPERS
-from support.tls import config, handshake, pump, read_exactly, roles, sessions
+from support.tls import config, connected, handshake, pump, read_exactly, roles, sessions
 
 ROLES = tuple((tls, role) for tls in TLS_WRAPPERS if tls.capabilities.encrypts for role in roles(tls))
 TOO_EARLY: tuple[Callable[[TlsSession], object], ...] = (
@@ -42,3 +42,16 @@ def test_nothing_is_read_or_written_before_the_handshake_is_complete(tls: TlsWra
     pump(client, server)
     pump(client, server)
     assert read_exactly(ours, 7) == b"in time"
+
+
+@pytest.mark.parametrize("tls", TLS_WRAPPERS, ids=lambda tls: tls.name)
+def test_bytes_that_must_not_change_are_not_written(tls: TlsWrapper) -> None:
+    client, server = connected(tls)
+    client.write(b"12345678")
+    pump(client, server)
+    kept = bytes(bytearray(b"abcdefgh"))  # no other object's
+    with pytest.raises((BufferError, TypeError)):
+        server.read_into(memoryview(kept))
+    assert kept == b"abcdefgh"
+    assert server.read_into(memoryview(buffer := bytearray(9))) == 8
+    assert buffer == b"12345678\0"

@@ -127,7 +127,7 @@ class TlsSession(Protocol):
 
         Raises:
             TlsError: as `read`.
-            BufferError, TypeError or ValueError: the buffer cannot be written; nothing is read.
+            BufferError or TypeError: the buffer is read-only; nothing is read.
         """
         ...
 

@@ -10,6 +10,7 @@ from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.errors import TlsError, UnsupportedError
 from rats_tls.core.tls import TlsFacts
 from rats_tls.tls_wrappers.alerts import ALERTS, alert_name
+from rats_tls.tls_wrappers.buffers import require_writable
 
 _WRITE = 16_384  # rustls takes 64 KiB at most before its records are taken out, and then nothing
 _LONGEST = 16_384 + 256  # RFC 8446 5.2
@@ -79,6 +80,7 @@ class RustlsTlsSession:
 
     def read_into(self, buffer: memoryview) -> int | None:
         """As `read`, into `buffer`; 0 after the peer's close_notify."""
+        require_writable(buffer)
         data = self.read(len(buffer))
         if data is None:
             return None

@@ -9,6 +9,7 @@ from typing import cast
 from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.errors import TlsError, UnsupportedError
 from rats_tls.core.tls import TlsFacts
+from rats_tls.tls_wrappers.buffers import require_writable
 
 RECORD = 16_384  # largest plaintext of one record, RFC 8446 5.1
 
@@ -88,6 +89,7 @@ class StdlibTlsSession:
 
     def read_into(self, buffer: memoryview) -> int | None:
         """As `read`, into `buffer`; 0 after the peer's close_notify."""
+        require_writable(buffer)
         if self._read_before:
             data = self.read(len(buffer)) or b""
             buffer[: len(data)] = data

@@ -22,6 +22,7 @@ from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.errors import TlsError, UnsupportedError
 from rats_tls.core.tls import TlsConfig, TlsFacts
 from rats_tls.tls_wrappers.alerts import ALERT_NUMBERS, alert_name
+from rats_tls.tls_wrappers.buffers import require_writable
 from rats_tls.tls_wrappers.tlslite_connection import Connection, Memory
 
 _RECORD = 16_384  # largest plaintext of one record, RFC 8446 5.1
@@ -183,6 +184,7 @@ class TlsliteTlsSession:
 
     def read_into(self, buffer: memoryview) -> int | None:
         """As `read`, into `buffer`; 0 after the peer's close_notify."""
+        require_writable(buffer)
         data = self.read(len(buffer))
         if data is None:
             return None

@@ -136,7 +136,7 @@ class TongsuoTlsSession:
 
     def read_into(self, buffer: memoryview) -> int | None:
         """As `read`, into `buffer`; 0 after the peer's close_notify."""
-        with self._ffi.from_buffer(buffer) as space:
+        with self._ffi.from_buffer(buffer, require_writable=True) as space:
             return self._read(space, min(len(buffer), _MOST))
 
     def _read(self, space: Any, size: int) -> int | None:  # noqa: ANN401  # likewise

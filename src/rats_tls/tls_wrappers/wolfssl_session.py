@@ -122,7 +122,7 @@ class WolfsslTlsSession:
 
     def read_into(self, buffer: memoryview) -> int | None:
         """As `read`, into `buffer`; 0 after the peer's close_notify."""
-        with self._ffi.from_buffer(buffer) as pointer:
+        with self._ffi.from_buffer(buffer, require_writable=True) as pointer:
             return self._read(pointer, min(len(buffer), _RECORD))
 
     def _read(self, pointer: Any, size: int) -> int | None:  # noqa: ANN401  # cffi has no types
