@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from rats_tls.core.algorithms import HashAlgorithm, KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.errors import ConfigurationError, DecodeError, NoInstanceError, SignatureError, UnsupportedError
 from rats_tls.core.interfaces import CertificateRequest, CryptoCapabilities, PrivateKey, PublicKey
+from rats_tls.crypto_wrappers.byte_strings import as_bytes
 from rats_tls.crypto_wrappers.certificate_building import build_certificate
 from rats_tls.crypto_wrappers.digests import digest
 from rats_tls.crypto_wrappers.ecdsa_signatures import encode_signature
@@ -72,7 +73,7 @@ class AwslcPublicKey:
         hashing = _ECDSA_HASHES.get(algorithm)
         if hashing is None:
             raise SignatureError(f"signature algorithm {algorithm.value} does not fit a {self._algorithm.value} key")
-        _accept(self._verify, algorithm, hashing(data).digest(), signature)
+        _accept(self._verify, algorithm, hashing(data).digest(), as_bytes(signature))
 
     def verify_ecdsa(self, algorithm: SignatureAlgorithm, r: int, s: int, data: bytes) -> None:
         """Verify an ECDSA signature given as two integers. Raises SignatureError."""
@@ -111,7 +112,7 @@ class AwslcRsaPublicKey:
         if scheme is None:
             self._other.verify(algorithm, signature, data)
             return
-        _accept(self._key.verify, algorithm, scheme, hashlib.sha256(data).digest(), signature)
+        _accept(self._key.verify, algorithm, scheme, hashlib.sha256(data).digest(), as_bytes(signature))
 
     def verify_ecdsa(self, algorithm: SignatureAlgorithm, r: int, s: int, data: bytes) -> None:
         """Raise SignatureError: it is an RSA key."""
@@ -224,6 +225,7 @@ class AwslcCryptoWrapper:
 
     def load_public_key(self, spki: bytes) -> PublicKey:
         """Load a DER SubjectPublicKeyInfo. Raises DecodeError, UnsupportedError."""
+        spki = as_bytes(spki)
         found = split_ec(spki)
         if found is not None:
             return self._load_ec(found[0], spki)

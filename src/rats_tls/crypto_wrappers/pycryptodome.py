@@ -10,6 +10,7 @@ from typing import Any
 from rats_tls.core.algorithms import HashAlgorithm, KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.errors import ConfigurationError, DecodeError, NoInstanceError, SignatureError, UnsupportedError
 from rats_tls.core.interfaces import CertificateRequest, CryptoCapabilities, PrivateKey
+from rats_tls.crypto_wrappers.byte_strings import as_bytes
 from rats_tls.crypto_wrappers.certificate_building import build_certificate
 from rats_tls.crypto_wrappers.digests import digest
 from rats_tls.crypto_wrappers.ecdsa_signatures import check_range, decode_signature, encode_signature
@@ -69,6 +70,7 @@ class PycryptodomePublicKey:
         """Verify a signature in X.509 form. Raises SignatureError."""
         if not _fits(algorithm, self._algorithm):
             raise SignatureError(_misfit(algorithm, self._algorithm))
+        signature, data = as_bytes(signature), as_bytes(data)
         if self._algorithm in _CURVES:
             self.verify_ecdsa(algorithm, *decode_signature(self._algorithm, signature), data)
             return
@@ -88,7 +90,7 @@ class PycryptodomePublicKey:
         size = _COORDINATE_BYTES[self._algorithm]
         try:
             self._library.dss.new(self._key, "fips-186-3").verify(
-                _hashed(self._library, algorithm, data), r.to_bytes(size, "big") + s.to_bytes(size, "big")
+                _hashed(self._library, algorithm, as_bytes(data)), r.to_bytes(size, "big") + s.to_bytes(size, "big")
             )
         except ValueError as error:
             raise SignatureError(f"{algorithm.value} signature does not verify: {error}") from error
@@ -150,7 +152,7 @@ class PycryptodomePrivateKey:
 
     def sign(self, algorithm: SignatureAlgorithm, data: bytes) -> bytes:
         """Sign `data`. Raises ConfigurationError when the algorithm does not fit the key."""
-        library = self._library
+        library, data = self._library, as_bytes(data)
         if not _fits(algorithm, self._algorithm):
             raise ConfigurationError(_misfit(algorithm, self._algorithm))
         if self._algorithm is KeyAlgorithm.ED25519:
@@ -222,6 +224,7 @@ class PycryptodomeCryptoWrapper:
 
         Raises DecodeError, UnsupportedError.
         """
+        spki = as_bytes(spki)
         found = split_ec(spki)
         if found is not None:
             return self._load_ec(found[0], spki)

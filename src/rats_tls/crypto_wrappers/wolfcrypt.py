@@ -5,6 +5,7 @@ from __future__ import annotations
 from rats_tls.core.algorithms import HashAlgorithm, KeyAlgorithm
 from rats_tls.core.errors import ConfigurationError, UnsupportedError
 from rats_tls.core.interfaces import CertificateRequest, CryptoCapabilities, PrivateKey, PublicKey
+from rats_tls.crypto_wrappers.byte_strings import as_bytes
 from rats_tls.crypto_wrappers.certificate_building import build_certificate
 from rats_tls.crypto_wrappers.digests import digest
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
@@ -56,7 +57,7 @@ class WolfcryptCryptoWrapper:
         """Hash `data`; SM3 is left to `cryptography`. Raises UnsupportedError where that was built without it."""
         if algorithm is HashAlgorithm.SM3:
             return digest(algorithm, data)
-        return self._library.digest(algorithm.value, data)
+        return self._library.digest(algorithm.value, as_bytes(data))
 
     def generate_key(self, algorithm: KeyAlgorithm) -> WolfcryptPrivateKey:
         """Make a key. Raises UnsupportedError for an algorithm it cannot make."""
@@ -72,6 +73,7 @@ class WolfcryptCryptoWrapper:
 
     def load_public_key(self, spki: bytes) -> PublicKey:
         """Load a DER SubjectPublicKeyInfo. Raises DecodeError, UnsupportedError."""
+        spki = as_bytes(spki)
         if (found := split_ec(spki)) is not None:
             return load_ec(self._library, *found)
         if "ed25519" in self._library.has and (raw := split_ed25519(spki)) is not None:
