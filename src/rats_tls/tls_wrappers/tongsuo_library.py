@@ -230,7 +230,8 @@ def _path() -> Path:
 def _loaded(path: Path) -> Library:
     ffi = FFI()
     ffi.cdef(_DECLARATIONS)
-    # Its names are those of other builds of OpenSSL: where the program itself is linked to one, it must find its own.
+    # Its names are those of other builds of OpenSSL: where the program itself is linked to one, as some that embed Python
+    # are, it must find its own. Tests do not see it: `python` is not linked to one.
     flags = os.RTLD_NOW | os.RTLD_LOCAL | getattr(os, "RTLD_DEEPBIND", 0)
     try:
         functions = ffi.dlopen(str(path), flags)

@@ -49,8 +49,8 @@ def load() -> TongsuoBackEnd:
         raise UnsupportedError("the package tongsuopy is not installed (the extra `tongsuo`)")
     ffi = FFI()
     ffi.cdef(DECLARATIONS + _DECLARATIONS)
-    # Its names are libcrypto's without versions: where the program itself is linked to libcrypto, the library must
-    # find its own first.
+    # Its names are libcrypto's without versions: where the program itself is linked to libcrypto, as some that embed
+    # Python are, the library must find its own first. Tests do not see it: `python` is not.
     flags = os.RTLD_NOW | os.RTLD_LOCAL | getattr(os, "RTLD_DEEPBIND", 0)
     try:
         library = ffi.dlopen(str(found[0]), flags)
