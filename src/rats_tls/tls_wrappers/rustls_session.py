@@ -10,9 +10,8 @@ from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.errors import TlsError, UnsupportedError
 from rats_tls.core.tls import TlsFacts
 from rats_tls.tls_wrappers.alerts import ALERTS, alert_name
-from rats_tls.tls_wrappers.buffers import require_writable
+from rats_tls.tls_wrappers.sessions import PlainBytesSession
 
-_WRITE = 16_384  # rustls takes 64 KiB at most before its records are taken out, and then nothing
 _LONGEST = 16_384 + 256  # RFC 8446 5.2
 _CONTENT_TYPES = range(20, 24)  # RFC 8446 5.1
 _HEADER = 5  # RFC 8446 5.2: type, version, length of two bytes
@@ -23,23 +22,21 @@ _NOT_TLS = frozenset({"InvalidContentType", "UnknownProtocolVersion"})
 _SUITE = re.compile(r"TLS13_(\w+)")
 
 
-class RustlsTlsSession:
+class RustlsTlsSession(PlainBytesSession):
     """One connection of a server. Used by one thread at a time.
 
     Args:
         connection: an `rtls._rustls.RustlsServerConnection`.
     """
 
-    __slots__ = ("_closed", "_complete", "_connection", "_ended", "_error", "_in", "_out")
+    __slots__ = ("_connection", "_ended", "_in", "_out")
 
     def __init__(self, connection: Any) -> None:  # noqa: ANN401  # rtls has no types
+        super().__init__()
         self._connection = connection
         self._in = bytearray()
-        self._complete = False
         self._out: list[bytes] = []
-        self._closed = False
         self._ended = False
-        self._error: TlsError | None = None
 
     def handshake(self) -> bool:
         """Go on with the handshake. Returns whether it is complete. Raises TlsError."""
@@ -78,33 +75,15 @@ class RustlsTlsSession:
             if not self._take_record("read"):
                 return None
 
-    def read_into(self, buffer: memoryview) -> int | None:
-        """As `read`, into `buffer`; 0 after the peer's close_notify."""
-        require_writable(buffer)
-        data = self.read(len(buffer))
-        if data is None:
-            return None
-        buffer[: len(data)] = data
-        return len(data)
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Encrypt all of `data`. Raises TlsError."""
-        self._require_complete("write")
-        if self._closed:
-            raise TlsError("TLS write: this side has sent close_notify")
-        view = memoryview(data).cast("B")
-        while view:
+    def _encrypt(self, data: bytes) -> None:
+        while data:
             try:
-                view = view[self._connection.write_plaintext(bytes(view[:_WRITE])) :]
+                data = data[self._connection.write_plaintext(data) :]
             except ssl.SSLError as error:
                 raise self._failed("write", error) from error
-            self._drain()
+            self._drain()  # rustls takes 64 KiB at most before its records are taken out, and then nothing
 
-    def close(self) -> None:
-        """Send close_notify. Does nothing before the handshake is complete or after a failure."""
-        if self._closed or not self._complete or self._error is not None:
-            return
-        self._closed = True
+    def _send_close_notify(self) -> None:
         self._connection.send_close_notify()
 
     @property
@@ -171,15 +150,6 @@ class RustlsTlsSession:
         if size > _HEADER + _LONGEST:
             return len(self._in)
         return size if len(self._in) >= size else 0
-
-    def _raise_earlier_error(self) -> None:
-        if self._error is not None:
-            raise self._error
-
-    def _require_complete(self, doing: str) -> None:
-        self._raise_earlier_error()
-        if not self._complete:
-            raise TlsError(f"TLS {doing}: the handshake is not complete")
 
     def _failed(self, doing: str, error: ssl.SSLError) -> TlsError:
         said = str(error.args[0]) if error.args else ""
