@@ -116,6 +116,48 @@ def test_a_signature_by_an_algorithm_that_was_not_offered_is_refused(tls: TlsWra
     assert ours.peer_certificate is None
 
 
+# --- key exchange ----------------------------------------------------------------------------------------------------
+@over(CLIENTS)
+@pytest.mark.parametrize("dropped", [False, True])
+def test_a_server_that_exchanges_no_key_is_refused_at_once(tls: TlsWrapper, dropped: bool) -> None:
+    """RFC 8446 4.1.3, 9.2: without a key share, and no pre-shared key, everybody knows the keys (CVE-2023-3724)."""
+
+    def rewrite(count: int, message: bytes) -> bytes:
+        return _without_extension(message, KEY_SHARE) if count == 1 and dropped else message
+
+    client, server = session_of(tls, "client"), HostilePeer("server", rewrite=rewrite)
+    client.handshake()
+    server.feed(client.data_to_send())
+    server.advance()
+    flight = server.output()
+    hello = flight[: 5 + int.from_bytes(flight[3:5], "big")]
+    assert hello[5] == 2  # ServerHello, alone in its record: what comes behind it could not be decrypted
+    client.receive_from_wire(hello)
+    if dropped:
+        with pytest.raises(TlsError):
+            client.handshake()
+    else:
+        assert not client.handshake()
+
+
+KEY_SHARE = 51
+
+
+def _without_extension(message: bytes, dropped: int) -> bytes:
+    """A ServerHello without one of its extensions (RFC 8446 4.1.3)."""
+    at = 4 + 2 + 32
+    at += 1 + message[at] + 2 + 1  # legacy_session_id_echo, cipher_suite, legacy_compression_method
+    head, body, kept = message[4:at], message[at + 2 :], b""
+    while body:
+        end = 4 + int.from_bytes(body[2:4], "big")
+        if int.from_bytes(body[:2], "big") != dropped:
+            kept += body[:end]
+        body = body[end:]
+    assert len(kept) < len(message[at + 2 :])
+    hello = head + len(kept).to_bytes(2, "big") + kept
+    return message[:1] + len(hello).to_bytes(3, "big") + hello
+
+
 # --- broken messages -------------------------------------------------------------------------------------------------
 @in_roles(ROLES)
 def test_broken_handshake_messages_raise_tls_errors_only(tls: TlsWrapper, role: str) -> None:

@@ -37,6 +37,9 @@ _SIGNATURES = (
     b"ECDSA+SHA256:ECDSA+SHA384:ED25519:RSA-PSS+SHA256:RSA-PSS+SHA384:RSA-PSS+SHA512:RSA+SHA256:RSA+SHA384:RSA+SHA512"
 )
 _HANDSHAKE_OVERHEAD = 64
+_MENDED = 0x05006006
+"""5.6.6: mends CVE-2023-6937, as 5.6.2 did CVE-2023-3724; a distribution's mended build bears its old number."""
+_CAUTION = "TLS 1.3 clients before 5.6.6 have known defects that its distribution has mended, or not: keep it updated"
 
 
 class WolfsslTlsContext:
@@ -116,7 +119,10 @@ class WolfsslTlsWrapper:
         self._library = library()
         has = self._library.has
         self.capabilities = replace(
-            type(self).capabilities, exporter_with_context="exporter" in has, alpn="alpn" in has
+            type(self).capabilities,
+            exporter_with_context="exporter" in has,
+            alpn="alpn" in has,
+            caution=_CAUTION if self._library.lib.wolfSSL_lib_version_hex() < _MENDED else "",
         )
 
     @property

@@ -333,6 +333,16 @@ def test_settings_that_fail_are_told(
         made.context(config("server")).session()
 
 
+@pytest.mark.parametrize("number", [0x05005004, 0x05006004, 0x05006006, 0x05008004])
+def test_versions_with_known_defects_are_told(
+    tls: WolfsslTlsWrapper, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    whole = tls._library
+    odd = Odd(whole.lib, wolfSSL_lib_version_hex=lambda: number)
+    made = over(Library(whole.ffi, odd, whole.version, whole.has), monkeypatch)
+    assert ("known defects" in made.capabilities.caution) is (number < 0x05006006)
+
+
 def test_advice_for_larger_certificates(tls: WolfsslTlsWrapper) -> None:
     able = replace(tls.capabilities, largest_certificate=5000)
     assert "-DMAX_CERTIFICATE_SZ=" in able.larger_certificates
