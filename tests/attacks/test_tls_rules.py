@@ -27,28 +27,18 @@ from rats_tls.core.errors import RatsTlsError, TlsError
 from rats_tls.core.limits import Limits
 from rats_tls.core.tls import TlsSession, TlsWrapper
 from support.channels import certificate, key
-from support.instances import TLS_WRAPPERS
+from support.client_hello import extensions
 from support.sides import SGX, context
-from support.tls import StdlibPeer, config, roles
+from support.tls import StdlibPeer, config
+from support.tls_contract import CLIENTS, ENCRYPTING, ROLES, in_roles, over
 from support.tlslite_peer import HELLO_REQUEST, AlertLevel, HostilePeer, TLSRemoteAlert
 
-ENCRYPTING = tuple(tls for tls in TLS_WRAPPERS if tls.capabilities.encrypts)
-CLIENTS = tuple(tls for tls in ENCRYPTING if tls.capabilities.clients)
-ROLES = tuple((tls, role) for tls in ENCRYPTING for role in roles(tls))
 JUDGING = tuple((tls, role) for tls, role in ROLES if role == "client" or tls.capabilities.mutual_server)
 """Those that are given their peer's certificate."""
 OTHER = {"client": "server", "server": "client"}
 ALGORITHMS = (KeyAlgorithm.EC_P256, KeyAlgorithm.EC_P384, KeyAlgorithm.RSA_3072, KeyAlgorithm.ED25519)
 HUGE = 200_000
 REPETITIONS = 50
-
-
-def over(wrappers: tuple[TlsWrapper, ...]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("tls", wrappers, ids=lambda tls: tls.name)
-
-
-def in_roles(pairs: tuple[tuple[TlsWrapper, str], ...]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize(("tls", "role"), pairs, ids=[f"{tls.name}-{role}" for tls, role in pairs])
 
 
 def session_of(tls: TlsWrapper, role: str) -> TlsSession:
@@ -268,7 +258,7 @@ def test_a_servers_tickets_are_never_used(tls: TlsWrapper) -> None:
         client, server = settings.session("server.example"), HostilePeer("server")
         client.handshake()
         hello = client.data_to_send()
-        assert _extensions(hello) & {41, 42} == set()  # pre_shared_key, early_data
+        assert extensions(hello) & {41, 42} == set()  # pre_shared_key, early_data
         server.feed(hello)
         assert shake_hands(client, server)
         assert not client.resumed
@@ -278,19 +268,6 @@ def test_a_servers_tickets_are_never_used(tls: TlsWrapper) -> None:
         client.receive_from_wire(server.output())
         assert client.read(100) == b"behind them"
         client.close()
-
-
-def _extensions(record: bytes | bytearray) -> set[int]:
-    """Types of the extensions of a ClientHello in one record (RFC 8446 4.1.2)."""
-    body = bytes(record)[5 + 4 + 2 + 32 :]
-    for width in (1, 2, 1):  # legacy_session_id, cipher_suites, legacy_compression_methods
-        body = body[width + int.from_bytes(body[:width], "big") :]
-    body, found = body[2:], set()
-    while body:
-        found.add(int.from_bytes(body[:2], "big"))
-        body = body[4 + int.from_bytes(body[2:4], "big") :]
-    assert 43 in found  # supported_versions: the parser sees what is there
-    return found
 
 
 # --- size ------------------------------------------------------------------------------------------------------------

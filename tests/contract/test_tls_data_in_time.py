@@ -9,9 +9,9 @@ import pytest
 from rats_tls.core.errors import TlsError
 from rats_tls.core.tls import TlsSession, TlsWrapper
 from support.instances import TLS_WRAPPERS
-from support.tls import config, connected, handshake, pump, read_exactly, roles, sessions
+from support.tls import config, connected, handshake, pump, read_exactly, sessions
+from support.tls_contract import ROLES, in_roles, over
 
-ROLES = tuple((tls, role) for tls in TLS_WRAPPERS if tls.capabilities.encrypts for role in roles(tls))
 TOO_EARLY: tuple[Callable[[TlsSession], object], ...] = (
     lambda session: session.read(100),
     lambda session: session.read_into(memoryview(bytearray(100))),
@@ -19,7 +19,7 @@ TOO_EARLY: tuple[Callable[[TlsSession], object], ...] = (
 )
 
 
-@pytest.mark.parametrize(("tls", "role"), ROLES, ids=[f"{tls.name}-{role}" for tls, role in ROLES])
+@in_roles(ROLES)
 def test_nothing_is_read_or_written_before_the_handshake_is_complete(tls: TlsWrapper, role: str) -> None:
     """RFC 8446 2: neither call goes on with the handshake, past what is checked when it completes; and it still can."""
     client, server = sessions(tls, config("client"), config("server", serial=2))
@@ -44,7 +44,7 @@ def test_nothing_is_read_or_written_before_the_handshake_is_complete(tls: TlsWra
     assert read_exactly(ours, 7) == b"in time"
 
 
-@pytest.mark.parametrize("tls", TLS_WRAPPERS, ids=lambda tls: tls.name)
+@over(TLS_WRAPPERS)
 def test_bytes_that_must_not_change_are_not_written(tls: TlsWrapper) -> None:
     client, server = connected(tls)
     client.write(b"12345678")

@@ -11,6 +11,7 @@ from rats_tls.core.errors import NoInstanceError
 from rats_tls.core.tls import TlsConfig, TlsSession
 from rats_tls.native.tongsuo import library_path, opened
 from rats_tls.tls_wrappers.tongsuo import TongsuoTlsWrapper
+from support.client_hello import suites_and_extensions
 from support.machine import lacking
 from support.tls import handshake
 
@@ -30,19 +31,9 @@ def connected(tls: TongsuoTlsWrapper, client: TlsConfig, server: TlsConfig) -> t
 
 
 def client_hello(session: TlsSession) -> tuple[bytes, dict[int, bytes]]:
-    """Cipher suites and extensions of the ClientHello that is due (RFC 8446 4.1.2)."""
+    """Cipher suites and extensions of the ClientHello that is due."""
     session.handshake()
-    body = session.data_to_send()[5 + 4 + 2 + 32 :]
-    body = body[1 + body[0] :]
-    size = int.from_bytes(body[:2], "big")
-    suites, body = bytes(body[2 : 2 + size]), body[2 + size :]
-    body = body[1 + body[0] + 2 :]
-    extensions = {}
-    while body:
-        size = int.from_bytes(body[2:4], "big")
-        extensions[int.from_bytes(body[:2], "big")] = bytes(body[4 : 4 + size])
-        body = body[4 + size :]
-    return suites, extensions
+    return suites_and_extensions(session.data_to_send())
 
 
 def more_functions(declarations: str) -> tuple[FFI, Any]:

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from rats_tls.core.errors import NoInstanceError
 from rats_tls.tls_wrappers import wolfssl_library
 from rats_tls.tls_wrappers.wolfssl import WolfsslTlsWrapper
 from support.c_layout import measured
-from support.machine import lacking
+from support.wolfssl import here
 
 HEADER = {
     "headers": ("wolfssl/options.h", "wolfssl/openssl/ssl.h", "wolfssl/error-ssl.h"),
@@ -37,10 +36,7 @@ NUMBERS = {
 
 @pytest.fixture(scope="module")
 def tls() -> WolfsslTlsWrapper:
-    try:
-        return WolfsslTlsWrapper()
-    except NoInstanceError as error:
-        lacking(error.message, install="libwolfssl35")
+    return here()
 
 
 def test_numbers_are_those_of_the_header(tmp_path: Path) -> None:

@@ -21,22 +21,19 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from rats_tls.core.algorithms import KeyAlgorithm
-from rats_tls.core.errors import NoInstanceError, TlsError, UnsupportedError
+from rats_tls.core.errors import TlsError, UnsupportedError
 from rats_tls.tls_wrappers.wolfssl import WolfsslTlsWrapper
 from support.channels import NOW, certificate, key
 from support.der import spki_of
 from support.forging_peer import asks_for_a_certificate, shaken
 from support.instances import CRYPTO_WRAPPERS
-from support.machine import lacking
 from support.tls import StdlibPeer, config, handshake
+from support.wolfssl import here
 
 
 @pytest.fixture(scope="module")
 def tls() -> WolfsslTlsWrapper:
-    try:
-        return WolfsslTlsWrapper()
-    except NoInstanceError as error:
-        lacking(error.message, install="libwolfssl35")
+    return here()
 
 
 def holder() -> ec.EllipticCurvePrivateKey:
