@@ -5,10 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
-import subprocess
-import sys
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,19 +16,6 @@ from support.commands import run
 from support.paths import REPOSITORY
 
 TDX, SNP, CSV = "simulated_tdx_ecdsa", "simulated_sev_snp", "simulated_csv"
-
-
-NO_PROCESSES = """
-import os, runpy, subprocess, sys
-
-def refuse(*_, **__):
-    raise OSError("an enclave starts no processes")
-
-subprocess.Popen = os.fork = os.posix_spawn = refuse
-sys.argv[:1] = []
-sys.path.insert(0, os.path.dirname(sys.argv[0]))
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
 
 
 @dataclass(frozen=True)
@@ -257,32 +240,3 @@ def test_what_is_wanting_is_named(site: Site, tmp_path: Path) -> None:
     assert "wanting  amd-crl" in ended.stdout
     assert evidence.exists()
     assert bundle.exists()
-
-
-def test_the_script_for_machines_with_hardware(site: Site, tmp_path: Path) -> None:
-    """Here it runs on a simulated TEE; on a machine with a real one its file tells the rest."""
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
-    script = [sys.executable, "-c", NO_PROCESSES, str(REPOSITORY / "tools/attester_report.py")]
-    given = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True, "timeout": 300}
-    ended = subprocess.run([*script, *site.collecting(SNP)], check=False, **given)  # type: ignore[call-overload]
-    assert ended.returncode == 0, ended.stderr
-    assert "Evidence was got 11 of 11 times" in ended.stdout
-    assert "It identifies this machine" in ended.stdout
-    assert stat.S_IMODE((tmp_path / "attester-report.tar.gz").stat().st_mode) == 0o600
-    with tarfile.open(tmp_path / "attester-report.tar.gz") as archive:
-        names = {name.removeprefix("attester-report/") for name in archive.getnames()}
-        facts, told = (
-            archive.extractfile("attester-report/facts.json"),
-            archive.extractfile("attester-report/doctor.json"),
-        )
-        assert facts is not None
-        assert told is not None
-        assert len(json.loads(facts.read())["collected"]) == 11
-        assert json.loads(told.read())["schema"] == "rats-tls/doctor/1"
-    assert {"facts.json", "doctor.json", "inspect.txt", "alone-0.bin", "at-once-7.bin"} <= names
-    several = [sys.executable, script[-1], "--processes", *site.collecting(SNP)]
-    ended = subprocess.run(several, check=False, **given)  # type: ignore[call-overload]
-    assert "Evidence was got 19 of 19 times" in ended.stdout, ended.stderr
-    ended = subprocess.run(script, check=False, **given)  # type: ignore[call-overload]
-    assert ended.returncode == 1
-    assert "Evidence was got 0 of 11 times" in ended.stdout
