@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import math
+from typing import Any
 
 import pytest
 
@@ -91,3 +93,38 @@ def test_by_the_registry() -> None:
         registry.attester("sev", {"broker": "unix:/nowhere", "guest_handle": "x"})
     with pytest.raises(ConfigurationError, match="privilege_level: got '7', expected a whole number from 0 to 3"):
         registry.attester("sev_snp", {"privilege_level": "7"})
+
+
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, -math.inf, -1, 0, 10_000, "x", None, True])
+@pytest.mark.parametrize("name", SETTINGS)
+def test_seconds_of_another_kind_are_refused_at_once(name: str, seconds: object) -> None:
+    required: dict[str, dict[str, Any]] = {
+        "sgx_la": {"target_info": b""},
+        "sev": {"broker": "unix:/nowhere", "guest_handle": 1},
+    }
+    with pytest.raises(ConfigurationError) as caught:
+        registry._load("attesters", name)(seconds=seconds, **required.get(name, {}))
+    assert caught.value.message.startswith(f"attester {name}: seconds: got {seconds!r}, expected a number above 0")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "said"),
+    [
+        ("tdx_ecdsa", {"qgs": 5}, "qgs: got 5, expected unix:PATH"),
+        ("tdx_ecdsa", {"qgs": ""}, "qgs: got '', expected unix:PATH"),
+        ("tdx_ecdsa", {"qgs": "tcp:x"}, "qgs: got 'tcp:x', expected unix:PATH"),
+        ("tdx_ecdsa", {"event_log": 5}, "event_log: got 5, expected a file's name"),
+        ("tdx_ecdsa", {"configuration": None}, "configuration: got None, expected a file's name"),
+        ("sev", {"broker": b"x", "guest_handle": 1}, "broker: got b'x', expected unix:PATH"),
+        ("sev", {"broker": "x", "guest_handle": 1}, "broker: got 'x', expected unix:PATH"),
+        ("sev", {"broker": "unix:/x", "guest_handle": "1"}, "guest_handle: got '1', expected 1 to"),
+        ("csv", {"certificates": 0}, "certificates: got 0, expected a file's name"),
+        ("csv", {"certificates": ""}, "certificates: got '', expected a file's name"),
+        ("sgx_la", {"target_info": 0}, "target_info: got 0, expected a file's name"),
+        ("sgx_la", {"target_info": ""}, "target_info: got '', expected a file's name"),
+    ],
+)
+def test_settings_of_another_kind_are_named_at_once(name: str, settings: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        registry._load("attesters", name)(**settings)
+    assert caught.value.message.startswith(f"attester {name}: {said}")
