@@ -257,6 +257,21 @@ def test_data_without_bytes_is_no_data(site: Site, data: tuple[str, str], tmp_pa
         assert not (tmp_path / "other.bin").exists()
 
 
+@pytest.mark.parametrize("tee", [TDX, SNP, CSV, "simulated_sev"])
+def test_a_root_that_is_not_trusted_names_the_option(site: Site, tee: str, tmp_path: Path) -> None:
+    where = ("--output", tmp_path / "evidence.bin", "--endorsements-output", tmp_path / "bundle.zip")
+    ended = run("collect", *site.collecting(tee)[:-2], *where)
+    assert ended.returncode == 4
+    said = "help  only vendors' own roots are trusted without --trust-anchors FILE"
+    assert said in ended.stdout
+    ended = run("collect", *site.collecting(tee), *where)
+    assert (ended.returncode, said in ended.stdout) == (0, False)
+    given = ("--endorsements-file", tmp_path / "bundle.zip") if tee != CSV else ()
+    judged = run("verify", tmp_path / "evidence.bin", "--policy", site.policy(tee), *given)
+    assert judged.returncode == 3
+    assert said in judged.stdout
+
+
 def test_no_endorsements_exist_for_local_reports(site: Site, tmp_path: Path) -> None:
     evidence = tmp_path / "report.bin"
     collecting = ("collect", *site.collecting("simulated_sgx_la"), "--output", evidence)

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from rats_tls.cli.endorsements_output import items
+from rats_tls.cli.render import UNKNOWN_ROOT_HELP, names_unknown_root
 from rats_tls.cli.screen import Cell, Screen, Styled
 from rats_tls.cli.standard_streams import Place
 from rats_tls.core.documents import Json, to_json
@@ -112,6 +113,8 @@ class CollectedReport:
         screen.columns(self._rows(title if not is_file else str(self.output), removed))
         for each in self.gathered.shortcomings if self.gathered is not None else ():
             screen.line("  ", Styled("wanting", "red"), f"  {each.what}: {each.error}", hanging=4)
+        if self.gathered is not None and any(names_unknown_root(each.error) for each in self.gathered.shortcomings):
+            screen.columns([("help", UNKNOWN_ROOT_HELP)])
 
     def _rows(self, where: str, removed: tuple[str, ...]) -> list[tuple[str, Cell]]:
         gone = dict.fromkeys(removed, "; the file of other Evidence is removed")
@@ -125,7 +128,8 @@ class CollectedReport:
             ),
         ]
         if self.data is not None:
-            rows.append(("for", f"{len(self.data)} bytes of data: verify it with the same --data or --data-file"))
+            size = f"{len(self.data)} byte{'' if len(self.data) == 1 else 's'} of data"
+            rows.append(("for", f"{size}: verify it with the same --data or --data-file"))
         elif not self.is_raw and self.report_data is not None:
             rows.append(
                 (
