@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -270,6 +271,18 @@ def test_a_root_that_is_not_trusted_names_the_option(site: Site, tee: str, tmp_p
     judged = run("verify", tmp_path / "evidence.bin", "--policy", site.policy(tee), *given)
     assert judged.returncode == 3
     assert said in judged.stdout
+
+
+def test_the_page_shows_how_it_is_done_with_simulated_tees(tmp_path: Path) -> None:
+    """From a world to a verdict, as docs/attesters.md has it."""
+    page = (REPOSITORY / "docs" / "attesters.md").read_text(encoding="utf-8")
+    block = page.partition("## Without a TEE")[2].partition("```console\n")[2].partition("```")[0]
+    commands = [shlex.split(line)[2:] for line in block.replace("\\\n", " ").splitlines()]
+    assert [words[0] for words in commands] == ["simulate", "collect", "verify"]
+    for words in commands:
+        ended = run(*words, cwd=tmp_path)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.startswith(" accepted  report.bin\n")
 
 
 def test_no_endorsements_exist_for_local_reports(site: Site, tmp_path: Path) -> None:
