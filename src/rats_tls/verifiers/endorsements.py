@@ -147,7 +147,7 @@ class VendorEndorsementsVerifier:
                     anchor=anchor,
                     revoked=_serials(crl),
                 )
-        raise errors[0] if errors else _no_anchor(crl)
+        raise errors[0] if errors else CertificateChainError(f"revocation list issuer: got {crl.issuer}, no anchor")
 
     def _intel_pck_list(self, item: Endorsement) -> _Found:
         crl = RevocationList.from_der(item.data)
@@ -221,7 +221,7 @@ class VendorEndorsementsVerifier:
         crl = RevocationList.from_der(item.data, "AmdRevocationList")
         issuers = [a for a in anchors_of(self._anchors, Vendor.AMD) if a.subject == crl.issuer.der]
         if not issuers:
-            raise _no_anchor(crl)
+            raise CertificateChainError(f"revocation list issuer: got {crl.issuer}, no anchor")
         anchor = issuer_of(crl, issuers, self._crypto)
         return _Found(use=list_use(item, crl, keys_of(item)[0]), anchor=anchor, revoked=_serials(crl))
 
@@ -293,7 +293,3 @@ def _certificates(ders: Sequence[bytes]) -> tuple[Certificate, ...]:
 
 def _serials(crl: RevocationList) -> tuple[tuple[bytes, int], ...]:
     return tuple((crl.issuer.der, serial) for serial in crl.revoked)
-
-
-def _no_anchor(crl: RevocationList) -> CertificateChainError:
-    return CertificateChainError(f"revocation list issuer: got {crl.issuer}, no anchor", unknown_root=True)
