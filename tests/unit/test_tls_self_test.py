@@ -9,11 +9,12 @@ from dataclasses import replace
 
 import pytest
 
-from rats_tls import registry, tls_self_test, tls_trial
+from rats_tls import registry, tls_self_test
 from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.core.errors import ConfigurationError, NoInstanceError, TlsError
 from rats_tls.core.tls import TlsCapabilities, TlsConfig, TlsContext, TlsSession
 from rats_tls.tls_self_test import TriedTlsWrapper, tried
+from rats_tls.tls_wrappers import openssl_forger
 from rats_tls.tls_wrappers.null import NullTlsWrapper
 from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
 from rats_tls.tls_wrappers.openssl_forger import ForgingTlsWrapper
@@ -214,7 +215,7 @@ def test_a_certificate_whose_key_the_peer_does_not_hold(role: str, monkeypatch: 
                 raise ConfigurationError("asked for the side that is tried")
             return super().context(config)
 
-    monkeypatch.setattr(tls_trial, "ForgingTlsWrapper", Honest)
+    monkeypatch.setattr(openssl_forger, "ForgingTlsWrapper", Honest)
     with pytest.raises(NoInstanceError, match=f"its {role} took a certificate whose key the peer does not hold"):
         tried(Wrapper(**({"mutual_server": False} if role == "client" else {"clients": False})))
 
