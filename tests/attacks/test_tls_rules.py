@@ -102,6 +102,7 @@ def test_a_certificate_whose_key_the_peer_does_not_hold_is_refused(
     for _ in range(2):
         with pytest.raises(TlsError):
             shake_hands(ours, liar)
+        assert ours.peer_certificate is None
 
 
 @over(CLIENTS)
@@ -109,8 +110,10 @@ def test_a_signature_by_an_algorithm_that_was_not_offered_is_refused(tls: TlsWra
     """RFC 8446 4.2.3, 4.4.3: CertificateVerify by RSA is by RSASSA-PSS; PKCS #1 v1.5 is a downgrade."""
     assert shake_hands(session_of(tls, "client"), HostilePeer("server", algorithm=KeyAlgorithm.RSA_3072))
     server = HostilePeer("server", algorithm=KeyAlgorithm.RSA_3072, scheme="rsa_pkcs1_sha256")
+    ours = session_of(tls, "client")
     with pytest.raises(TlsError):
-        shake_hands(session_of(tls, "client"), server)
+        shake_hands(ours, server)
+    assert ours.peer_certificate is None
 
 
 # --- broken messages -------------------------------------------------------------------------------------------------

@@ -108,6 +108,12 @@ class TestSignatures:
             with pytest.raises(SignatureError):
                 key.verify(SM2_SM3, form, DATA)
 
+    def test_der_that_is_longer_than_any(self, back_end: BackEnd) -> None:
+        """Parsers have no bound: a certificate's signature has as many bytes as its sender likes."""
+        long = b"\x30\x83\x0f\x42\x44" + b"\x02\x83\x0f\x42\x3c" + b"\x01" + bytes(999_995) + b"\x02\x01\x01"
+        with pytest.raises(SignatureError, match="expected 72 at most"):
+            key_of(back_end).verify(SM2_SM3, long, DATA)
+
     @pytest.mark.parametrize("algorithm", [one for one in SignatureAlgorithm if one is not SM2_SM3])
     def test_other_algorithms(self, back_end: BackEnd, algorithm: SignatureAlgorithm) -> None:
         r, s = choosing.KNOWN_SIGNATURE

@@ -42,6 +42,16 @@ def shake_hands(client: SocketTlsSession, server: SocketTlsSession) -> None:
     raise AssertionError("handshake does not complete")
 
 
+def requires_handshake(session: SocketTlsSession) -> None:
+    for call in (
+        lambda: session.read(100),
+        lambda: session.read_into(memoryview(bytearray(100))),
+        lambda: session.write(b"early"),
+    ):
+        with pytest.raises(TlsError, match="not complete"):
+            call()
+
+
 def heard(session: SocketTlsSession, size: int = 100) -> bytes | None:
     """What is read behind records without data: each of them ends a read."""
     for _ in range(10):
@@ -59,6 +69,22 @@ def drained(session: SocketTlsSession) -> bytes:
 
 def test_the_default_wrapper_is_among_them() -> None:
     assert {"openssl"} == {tls.name for tls in DIRECT}
+
+
+@over
+def test_nothing_is_read_or_written_before_the_handshake_is_complete(tls: TlsWrapper) -> None:
+    with both(tls) as (client, server, _, _):
+        requires_handshake(server)
+        requires_handshake(client)
+        assert not client.handshake()
+        requires_handshake(server)
+        assert not server.handshake()
+        requires_handshake(client)
+        assert client.handshake()
+        requires_handshake(server)
+        shake_hands(client, server)
+        client.write(b"in time")
+        assert heard(server) == b"in time"
 
 
 @over

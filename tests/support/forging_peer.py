@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
 
 from rats_tls.core.algorithms import KeyAlgorithm
@@ -18,13 +19,13 @@ from support.channels import certificate, key
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # it imports asyncore
     from tlslite.api import X509, HandshakeSettings, TLSConnection, X509CertChain, parsePEMKey
-    from tlslite.constants import SignatureScheme
+    from tlslite.constants import ExtensionType, SignatureScheme
     from tlslite.extensions import SignatureAlgorithmsExtension
     from tlslite.messages import CertificateRequest
 
 
 class _Attacker(TLSConnection):
-    """A server that signs CertificateVerify by `scheme`, whatever the client offers."""
+    """An end that signs CertificateVerify by `scheme`, whatever the other one offers."""
 
     scheme: str | None = None
 
@@ -32,6 +33,20 @@ class _Attacker(TLSConnection):
         if self.scheme is not None:
             return self.scheme, chain, private
         return super()._pickServerKeyExchangeSig(settings, hello, chain, private, *more, **kinds)
+
+    def _getMsg(self, *arguments, **named):
+        for step in super()._getMsg(*arguments, **named):
+            if isinstance(step, CertificateRequest) and self.scheme is not None:  # it takes none that is not in it
+                step.getExtension(ExtensionType.signature_algorithms).sigalgs.append(self._own_scheme())
+            yield step
+
+    def _sigHashesToList(self, settings, private=None, chain=None, version=(3, 3)):
+        if self.scheme is not None and private is not None:
+            return [self._own_scheme()]
+        return super()._sigHashesToList(settings, private, chain, version)
+
+    def _own_scheme(self):
+        return getattr(SignatureScheme, self.scheme)
 
 
 @contextlib.contextmanager
@@ -41,6 +56,7 @@ def shaken(
     server: bool,
     shown: bytes,
     algorithm: KeyAlgorithm = KeyAlgorithm.EC_P256,
+    holder: PrivateKeyTypes | None = None,
     scheme: str | None = None,
     after: Callable[[TLSConnection], None] = lambda _: None,
 ) -> Iterator[socket.socket]:
@@ -51,7 +67,8 @@ def shaken(
         server: whether the peer is the server.
         shown: what it sends as its certificate.
         algorithm: of its key.
-        scheme: the signature scheme that a server signs by.
+        holder: its key, in place of the usual one of `algorithm`.
+        scheme: the signature scheme that it signs by.
         after: what the peer does behind its handshake.
 
     Yields:
@@ -60,10 +77,10 @@ def shaken(
     ours, theirs = socket.socketpair()
     ours.settimeout(10)
     theirs.settimeout(10)
-    private = load_der_private_key(key(algorithm).pkcs8(), None)
+    private = holder or load_der_private_key(key(algorithm).pkcs8(), None)
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     chain = X509()
-    chain.parseBinary(bytearray(certificate(algorithm)))
+    chain.parseBinary(bytearray(certificate(algorithm) if holder is None else shown))
     chain.bytes = bytearray(shown)
 
     def peer() -> None:

@@ -9,7 +9,7 @@ from cffi import FFI
 
 from rats_tls.core.errors import NoInstanceError
 from rats_tls.core.tls import TlsConfig, TlsSession
-from rats_tls.tls_wrappers import tongsuo_library
+from rats_tls.native.tongsuo import library_path, opened
 from rats_tls.tls_wrappers.tongsuo import TongsuoTlsWrapper
 from support.machine import lacking
 from support.tls import handshake
@@ -49,7 +49,7 @@ def more_functions(declarations: str) -> tuple[FFI, Any]:
     """Declare functions of its library that the wrapper does not use."""
     ffi = FFI()
     ffi.cdef(declarations)
-    return ffi, ffi.dlopen(str(tongsuo_library._path()))
+    return ffi, opened(ffi, library_path())
 
 
 def address(pointer: Any) -> int:

@@ -108,13 +108,18 @@ LAYERS = (
         modules=("verifiers.occlum", "verifiers.sgx_la", "verifiers.qve"),
         imports=("formats", "verifiers"),
     ),
+    Layer(name="native", modules=("native",)),
     Layer(
         name="crypto_wrappers",
         modules=("crypto_wrappers",),
+        imports=("native",),
         libraries=("Crypto", "asn1crypto", "awscrt", "cffi", "cryptography", "gmalg"),
     ),
     Layer(
-        name="tls_wrappers", modules=("tls_wrappers",), libraries=("OpenSSL", "cffi", "cryptography", "rtls", "tlslite")
+        name="tls_wrappers",
+        modules=("tls_wrappers",),
+        imports=("native",),
+        libraries=("OpenSSL", "cffi", "cryptography", "rtls", "tlslite"),
     ),
     Layer(name="appraisal", modules=APPRAISAL, imports=("certificates", "policy"), pure=True),
     Layer(name="channel", modules=CHANNEL, imports=("certificates", "policy"), libraries=("cbor2",), pure=True),
@@ -338,6 +343,8 @@ def test_simulation_is_imported_by_the_registry_and_the_command_line_alone() -> 
         ("context", "import importlib\nimportlib.import_module('rats_tls.simulation.world')", "imports rats_tls.sim"),
         ("simulation.world", "from rats_tls.cli import main", "imports rats_tls.cli"),
         ("appraisal", "import random", "pure and imports random"),
+        ("registry", "from rats_tls.native import wolfssl", "imports rats_tls.native"),
+        ("native.wolfssl", "from rats_tls.tls_wrappers import null", "imports rats_tls.tls_wrappers"),
     ],
 )
 def test_the_rules_are_seen_when_broken(module: str, source: str, complaint: str) -> None:

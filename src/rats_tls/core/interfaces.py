@@ -128,7 +128,10 @@ class CryptoCapabilities:
 
 @runtime_checkable
 class CryptoWrapper(Protocol):
-    """Keys, certificates, hashes, signatures and verification over one crypto library."""
+    """Keys, certificates, hashes, signatures and verification over one crypto library.
+
+    What it and its keys take as bytes may also be a bytearray or a memoryview; what is loaded does not change with it.
+    """
 
     @property
     def name(self) -> str:

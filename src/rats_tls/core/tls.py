@@ -118,16 +118,26 @@ class TlsSession(Protocol):
         """Read up to `size` plain bytes: None when none are there yet, b"" after the peer's close_notify.
 
         Raises:
-            TlsError: a fatal alert or a broken record.
+            TlsError: a fatal alert or a broken record; the handshake is not complete, which it can still become.
         """
         ...
 
     def read_into(self, buffer: memoryview) -> int | None:
-        """As `read`, into a writable buffer of bytes: the number of bytes, 0 after the peer's close_notify."""
+        """As `read`, into a writable buffer of bytes: the number of bytes, 0 after the peer's close_notify.
+
+        Raises:
+            TlsError: as `read`.
+            BufferError or TypeError: the buffer is read-only; nothing is read.
+        """
         ...
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Encrypt all of `data`; the records are due in `data_to_send`."""
+        """Encrypt all of `data`; the records are due in `data_to_send`.
+
+        Raises:
+            TlsError: the connection has failed, or this side has closed it; the handshake is not complete, which it can
+                still become.
+        """
         ...
 
     def close(self) -> None:

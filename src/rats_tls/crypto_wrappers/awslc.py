@@ -10,16 +10,14 @@ import hashlib
 import importlib
 from typing import Any, Protocol
 
-from rats_tls.core.algorithms import HashAlgorithm, KeyAlgorithm, SignatureAlgorithm
+from rats_tls.core.algorithms import KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.errors import ConfigurationError, DecodeError, NoInstanceError, SignatureError, UnsupportedError
-from rats_tls.core.interfaces import CertificateRequest, CryptoCapabilities, PrivateKey, PublicKey
-from rats_tls.crypto_wrappers.certificate_building import build_certificate
-from rats_tls.crypto_wrappers.digests import digest
+from rats_tls.core.interfaces import CryptoCapabilities, PublicKey
+from rats_tls.crypto_wrappers.byte_strings import as_bytes
 from rats_tls.crypto_wrappers.ecdsa_signatures import encode_signature
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper, OpensslPrivateKey
+from rats_tls.crypto_wrappers.partial import PartialCryptoWrapper
 from rats_tls.crypto_wrappers.public_keys import ec_spki, split_ec
-from rats_tls.crypto_wrappers.sm2.choosing import chosen
-from rats_tls.crypto_wrappers.sm2.keys import Sm2PublicKey, load_key
 
 _EC = (KeyAlgorithm.EC_P256, KeyAlgorithm.EC_P384)
 _RSA = (KeyAlgorithm.RSA_3072, KeyAlgorithm.RSA)
@@ -72,7 +70,7 @@ class AwslcPublicKey:
         hashing = _ECDSA_HASHES.get(algorithm)
         if hashing is None:
             raise SignatureError(f"signature algorithm {algorithm.value} does not fit a {self._algorithm.value} key")
-        _accept(self._verify, algorithm, hashing(data).digest(), signature)
+        _accept(self._verify, algorithm, hashing(data).digest(), as_bytes(signature))
 
     def verify_ecdsa(self, algorithm: SignatureAlgorithm, r: int, s: int, data: bytes) -> None:
         """Verify an ECDSA signature given as two integers. Raises SignatureError."""
@@ -111,7 +109,7 @@ class AwslcRsaPublicKey:
         if scheme is None:
             self._other.verify(algorithm, signature, data)
             return
-        _accept(self._key.verify, algorithm, scheme, hashlib.sha256(data).digest(), signature)
+        _accept(self._key.verify, algorithm, scheme, hashlib.sha256(data).digest(), as_bytes(signature))
 
     def verify_ecdsa(self, algorithm: SignatureAlgorithm, r: int, s: int, data: bytes) -> None:
         """Raise SignatureError: it is an RSA key."""
@@ -183,7 +181,7 @@ class AwslcOtherPrivateKey:
         return self._key.pkcs8()
 
 
-class AwslcCryptoWrapper:
+class AwslcCryptoWrapper(PartialCryptoWrapper):
     """Keys P-256, P-384, RSA-3072, Ed25519; verifies those, other RSA sizes and SM2.
 
     Raises:
@@ -191,6 +189,7 @@ class AwslcCryptoWrapper:
     """
 
     name = "awslc"
+    own_keys = (AwslcPrivateKey, AwslcOtherPrivateKey)
     capabilities = CryptoCapabilities(generates=_MADE, verifies=_MADE | {KeyAlgorithm.RSA}, certificates=_MADE)
 
     def __init__(self) -> None:
@@ -209,10 +208,6 @@ class AwslcCryptoWrapper:
         """Versions of `awscrt`, and of what does Ed25519 and parts of RSA."""
         return self._version
 
-    def digest(self, algorithm: HashAlgorithm, data: bytes) -> bytes:
-        """Hash `data`. Raises UnsupportedError for SM3 where `cryptography` was built without it."""
-        return digest(algorithm, data)
-
     def generate_key(self, algorithm: KeyAlgorithm) -> AwslcPrivateKey | AwslcOtherPrivateKey:
         """Make a key. Raises UnsupportedError for an algorithm it cannot make."""
         if algorithm in _EC:
@@ -224,6 +219,7 @@ class AwslcCryptoWrapper:
 
     def load_public_key(self, spki: bytes) -> PublicKey:
         """Load a DER SubjectPublicKeyInfo. Raises DecodeError, UnsupportedError."""
+        spki = as_bytes(spki)
         found = split_ec(spki)
         if found is not None:
             return self._load_ec(found[0], spki)
@@ -235,24 +231,6 @@ class AwslcCryptoWrapper:
     def load_ec_point(self, algorithm: KeyAlgorithm, point: bytes) -> AwslcPublicKey:
         """Load an EC key from x‖y. Raises DecodeError, UnsupportedError."""
         return self._load_ec(algorithm, ec_spki(algorithm, point))
-
-    def load_sm2_point(self, point: bytes, user_id: bytes) -> Sm2PublicKey:
-        """Load an SM2 key from x‖y. `awscrt` has no SM2: it is another library's, found on first use.
-
-        Raises DecodeError, UnsupportedError.
-        """
-        return load_key(point, user_id, chosen())
-
-    def self_signed_certificate(self, key: PrivateKey, request: CertificateRequest) -> bytes:
-        """Make a self-signed certificate. Returns DER.
-
-        Raises:
-            ConfigurationError: the key was made by another wrapper.
-            UnsupportedError: `asn1crypto` is not installed.
-        """
-        if not isinstance(key, AwslcPrivateKey | AwslcOtherPrivateKey):
-            raise ConfigurationError("crypto wrapper awslc: the key was made by another crypto wrapper")
-        return build_certificate(request, key.public_key.spki, key.algorithm, key.sign)
 
     def _load_ec(self, algorithm: KeyAlgorithm, spki: bytes) -> AwslcPublicKey:
         try:

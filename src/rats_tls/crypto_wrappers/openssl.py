@@ -14,6 +14,7 @@ from cryptography.x509.oid import NameOID
 from rats_tls.core.algorithms import SM2_DEFAULT_USER_ID, HashAlgorithm, KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.errors import ConfigurationError, DecodeError, SignatureError, UnsupportedError
 from rats_tls.core.interfaces import CertificateRequest, CryptoCapabilities, PrivateKey
+from rats_tls.crypto_wrappers.byte_strings import as_bytes
 from rats_tls.crypto_wrappers.digests import digest
 from rats_tls.crypto_wrappers.public_keys import check_rsa, ec_spki, split_ec, split_ed25519
 from rats_tls.crypto_wrappers.sm2.choosing import chosen
@@ -173,6 +174,7 @@ class OpensslCryptoWrapper:
 
         Raises DecodeError, UnsupportedError.
         """
+        spki = as_bytes(spki)
         point = point_of(spki)
         if point is not None:
             return load_key(point, SM2_DEFAULT_USER_ID, chosen())

@@ -7,16 +7,15 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
-from rats_tls.core.algorithms import HashAlgorithm, KeyAlgorithm, SignatureAlgorithm
+from rats_tls.core.algorithms import KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.errors import ConfigurationError, DecodeError, NoInstanceError, SignatureError, UnsupportedError
-from rats_tls.core.interfaces import CertificateRequest, CryptoCapabilities, PrivateKey
-from rats_tls.crypto_wrappers.certificate_building import build_certificate
-from rats_tls.crypto_wrappers.digests import digest
+from rats_tls.core.interfaces import CryptoCapabilities
+from rats_tls.crypto_wrappers.byte_strings import as_bytes
 from rats_tls.crypto_wrappers.ecdsa_signatures import check_range, decode_signature, encode_signature
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
+from rats_tls.crypto_wrappers.partial import PartialCryptoWrapper
 from rats_tls.crypto_wrappers.public_keys import ec_spki, split_ec, split_ed25519
-from rats_tls.crypto_wrappers.sm2.choosing import chosen
-from rats_tls.crypto_wrappers.sm2.keys import Sm2PublicKey, load_key
+from rats_tls.crypto_wrappers.sm2.keys import Sm2PublicKey
 
 _CURVES = {KeyAlgorithm.EC_P256: "P-256", KeyAlgorithm.EC_P384: "P-384"}
 _MADE = frozenset({*_CURVES, KeyAlgorithm.RSA_3072, KeyAlgorithm.ED25519})
@@ -69,6 +68,7 @@ class PycryptodomePublicKey:
         """Verify a signature in X.509 form. Raises SignatureError."""
         if not _fits(algorithm, self._algorithm):
             raise SignatureError(_misfit(algorithm, self._algorithm))
+        signature, data = as_bytes(signature), as_bytes(data)
         if self._algorithm in _CURVES:
             self.verify_ecdsa(algorithm, *decode_signature(self._algorithm, signature), data)
             return
@@ -88,7 +88,7 @@ class PycryptodomePublicKey:
         size = _COORDINATE_BYTES[self._algorithm]
         try:
             self._library.dss.new(self._key, "fips-186-3").verify(
-                _hashed(self._library, algorithm, data), r.to_bytes(size, "big") + s.to_bytes(size, "big")
+                _hashed(self._library, algorithm, as_bytes(data)), r.to_bytes(size, "big") + s.to_bytes(size, "big")
             )
         except ValueError as error:
             raise SignatureError(f"{algorithm.value} signature does not verify: {error}") from error
@@ -150,7 +150,7 @@ class PycryptodomePrivateKey:
 
     def sign(self, algorithm: SignatureAlgorithm, data: bytes) -> bytes:
         """Sign `data`. Raises ConfigurationError when the algorithm does not fit the key."""
-        library = self._library
+        library, data = self._library, as_bytes(data)
         if not _fits(algorithm, self._algorithm):
             raise ConfigurationError(_misfit(algorithm, self._algorithm))
         if self._algorithm is KeyAlgorithm.ED25519:
@@ -171,7 +171,7 @@ class PycryptodomePrivateKey:
         return bytes(self._key.export_key(format="DER", **how))
 
 
-class PycryptodomeCryptoWrapper:
+class PycryptodomeCryptoWrapper(PartialCryptoWrapper):
     """Keys P-256, P-384, RSA-3072, Ed25519; verifies those, other RSA sizes and SM2.
 
     Raises:
@@ -179,6 +179,7 @@ class PycryptodomeCryptoWrapper:
     """
 
     name = "pycryptodome"
+    own_keys = (PycryptodomePrivateKey,)
 
     def __init__(self) -> None:
         try:
@@ -207,10 +208,6 @@ class PycryptodomeCryptoWrapper:
         """What it can do."""
         return self._capabilities
 
-    def digest(self, algorithm: HashAlgorithm, data: bytes) -> bytes:
-        """Hash `data`. Raises UnsupportedError for SM3 where `cryptography` was built without it."""
-        return digest(algorithm, data)
-
     def generate_key(self, algorithm: KeyAlgorithm) -> PycryptodomePrivateKey:
         """Make a key. Raises UnsupportedError for an algorithm it cannot make."""
         if algorithm not in _MADE:
@@ -222,6 +219,7 @@ class PycryptodomeCryptoWrapper:
 
         Raises DecodeError, UnsupportedError.
         """
+        spki = as_bytes(spki)
         found = split_ec(spki)
         if found is not None:
             return self._load_ec(found[0], spki)
@@ -242,24 +240,6 @@ class PycryptodomeCryptoWrapper:
     def load_ec_point(self, algorithm: KeyAlgorithm, point: bytes) -> PycryptodomePublicKey:
         """Load an EC key from x‖y. Raises DecodeError, UnsupportedError."""
         return self._load_ec(algorithm, ec_spki(algorithm, point))
-
-    def load_sm2_point(self, point: bytes, user_id: bytes) -> Sm2PublicKey:
-        """Load an SM2 key from x‖y. `pycryptodome` has no SM2: it is another library's, found on first use.
-
-        Raises DecodeError, UnsupportedError.
-        """
-        return load_key(point, user_id, chosen())
-
-    def self_signed_certificate(self, key: PrivateKey, request: CertificateRequest) -> bytes:
-        """Make a self-signed certificate. Returns DER.
-
-        Raises:
-            ConfigurationError: the key was made by another wrapper.
-            UnsupportedError: `asn1crypto` is not installed.
-        """
-        if not isinstance(key, PycryptodomePrivateKey):
-            raise ConfigurationError("crypto wrapper pycryptodome: the key was made by another crypto wrapper")
-        return build_certificate(request, key.public_key.spki, key.algorithm, key.sign)
 
     def _load_ec(self, algorithm: KeyAlgorithm, spki: bytes) -> PycryptodomePublicKey:
         try:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from rats_tls.core.algorithms import HashAlgorithm, KeyAlgorithm
-from rats_tls.core.errors import ConfigurationError, UnsupportedError
-from rats_tls.core.interfaces import CertificateRequest, CryptoCapabilities, PrivateKey, PublicKey
-from rats_tls.crypto_wrappers.certificate_building import build_certificate
-from rats_tls.crypto_wrappers.digests import digest
+from rats_tls.core.errors import UnsupportedError
+from rats_tls.core.interfaces import CryptoCapabilities, PublicKey
+from rats_tls.crypto_wrappers.byte_strings import as_bytes
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
+from rats_tls.crypto_wrappers.partial import PartialCryptoWrapper
 from rats_tls.crypto_wrappers.public_keys import split_ec, split_ed25519
-from rats_tls.crypto_wrappers.sm2.choosing import chosen
-from rats_tls.crypto_wrappers.sm2.keys import Sm2PublicKey, load_key
 from rats_tls.crypto_wrappers.wolfcrypt_ec import EcPublicKey, load_ec, make_ec
 from rats_tls.crypto_wrappers.wolfcrypt_ed25519 import load_ed25519, make_ed25519
 from rats_tls.crypto_wrappers.wolfcrypt_keys import EC, WolfcryptPrivateKey
@@ -18,7 +16,7 @@ from rats_tls.crypto_wrappers.wolfcrypt_library import library
 from rats_tls.crypto_wrappers.wolfcrypt_rsa import load_rsa, make_rsa
 
 
-class WolfcryptCryptoWrapper:
+class WolfcryptCryptoWrapper(PartialCryptoWrapper):
     """Keys P-256, P-384, and RSA-3072 and Ed25519 where the build has them.
 
     Verifies those and other RSA sizes. RSA keys and Ed25519 keys that the build does not take are left to `openssl`,
@@ -29,6 +27,7 @@ class WolfcryptCryptoWrapper:
     """
 
     name = "wolfcrypt"
+    own_keys = (WolfcryptPrivateKey,)
 
     def __init__(self) -> None:
         self._library = library()
@@ -55,8 +54,8 @@ class WolfcryptCryptoWrapper:
     def digest(self, algorithm: HashAlgorithm, data: bytes) -> bytes:
         """Hash `data`; SM3 is left to `cryptography`. Raises UnsupportedError where that was built without it."""
         if algorithm is HashAlgorithm.SM3:
-            return digest(algorithm, data)
-        return self._library.digest(algorithm.value, data)
+            return super().digest(algorithm, data)
+        return self._library.digest(algorithm.value, as_bytes(data))
 
     def generate_key(self, algorithm: KeyAlgorithm) -> WolfcryptPrivateKey:
         """Make a key. Raises UnsupportedError for an algorithm it cannot make."""
@@ -72,6 +71,7 @@ class WolfcryptCryptoWrapper:
 
     def load_public_key(self, spki: bytes) -> PublicKey:
         """Load a DER SubjectPublicKeyInfo. Raises DecodeError, UnsupportedError."""
+        spki = as_bytes(spki)
         if (found := split_ec(spki)) is not None:
             return load_ec(self._library, *found)
         if "ed25519" in self._library.has and (raw := split_ed25519(spki)) is not None:
@@ -85,21 +85,3 @@ class WolfcryptCryptoWrapper:
     def load_ec_point(self, algorithm: KeyAlgorithm, point: bytes) -> EcPublicKey:
         """Load an EC key from x‖y. Raises DecodeError, UnsupportedError."""
         return load_ec(self._library, algorithm, point)
-
-    def load_sm2_point(self, point: bytes, user_id: bytes) -> Sm2PublicKey:
-        """Load an SM2 key from x‖y. wolfCrypt has no SM2 here: it is another library's, found on first use.
-
-        Raises DecodeError, UnsupportedError.
-        """
-        return load_key(point, user_id, chosen())
-
-    def self_signed_certificate(self, key: PrivateKey, request: CertificateRequest) -> bytes:
-        """Make a self-signed certificate. Returns DER.
-
-        Raises:
-            ConfigurationError: the key was made by another wrapper.
-            UnsupportedError: `asn1crypto` is not installed.
-        """
-        if not isinstance(key, WolfcryptPrivateKey):
-            raise ConfigurationError("crypto wrapper wolfcrypt: the key was made by another crypto wrapper")
-        return build_certificate(request, key.public_key.spki, key.algorithm, key.sign)

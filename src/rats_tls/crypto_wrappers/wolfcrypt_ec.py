@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rats_tls.core.algorithms import KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.errors import DecodeError, SignatureError
+from rats_tls.crypto_wrappers.byte_strings import as_bytes
 from rats_tls.crypto_wrappers.ecdsa_signatures import decode_signature, encode_signature
 from rats_tls.crypto_wrappers.public_keys import ec_spki
 from rats_tls.crypto_wrappers.wolfcrypt_keys import WolfcryptPrivateKey, WolfcryptPublicKey, hash_of
@@ -22,7 +23,7 @@ class EcPublicKey(WolfcryptPublicKey):
     def verify_ecdsa(self, algorithm: SignatureAlgorithm, r: int, s: int, data: bytes) -> None:
         """Verify an ECDSA signature given as two integers. Raises SignatureError."""
         self._require_fit(algorithm)
-        self._verify_der(algorithm, encode_signature(self.algorithm, r, s), data)
+        self._verify_der(algorithm, encode_signature(self.algorithm, r, s), as_bytes(data))
 
     def _verify(self, algorithm: SignatureAlgorithm, signature: bytes, data: bytes) -> None:
         decode_signature(self.algorithm, signature)

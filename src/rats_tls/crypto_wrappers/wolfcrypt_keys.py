@@ -12,6 +12,7 @@ from typing import Any
 
 from rats_tls.core.algorithms import KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.errors import ConfigurationError, SignatureError
+from rats_tls.crypto_wrappers.byte_strings import as_bytes
 from rats_tls.crypto_wrappers.wolfcrypt_library import Library
 
 EC = frozenset({KeyAlgorithm.EC_P256, KeyAlgorithm.EC_P384})
@@ -56,7 +57,7 @@ class WolfcryptPublicKey(ABC):
     def verify(self, algorithm: SignatureAlgorithm, signature: bytes, data: bytes) -> None:
         """Verify a signature in X.509 form. Raises SignatureError."""
         self._require_fit(algorithm)
-        self._verify(algorithm, signature, data)
+        self._verify(algorithm, as_bytes(signature), as_bytes(data))
 
     def verify_ecdsa(self, algorithm: SignatureAlgorithm, r: int, s: int, data: bytes) -> None:  # noqa: ARG002  # EC keys' alone
         """Verify an ECDSA signature given as two integers. Raises SignatureError."""
@@ -103,7 +104,7 @@ class WolfcryptPrivateKey(ABC):
         if algorithm.value.rpartition("-")[0] not in _FAMILIES[self.algorithm]:
             raise ConfigurationError(_misfit(algorithm, self.algorithm))
         with self._lock:
-            return self._sign(algorithm, data)
+            return self._sign(algorithm, as_bytes(data))
 
     @abstractmethod
     def pkcs8(self) -> bytes:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import functools
 import hashlib
-import os
-import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,21 +11,11 @@ from typing import Any
 
 from cffi import FFI
 
-from rats_tls.core.errors import NoInstanceError, RatsTlsError
-
-INSTALL = "install libwolfssl (Debian: libwolfssl42 or libwolfssl35), or build it as docs/tls-and-crypto.md says"
-NAMES = (
-    "libwolfssl.so",  # of a development package, or of one's own build
-    *(f"libwolfssl.so.{number}" for number in (44, 43, 42, 41, 35)),  # 5.8.4, 5.8.0, 5.6.6, 5.6.4, 5.5.4
-    "libwolfssl.dylib",
-)
-"""What the loader is asked for in its standard path, the first that it finds being taken."""
-_FLAGS = os.RTLD_NOW | os.RTLD_NODELETE  # what frees itself when the interpreter ends still calls into it
-OLDEST = 0x05005004
-"""5.5.4, the oldest version that was tried."""
+from rats_tls.core.errors import RatsTlsError
+from rats_tls.native import wolfssl
+from rats_tls.native.wolfssl import Tables, opened
 
 # Source of what follows: wolfssl/wolfcrypt/{types,ecc,rsa,signature,error-crypt}.h of wolfSSL 5.5.4.
-WOLFSSL_SUCCESS = 1
 ECC_SECP256R1, ECC_SECP384R1 = 7, 15
 HASH_TYPES = {"sha256": 6, "sha384": 7, "sha512": 8}
 """enum wc_HashType; FIPS builds number otherwise, which `library` finds out."""
@@ -51,10 +38,9 @@ typedef struct ecc_key ecc_key;
 typedef struct RsaKey RsaKey;
 typedef struct ed25519_key ed25519_key;
 """
-FUNCTIONS = """
-int wolfSSL_Init(void);
-const char *wolfSSL_lib_version(void);
-unsigned int wolfSSL_lib_version_hex(void);
+FUNCTIONS = (
+    wolfssl.FUNCTIONS
+    + """
 const char *wc_GetErrorString(int);
 int wc_Sha256Hash(const unsigned char *, unsigned int, unsigned char *);
 int wc_Sha384Hash(const unsigned char *, unsigned int, unsigned char *);
@@ -97,6 +83,7 @@ int wc_ed25519_sign_msg(const unsigned char *, unsigned int, unsigned char *, un
 int wc_ed25519_verify_msg(const unsigned char *, unsigned int, const unsigned char *, unsigned int, int *,
                           ed25519_key *);
 """
+)
 OPTIONAL = {
     "tables": ("wc_ecc_fp_free",),
     "rsa": ("wc_Hash", "wc_SignatureGetSize", "wc_InitRsaKey", "wc_FreeRsaKey", "wc_RsaPublicKeyDecode",
@@ -110,18 +97,10 @@ OPTIONAL = {
 
 
 class _Thread(threading.local):
-    """What goes with a thread: wolfCrypt's tables of multiples of points (FP_ECC), which it leaves behind otherwise."""
+    """What goes with a thread."""
 
     def __init__(self, free_tables: Callable[[], None]) -> None:
-        self.tables = _Tables(free_tables)
-
-
-class _Tables:
-    def __init__(self, free: Callable[[], None]) -> None:
-        self._free = free
-
-    def __del__(self) -> None:
-        self._free()
+        self.tables = Tables(free_tables)
 
 
 class Library:
@@ -225,24 +204,14 @@ def library() -> Library:
     """
     ffi = FFI()
     ffi.cdef(TYPES + FUNCTIONS)
-    lib = _opened(ffi)
-    lacking = {name for name in _declared_names() if not hasattr(lib, name)}
-    if needed := lacking - {name for names in OPTIONAL.values() for name in names}:
-        raise NoInstanceError(
-            f"crypto wrapper wolfcrypt: libwolfssl is here but was built without {', '.join(sorted(needed))}; {INSTALL}"
-        )
-    number = ffi.string(lib.wolfSSL_lib_version()).decode("ascii", "replace")
-    if lib.wolfSSL_lib_version_hex() < OLDEST:
-        raise NoInstanceError(f"crypto wrapper wolfcrypt: got wolfSSL {number}, expected at least 5.5.4; {INSTALL}")
-    if lib.wolfSSL_Init() != WOLFSSL_SUCCESS:
-        raise NoInstanceError(f"crypto wrapper wolfcrypt: wolfSSL {number} cannot be initialised")
-    has = {part for part, names in OPTIONAL.items() if not lacking & set(names)}
-    made = Library(ffi, lib, f"wolfCrypt {number}", frozenset(has))
+    found = opened("crypto wrapper wolfcrypt", ffi, FUNCTIONS, OPTIONAL)
+    has = set(found.has)
+    made = Library(ffi, found.lib, f"wolfCrypt {found.number}", found.has)
     if "rsa" in has and not (_hash_types_are_known(made) and _rsa_key_fits(made)):
         has.discard("rsa")
     if "rsa" not in has:
         has.discard("rsa keys")
-    return Library(ffi, lib, made.version, frozenset(has))
+    return Library(ffi, found.lib, made.version, frozenset(has))
 
 
 def _hash_types_are_known(made: Library) -> bool:
@@ -265,22 +234,3 @@ def _rsa_key_fits(made: Library) -> bool:
     """
     memory = made.ffi.new("unsigned char[]", 4 * KEY_BYTES)
     return bool(made.lib.wc_SignatureGetSize(SIGNATURE_TYPE_RSA, memory, KEY_BYTES) != BAD_FUNC_ARG)
-
-
-def _opened(ffi: Any) -> Any:  # noqa: ANN401  # cffi has no types
-    for name in NAMES:
-        try:
-            return ffi.dlopen(name, _FLAGS)
-        except OSError:
-            continue
-    # Asked last: it runs programs to find out.
-    if found := ctypes.util.find_library("wolfssl"):
-        try:
-            return ffi.dlopen(found, _FLAGS)
-        except OSError as error:
-            raise NoInstanceError(f"crypto wrapper wolfcrypt: {found} cannot be loaded ({error}); {INSTALL}") from error
-    raise NoInstanceError(f"crypto wrapper wolfcrypt: libwolfssl is not in the loader's path; {INSTALL}")
-
-
-def _declared_names() -> tuple[str, ...]:
-    return tuple(re.findall(r"\b(\w+)\(", FUNCTIONS))

@@ -87,6 +87,8 @@ class GnutlsTlsContext:
         made = ffi.new("gnutls_session_t *")
         self._require(lib.gnutls_init(made, self._flags), "a connection")
         session = ffi.gc(made[0], lib.gnutls_deinit)
+        # Where the environment names a SSLKEYLOGFILE, GnuTLS writes every secret of the connection there.
+        lib.gnutls_session_set_keylog_function(session, ffi.NULL)
         self._require(lib.gnutls_priority_set(session, self._priority), "the priorities")
         self._require(lib.gnutls_credentials_set(session, gnutls.CRD_CERTIFICATE, self._credentials), "the credentials")
         lib.gnutls_handshake_set_max_packet_length(session, self._largest_handshake)

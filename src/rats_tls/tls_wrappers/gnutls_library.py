@@ -30,6 +30,7 @@ typedef void *gnutls_transport_ptr_t;
 typedef struct { unsigned char *data; unsigned int size; } gnutls_datum_t;
 typedef ssize_t (*gnutls_pull_func)(gnutls_transport_ptr_t, void *, size_t);
 typedef ssize_t (*gnutls_push_func)(gnutls_transport_ptr_t, const void *, size_t);
+typedef int (*gnutls_keylog_func)(gnutls_session_t, const char *, const gnutls_datum_t *);
 """
 """Enumerations have no negative members and are `unsigned int` in calls."""
 FUNCTIONS = """
@@ -45,6 +46,7 @@ int gnutls_certificate_set_x509_key_mem(gnutls_certificate_credentials_t credent
 
 int gnutls_init(gnutls_session_t *made, unsigned int flags);
 void gnutls_deinit(gnutls_session_t session);
+void gnutls_session_set_keylog_function(gnutls_session_t session, gnutls_keylog_func keep);
 int gnutls_priority_set(gnutls_session_t session, gnutls_priority_t priority);
 int gnutls_credentials_set(gnutls_session_t session, unsigned int type, void *credentials);
 void gnutls_certificate_server_set_request(gnutls_session_t session, unsigned int request);

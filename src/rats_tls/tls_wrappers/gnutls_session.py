@@ -11,6 +11,7 @@ from rats_tls.core.limits import DEFAULT_LIMITS
 from rats_tls.core.tls import TlsFacts
 from rats_tls.tls_wrappers import gnutls_library as gnutls
 from rats_tls.tls_wrappers.alerts import ALERT_NUMBERS, alert_name
+from rats_tls.tls_wrappers.sessions import SessionState
 
 _VERSIONS = {gnutls.TLS1_3: "TLSv1.3", gnutls.TLS1_2: "TLSv1.2"}
 _TLS12_EXCHANGES = {gnutls.KX_ECDHE_ECDSA: "ECDHE_ECDSA_WITH_", gnutls.KX_ECDHE_RSA: "ECDHE_RSA_WITH_"}
@@ -21,7 +22,7 @@ _FIRST_BYTES = frozenset({0x15, 0x16})
 _ALERT_RECORD = re.compile(rb"\x15\x03[\x00-\x04]\x00\x02[\x01\x02](.)", re.DOTALL)
 
 
-class GnutlsTlsSession:
+class GnutlsTlsSession(SessionState):
     """One connection. Used by one thread at a time.
 
     libgnutls runs without a callback for certificates: it takes any, once the peer has proved to hold the key.
@@ -35,10 +36,7 @@ class GnutlsTlsSession:
     """
 
     __slots__ = (
-        "_closed",
-        "_complete",
         "_ended",
-        "_error",
         "_first",
         "_handle",
         "_last",
@@ -50,6 +48,7 @@ class GnutlsTlsSession:
     )
 
     def __init__(self, library: gnutls.Library, session: Any, handle: Any, wire: gnutls.Wire, settings: object) -> None:  # noqa: ANN401  # cffi has no types
+        super().__init__()
         self._library = library
         self._lib = library.lib
         self._session = session
@@ -58,10 +57,7 @@ class GnutlsTlsSession:
         self._settings = settings
         self._first: int | None = None  # first byte of the peer's
         self._last = b""  # its last bytes in the handshake, as many as an alert has
-        self._complete = False
         self._ended = False  # the peer has sent close_notify
-        self._closed = False
-        self._error: TlsError | None = None
 
     def handshake(self) -> bool:
         """Go on with the handshake. Returns whether it is complete. Raises TlsError."""
@@ -139,7 +135,7 @@ class GnutlsTlsSession:
             return self._read(pointer, len(buffer))
 
     def _read(self, pointer: Any, size: int) -> int | None:  # noqa: ANN401  # cffi has no types
-        self._require_open("read")
+        self._require_complete("read")
         wire, done = self._wire, 0
         while done < size:
             wire.starved = False
@@ -167,9 +163,7 @@ class GnutlsTlsSession:
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Encrypt all of `data`. Raises TlsError."""
-        self._require_open("write")
-        if self._closed:
-            raise TlsError("TLS write: this side has sent close_notify")
+        self._require_writable()
         view = memoryview(data).cast("B")
         size, done = len(view), 0
         with self._library.ffi.from_buffer("char[]", view) as pointer:
@@ -181,9 +175,8 @@ class GnutlsTlsSession:
 
     def close(self) -> None:
         """Send close_notify. Does nothing before the handshake is complete or after a failure."""
-        if self._closed or not self._complete or self._error is not None:
+        if not self._begins_to_close():
             return
-        self._closed = True
         code = self._lib.gnutls_bye(self._session, gnutls.SHUT_WR)
         if code < 0:
             self._fail("close", code)
@@ -254,15 +247,6 @@ class GnutlsTlsSession:
         if code < 0:
             raise TlsError(f"TLS exporter: {self._library.reason(code)}")
         return bytes(self._library.ffi.buffer(out, length))
-
-    def _raise_earlier_error(self) -> None:
-        if self._error is not None:
-            raise self._error
-
-    def _require_open(self, doing: str) -> None:
-        self._raise_earlier_error()
-        if not self._complete:
-            raise TlsError(f"TLS {doing}: the handshake is not complete")
 
     def _send_alert(self, number: int) -> None:
         self._lib.gnutls_alert_send(self._session, gnutls.AL_FATAL, number)

@@ -9,6 +9,7 @@ from rats_tls.core.algorithms import HashAlgorithm, KeyAlgorithm
 from rats_tls.core.errors import TlsError, UnsupportedError
 from rats_tls.core.limits import DEFAULT_LIMITS
 from rats_tls.core.tls import TlsCapabilities, TlsConfig, TlsFacts
+from rats_tls.tls_wrappers.buffers import require_writable
 
 
 class NullTlsSession:
@@ -49,6 +50,7 @@ class NullTlsSession:
 
     def read_into(self, buffer: memoryview) -> int | None:
         """As `read`, into `buffer`."""
+        require_writable(buffer)
         data = self.read(len(buffer))
         if data is None:
             return None

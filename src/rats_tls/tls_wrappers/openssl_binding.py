@@ -76,7 +76,7 @@ class BindingCalls:
 
     def read_into(self, connection: Any, buffer: memoryview) -> tuple[int, SSL.Error | None]:  # noqa: ANN401  # likewise
         """See `Calls`; gives several records at once."""
-        with self._ffi.from_buffer(buffer) as pointer:
+        with self._ffi.from_buffer(buffer, require_writable=True) as pointer:
             return self._read(connection, pointer, len(buffer))
 
     def _read(self, connection: Any, pointer: Any, size: int) -> tuple[int, SSL.Error | None]:  # noqa: ANN401  # likewise

@@ -6,6 +6,8 @@ from typing import Protocol
 
 from OpenSSL import SSL, crypto
 
+from rats_tls.tls_wrappers.buffers import require_writable
+
 RECORD = 16_384  # largest plaintext of one record, RFC 8446 5.1
 WRITE = 6 * RECORD  # plaintext encrypted before its records are taken out of the BIO, which grows by copying
 SPACE = 7 * RECORD  # bytes of one buffer; from 128 KiB on, glibc maps fresh pages for every one
@@ -98,6 +100,7 @@ class PublicCalls:
 
     def read_into(self, connection: SSL.Connection, buffer: memoryview) -> tuple[int, SSL.Error | None]:
         """See `Calls`."""
+        require_writable(buffer)
         try:
             return connection.recv_into(buffer[:RECORD]), None
         except SSL.Error as error:

@@ -12,6 +12,7 @@ from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.errors import ConnectionFailedError, TlsError
 from rats_tls.core.tls import TlsFacts
 from rats_tls.tls_wrappers.openssl_calls import RECORD, SPACE, Calls
+from rats_tls.tls_wrappers.sessions import SessionState
 
 # OpenSSL's reasons for alerts that it received: "tlsv13 alert certificate required", "ssl/tls alert bad certificate",
 # "tls alert bad record mac"; for a few older ones the word is left out.
@@ -30,7 +31,7 @@ def reason(error: SSL.Error) -> str:
     return "no reason given"
 
 
-class _OpensslSession:
+class _OpensslSession(SessionState):
     """What both kinds of connection share. Used by one thread at a time.
 
     Args:
@@ -38,15 +39,13 @@ class _OpensslSession:
         calls: how it is used.
     """
 
-    __slots__ = ("_behind", "_calls", "_closed", "_complete", "_connection", "_error", "_facts")
+    __slots__ = ("_behind", "_calls", "_connection", "_facts")
 
     def __init__(self, connection: SSL.Connection, calls: Calls) -> None:
+        super().__init__()
         self._connection = connection
         self._calls = calls
-        self._complete = False
-        self._closed = False
         self._behind = False  # the end or a failure came behind the last bytes read
-        self._error: ConnectionFailedError | None = None
         self._facts: TlsFacts | None = None
 
     def handshake(self) -> bool:
@@ -66,15 +65,15 @@ class _OpensslSession:
 
     def read(self, size: int) -> bytes | None:
         """Read up to `size` plain bytes, perhaps fewer than there are. Raises TlsError, ConnectionFailedError."""
-        if self._error is not None:
-            raise self._error
+        if self._error is not None or not self._complete:
+            self._require_complete("read")
         data, error = self._calls.read(self._connection, size)
         return data if error is None or self._goes_on(error, len(data)) else (data or None)
 
     def read_into(self, buffer: memoryview) -> int | None:
         """As `read`, into `buffer`; 0 after the peer's close_notify."""
-        if self._error is not None:
-            raise self._error
+        if self._error is not None or not self._complete:
+            self._require_complete("read")
         count, error = self._calls.read_into(self._connection, buffer)
         return count if error is None or self._goes_on(error, count) else (count or None)
 
@@ -97,7 +96,8 @@ class _OpensslSession:
     @property
     def peer_certificate(self) -> bytes | None:
         """DER of the peer's leaf certificate, or None."""
-        certificate = self._connection.get_peer_certificate()
+        # OpenSSL gives it before CertificateVerify came, and behind one that does not verify.
+        certificate = self._connection.get_peer_certificate() if self._complete else None
         return crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) if certificate is not None else None
 
     @property
@@ -136,16 +136,6 @@ class _OpensslSession:
             return self._connection.export_keying_material(label.encode("ascii"), length, context)
         except SSL.Error as error:
             raise TlsError(f"TLS exporter: {reason(error)}") from error
-
-    def _raise_earlier_error(self) -> None:
-        # OpenSSL names the reason once only; later calls on a failed connection give none.
-        if self._error is not None:
-            raise self._error
-
-    def _require_writable(self) -> None:
-        self._raise_earlier_error()
-        if self._closed:
-            raise TlsError("TLS write: this side has sent close_notify")
 
     def _failed(self, doing: str, error: SSL.Error) -> ConnectionFailedError:
         self._calls.forget_errors()
@@ -221,9 +211,8 @@ class OpensslTlsSession(_OpensslSession):
 
     def close(self) -> None:
         """Send close_notify. Does nothing before the handshake is complete or after a failure."""
-        if self._closed or not self._complete or self._error is not None:
+        if not self._begins_to_close():
             return
-        self._closed = True
         try:
             self._connection.shutdown()
         except SSL.Error as error:
@@ -287,7 +276,7 @@ class OpensslSocketTlsSession(_OpensslSession):
             TlsError: after `close`, or the connection failed.
             ConnectionFailedError: the socket failed.
         """
-        if self._error is not None or self._closed:
+        if self._error is not None or self._closed or not self._complete:
             self._require_writable()
         view = memoryview(data).cast("B")
         if not self._pending:
@@ -341,9 +330,8 @@ class OpensslSocketTlsSession(_OpensslSession):
 
     def close(self) -> None:
         """Send close_notify behind what is written. Does nothing before a complete handshake or after a failure."""
-        if self._closed or not self._complete or self._error is not None:
+        if not self._begins_to_close():
             return
-        self._closed = True
         self.flush()
 
     def detach(self) -> None:

@@ -10,8 +10,8 @@ from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.errors import TlsError, UnsupportedError
 from rats_tls.core.tls import TlsFacts
 from rats_tls.tls_wrappers.alerts import ALERTS, alert_name
+from rats_tls.tls_wrappers.sessions import PlainBytesSession
 
-_WRITE = 16_384  # rustls takes 64 KiB at most before its records are taken out, and then nothing
 _LONGEST = 16_384 + 256  # RFC 8446 5.2
 _CONTENT_TYPES = range(20, 24)  # RFC 8446 5.1
 _HEADER = 5  # RFC 8446 5.2: type, version, length of two bytes
@@ -22,23 +22,21 @@ _NOT_TLS = frozenset({"InvalidContentType", "UnknownProtocolVersion"})
 _SUITE = re.compile(r"TLS13_(\w+)")
 
 
-class RustlsTlsSession:
+class RustlsTlsSession(PlainBytesSession):
     """One connection of a server. Used by one thread at a time.
 
     Args:
         connection: an `rtls._rustls.RustlsServerConnection`.
     """
 
-    __slots__ = ("_closed", "_complete", "_connection", "_ended", "_error", "_in", "_out")
+    __slots__ = ("_connection", "_ended", "_in", "_out")
 
     def __init__(self, connection: Any) -> None:  # noqa: ANN401  # rtls has no types
+        super().__init__()
         self._connection = connection
         self._in = bytearray()
-        self._complete = False
         self._out: list[bytes] = []
-        self._closed = False
         self._ended = False
-        self._error: TlsError | None = None
 
     def handshake(self) -> bool:
         """Go on with the handshake. Returns whether it is complete. Raises TlsError."""
@@ -66,43 +64,26 @@ class RustlsTlsSession:
 
     def read(self, size: int) -> bytes | None:
         """Read up to `size` plain bytes, perhaps fewer than there are. Raises TlsError."""
+        if not self._complete:
+            self._require_complete("read")
         while True:
             data: bytes = self._connection.read_plaintext(size)
             if data:
                 return data
-            if self._error is None and self._complete and not self._connection.wants_read():
+            if self._error is None and not self._connection.wants_read():
                 return b""  # with nothing to read, it wants no more only behind close_notify
             if not self._take_record("read"):
                 return None
 
-    def read_into(self, buffer: memoryview) -> int | None:
-        """As `read`, into `buffer`; 0 after the peer's close_notify."""
-        data = self.read(len(buffer))
-        if data is None:
-            return None
-        buffer[: len(data)] = data
-        return len(data)
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Encrypt all of `data`. Raises TlsError."""
-        self._raise_earlier_error()
-        if self._closed:
-            raise TlsError("TLS write: this side has sent close_notify")
-        if not self._complete:
-            raise TlsError("TLS write: the handshake is not complete")
-        view = memoryview(data).cast("B")
-        while view:
+    def _encrypt(self, data: bytes) -> None:
+        while data:
             try:
-                view = view[self._connection.write_plaintext(bytes(view[:_WRITE])) :]
+                data = data[self._connection.write_plaintext(data) :]
             except ssl.SSLError as error:
                 raise self._failed("write", error) from error
-            self._drain()
+            self._drain()  # rustls takes 64 KiB at most before its records are taken out, and then nothing
 
-    def close(self) -> None:
-        """Send close_notify. Does nothing before the handshake is complete or after a failure."""
-        if self._closed or not self._complete or self._error is not None:
-            return
-        self._closed = True
+    def _send_close_notify(self) -> None:
         self._connection.send_close_notify()
 
     @property
@@ -169,10 +150,6 @@ class RustlsTlsSession:
         if size > _HEADER + _LONGEST:
             return len(self._in)
         return size if len(self._in) >= size else 0
-
-    def _raise_earlier_error(self) -> None:
-        if self._error is not None:
-            raise self._error
 
     def _failed(self, doing: str, error: ssl.SSLError) -> TlsError:
         said = str(error.args[0]) if error.args else ""

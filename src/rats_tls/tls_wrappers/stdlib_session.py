@@ -9,6 +9,8 @@ from typing import cast
 from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.errors import TlsError, UnsupportedError
 from rats_tls.core.tls import TlsFacts
+from rats_tls.tls_wrappers.buffers import require_writable
+from rats_tls.tls_wrappers.sessions import SessionState
 
 RECORD = 16_384  # largest plaintext of one record, RFC 8446 5.1
 
@@ -21,7 +23,7 @@ _NOT_TLS = frozenset({"wrong version number", "http request", "https proxy reque
 _TEXT = re.compile(r"(?:\[[^]]*\] )?(.*?)(?: \(_ssl\.c:\d+\))?")
 
 
-class StdlibTlsSession:
+class StdlibTlsSession(SessionState):
     """One connection. Used by one thread at a time.
 
     Args:
@@ -30,16 +32,14 @@ class StdlibTlsSession:
         outgoing: what is due to the peer.
     """
 
-    __slots__ = ("_closed", "_complete", "_ended", "_error", "_incoming", "_outgoing", "_read_before", "_tls")
+    __slots__ = ("_ended", "_incoming", "_outgoing", "_read_before", "_tls")
 
     def __init__(self, tls: ssl.SSLObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> None:
+        super().__init__()
         self._tls = tls
         self._incoming = incoming
         self._outgoing = outgoing
-        self._complete = False
-        self._closed = False
         self._ended = False
-        self._error: TlsError | None = None
         self._read_before = bytearray()  # of one record at most: decrypted before close_notify was sent
 
     def handshake(self) -> bool:
@@ -75,7 +75,7 @@ class StdlibTlsSession:
             data = bytes(self._read_before[:size])
             del self._read_before[:size]
             return data
-        self._raise_earlier_error()
+        self._require_complete("read")
         try:
             return self._tls.read(min(size, RECORD))
         except ssl.SSLWantReadError:
@@ -88,11 +88,12 @@ class StdlibTlsSession:
 
     def read_into(self, buffer: memoryview) -> int | None:
         """As `read`, into `buffer`; 0 after the peer's close_notify."""
+        require_writable(buffer)
         if self._read_before:
             data = self.read(len(buffer)) or b""
             buffer[: len(data)] = data
             return len(data)
-        self._raise_earlier_error()
+        self._require_complete("read")
         try:
             # With a buffer it gives the count; typeshed knows only the other form.
             return cast("int", self._tls.read(len(buffer), cast("bytearray", buffer)))
@@ -106,9 +107,7 @@ class StdlibTlsSession:
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Encrypt all of `data`. Raises TlsError."""
-        self._raise_earlier_error()
-        if self._closed:
-            raise TlsError("TLS write: this side has sent close_notify")
+        self._require_writable()
         view = memoryview(data).cast("B")
         while view:
             try:
@@ -118,9 +117,8 @@ class StdlibTlsSession:
 
     def close(self) -> None:
         """Send close_notify. Does nothing before the handshake is complete or after a failure."""
-        if self._closed or not self._complete or self._error is not None:
+        if not self._begins_to_close():
             return
-        self._closed = True
         # `unwrap` also looks for the peer's close_notify, and fails for good on data in front of it: all data is taken
         # out of its sight. What is left of the last record is in OpenSSL, what came behind it in the BIO.
         while count := self._tls.pending():
@@ -163,11 +161,6 @@ class StdlibTlsSession:
     def exporter(self, label: str, context: bytes, length: int) -> bytes:
         """Raise UnsupportedError: `ssl` has none."""
         raise UnsupportedError(f"TLS wrapper stdlib has no exporter (label {label!r}, {len(context)}, {length} bytes)")
-
-    def _raise_earlier_error(self) -> None:
-        # OpenSSL names the reason once only; later calls on a failed connection give none.
-        if self._error is not None:
-            raise self._error
 
     def _wait(self, doing: str) -> None:
         """Wait for more bytes. Raises TlsError where none will come."""

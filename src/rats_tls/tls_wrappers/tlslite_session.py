@@ -22,9 +22,9 @@ from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.errors import TlsError, UnsupportedError
 from rats_tls.core.tls import TlsConfig, TlsFacts
 from rats_tls.tls_wrappers.alerts import ALERT_NUMBERS, alert_name
+from rats_tls.tls_wrappers.sessions import PlainBytesSession
 from rats_tls.tls_wrappers.tlslite_connection import Connection, Memory
 
-_RECORD = 16_384  # largest plaintext of one record, RFC 8446 5.1
 _SMALLEST_RSA = 2048
 _WAITS = 0
 # Algorithms of CertificateVerify by kind of key (RFC 8446 4.2.3). tlslite-ng's clients do not look whether the one that
@@ -59,7 +59,7 @@ class _RefusedError(Exception):
         self.alert = alert
 
 
-class TlsliteTlsSession:
+class TlsliteTlsSession(PlainBytesSession):
     """One connection. Used by one thread at a time.
 
     Args:
@@ -71,19 +71,16 @@ class TlsliteTlsSession:
     """
 
     __slots__ = (
-        *("_alpn", "_closed", "_complete", "_config", "_connection", "_error", "_memory", "_peer", "_peer_closed"),
-        *("_plain", "_reading", "_steps"),
+        *("_alpn", "_config", "_connection", "_memory", "_peer", "_peer_closed", "_plain", "_reading", "_steps"),
     )
 
     def __init__(self, config: TlsConfig, settings: Any, chain: Any, key: Any, hostname: str | None) -> None:  # noqa: ANN401  # it has no types
+        super().__init__()
         protocols = tuple(protocol.encode("ascii") for protocol in config.alpn)
         self._config = config
         self._memory = Memory()
         self._connection = Connection(self._memory, protocols)
-        self._complete = False
-        self._closed = False
         self._peer_closed = False
-        self._error: TlsError | None = None
         self._peer: bytes | None = None
         self._alpn: str | None = None
         self._plain = bytearray()  # of one record at most
@@ -155,8 +152,8 @@ class TlsliteTlsSession:
     def read(self, size: int) -> bytes | None:
         """Read up to `size` plain bytes, perhaps fewer than there are. Raises TlsError."""
         if not self._plain and not self._peer_closed:
-            self._raise_earlier_error()
-            if not self._complete or not self._read_record():
+            self._require_complete("read")
+            if not self._read_record():
                 return None
         data = bytes(self._plain[:size])
         del self._plain[:size]
@@ -181,39 +178,19 @@ class TlsliteTlsSession:
             raise self._failed("read", error) from error
         return False
 
-    def read_into(self, buffer: memoryview) -> int | None:
-        """As `read`, into `buffer`; 0 after the peer's close_notify."""
-        data = self.read(len(buffer))
-        if data is None:
-            return None
-        buffer[: len(data)] = data
-        return len(data)
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Encrypt all of `data`. Raises TlsError."""
-        self._raise_earlier_error()
-        if self._closed:
-            raise TlsError("TLS write: this side has sent close_notify")
-        if not self._complete:
-            raise TlsError("TLS write: the handshake is not complete")
-        view = memoryview(data).cast("B")
+    def _encrypt(self, data: bytes) -> None:
         try:
-            for start in range(0, len(view), _RECORD):
-                self._connection.send_data(bytes(view[start : start + _RECORD]))
+            self._connection.send_data(data)
         except Exception as error:  # likewise
             raise self._failed("write", error) from error
 
-    def close(self) -> None:
-        """Send close_notify. Does nothing before the handshake is complete or after a failure."""
-        if self._closed or not self._complete or self._error is not None:
-            return
-        self._closed = True
+    def _send_close_notify(self) -> None:
         self._connection.send_close_notify()
 
     @property
     def peer_certificate(self) -> bytes | None:
         """DER of the peer's leaf certificate, or None."""
-        return self._peer
+        return self._peer if self._complete else None
 
     @property
     def alpn(self) -> str | None:
@@ -242,10 +219,6 @@ class TlsliteTlsSession:
         raise UnsupportedError(
             f"TLS wrapper tlslite has no exporter with a context (label {label!r}, {len(context)}, {length} bytes)"
         )
-
-    def _raise_earlier_error(self) -> None:
-        if self._error is not None:
-            raise self._error
 
     def _failed(self, doing: str, error: Exception) -> TlsError:
         alert = 0

@@ -7,17 +7,15 @@ errors is the thread's, shared with whoever calls the same library in it.
 from __future__ import annotations
 
 import functools
-import os
 import threading
 from dataclasses import dataclass
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from cffi import FFI
 
 from rats_tls.core.errors import NoInstanceError
+from rats_tls.native.tongsuo import library_path, opened, package_version
 
 _SERIES = 0x10101
 """OpenSSL 1.1.1, of OPENSSL_VERSION_NUMBER without fix and patch (openssl/opensslv.h)."""
@@ -176,7 +174,7 @@ class Library:
         self.ffi: Any = ffi
         self.functions = functions
         text: bytes = self.ffi.string(functions.OpenSSL_version(0))
-        self.version = f"tongsuopy {version('tongsuopy')}, {text.decode('ascii', 'replace')}"
+        self.version = f"{package_version()}, {text.decode('ascii', 'replace')}"
         self._buffers = threading.local()
         # Whatever happens in it gives 0, which refuses.
         self.accept_any = ffi.callback("int(X509_STORE_CTX *, void *)", lambda _chain, _: _ACCEPT, error=0)
@@ -215,25 +213,17 @@ def load() -> Library:
     Raises:
         NoInstanceError: the package is missing, has no library for this platform, or one that this is not made for.
     """
-    return _loaded(_path())
-
-
-def _path() -> Path:
-    spec = find_spec("tongsuopy")
-    folders = (spec.submodule_search_locations if spec is not None else None) or ()
-    found = [path for folder in folders for path in Path(folder).glob("backends/_tongsuo.*.so")]
-    if not found:
+    path = library_path()
+    if path is None:
         raise NoInstanceError(f"TLS wrapper tongsuo: the package tongsuopy is not installed; {_INSTALL}")
-    return found[0]
+    return _loaded(path)
 
 
 def _loaded(path: Path) -> Library:
     ffi = FFI()
     ffi.cdef(_DECLARATIONS)
-    # Its names are those of other builds of OpenSSL: where the program itself is linked to one, it must find its own.
-    flags = os.RTLD_NOW | os.RTLD_LOCAL | getattr(os, "RTLD_DEEPBIND", 0)
     try:
-        functions = ffi.dlopen(str(path), flags)
+        functions = opened(ffi, path)
         for name in dir(functions):
             getattr(functions, name)
     except (OSError, AttributeError) as error:

@@ -8,6 +8,7 @@ from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.errors import TlsError
 from rats_tls.core.tls import TlsFacts
 from rats_tls.tls_wrappers.alerts import alert_name
+from rats_tls.tls_wrappers.sessions import SessionState
 from rats_tls.tls_wrappers.tongsuo_library import (
     AD_REASON_OFFSET,
     BIO_C_SET_BUF_MEM_EOF_RETURN,
@@ -41,7 +42,7 @@ _GROUPS = {
 """Names of RFC 8446 4.2.7 and RFC 8998 3.3.1."""
 
 
-class TongsuoTlsSession:
+class TongsuoTlsSession(SessionState):
     """One connection over memory BIOs. Used by one thread at a time.
 
     Args:
@@ -52,11 +53,8 @@ class TongsuoTlsSession:
     """
 
     __slots__ = (
-        "_closed",
-        "_complete",
         "_context",
         "_eof",
-        "_error",
         "_ffi",
         "_in",
         "_lib",
@@ -66,16 +64,14 @@ class TongsuoTlsSession:
     )
 
     def __init__(self, library: Library, ssl: Any, bios: tuple[Any, Any], context: object) -> None:  # noqa: ANN401  # cffi has no types
+        super().__init__()
         self._library = library
         self._ffi = library.ffi
         self._lib = library.functions
         self._ssl = ssl
         self._in, self._out = bios
         self._context = context
-        self._complete = False
-        self._closed = False
         self._eof = False
-        self._error: TlsError | None = None
 
     def handshake(self) -> bool:
         """Go on with the handshake. Returns whether it is complete. Raises TlsError."""
@@ -136,11 +132,11 @@ class TongsuoTlsSession:
 
     def read_into(self, buffer: memoryview) -> int | None:
         """As `read`, into `buffer`; 0 after the peer's close_notify."""
-        with self._ffi.from_buffer(buffer) as space:
+        with self._ffi.from_buffer(buffer, require_writable=True) as space:
             return self._read(space, min(len(buffer), _MOST))
 
     def _read(self, space: Any, size: int) -> int | None:  # noqa: ANN401  # likewise
-        self._raise_earlier_error()
+        self._require_complete("read")
         done = 0
         while done < size:
             self._lib.ERR_clear_error()
@@ -166,11 +162,7 @@ class TongsuoTlsSession:
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Encrypt all of `data`. Raises TlsError."""
-        self._raise_earlier_error()
-        if self._closed:
-            raise TlsError("TLS write: this side has sent close_notify")
-        if not self._complete:
-            raise TlsError("TLS write: the handshake is not complete")
+        self._require_writable()
         view = memoryview(data).cast("B")
         done = 0
         with self._ffi.from_buffer(view) as source:
@@ -183,9 +175,8 @@ class TongsuoTlsSession:
 
     def close(self) -> None:
         """Send close_notify. Does nothing before the handshake is complete or after a failure."""
-        if self._closed or not self._complete or self._error is not None:
+        if not self._begins_to_close():
             return
-        self._closed = True
         self._lib.ERR_clear_error()
         done = self._lib.SSL_shutdown(self._ssl)
         if done < 0:
@@ -260,11 +251,6 @@ class TongsuoTlsSession:
     def _text(self, pointer: Any) -> str:  # noqa: ANN401  # likewise
         text: bytes = self._ffi.string(pointer)
         return text.decode("ascii", "replace")
-
-    def _raise_earlier_error(self) -> None:
-        # The library names the reason once only; later calls on a failed connection give none.
-        if self._error is not None:
-            raise self._error
 
     def _failed(self, doing: str, kind: int) -> TlsError:
         """Give, and keep, the error behind a call that failed with an SSL_ERROR_* of that number."""

@@ -31,7 +31,8 @@ from rats_tls.tls_wrappers.wolfssl_session import WolfsslTlsSession
 
 # A build may have more, among them suites that do not encrypt (RFC 9150).
 _CIPHERS = b"TLS13-AES128-GCM-SHA256:TLS13-AES256-GCM-SHA384:TLS13-CHACHA20-POLY1305-SHA256"
-# Of certificates and of CertificateVerify (RFC 8446 4.2.3), for the keys below; a build may have SHA-1 too.
+# Of certificates and of CertificateVerify (RFC 8446 4.2.3), for the keys below; a build may have SHA-1 too. Clients
+# offer these alone. 5.5.4's servers ask for more, whatever is set, and take no CertificateVerify by SHA-1 or PKCS #1.
 _SIGNATURES = (
     b"ECDSA+SHA256:ECDSA+SHA384:ED25519:RSA-PSS+SHA256:RSA-PSS+SHA384:RSA-PSS+SHA512:RSA+SHA256:RSA+SHA384:RSA+SHA512"
 )
@@ -78,7 +79,8 @@ class WolfsslTlsContext:
             listed = b",".join(self._alpn)
             _require(lib.wolfSSL_UseALPN(ssl, listed, len(listed), ALPN_CONTINUE_ON_MISMATCH), "ALPN protocols")
         if "exporter" in self._library.has:
-            lib.wolfSSL_KeepArrays(ssl)  # the exporter's secret is in them
+            # The exporter's secret is there. Builds for OpenVPN, as Debian's, keep them anyway, unseen by tests.
+            lib.wolfSSL_KeepArrays(ssl)
         # wolfSSL may keep the issuers in a chain that a peer sends: with the connection then, not with the context.
         _require(lib.wolfSSL_set0_verify_cert_store(ssl, lib.wolfSSL_X509_STORE_new()), "certificate store")
         return WolfsslTlsSession(

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes.util
 import functools
-import os
-import re
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from cffi import FFI
 
-from rats_tls.core.errors import NoInstanceError
+from rats_tls.native import wolfssl
+from rats_tls.native.wolfssl import Tables, opened
 from rats_tls.tls_wrappers.wolfssl_wire import Wire
 
-INSTALL = "install libwolfssl (Debian: libwolfssl42 or libwolfssl35), or build it as docs/tls-and-crypto.md says"
-NAMES = (
-    "libwolfssl.so",  # of a development package, or of one's own build
-    *(f"libwolfssl.so.{number}" for number in (44, 43, 42, 41, 35)),  # 5.8.4, 5.8.0, 5.6.6, 5.6.4, 5.5.4
-    "libwolfssl.dylib",
-)
-"""What the loader is asked for in its standard path, the first that it finds being taken."""
-_FLAGS = os.RTLD_NOW | os.RTLD_NODELETE  # what frees itself when the interpreter ends still calls into it
-OLDEST = 0x05005004
-"""5.5.4, the oldest version that was tried. Before 5.5.0 wolfSSL does not always verify CertificateVerify."""
-
 # Source of what follows: wolfssl/ssl.h and wolfssl/error-ssl.h of wolfSSL 5.5.4.
-SUCCESS = 1
+SUCCESS = wolfssl.SUCCESS
 FILETYPE_ASN1 = 2
 VERIFY_PEER = 1
 VERIFY_FAIL_IF_NO_PEER_CERT = 2
@@ -62,10 +49,9 @@ typedef int (*CallbackIO)(WOLFSSL *, char *, int, void *);
 typedef int (*CallbackALPNSelect)(WOLFSSL *, const unsigned char **, unsigned char *, const unsigned char *,
                                   unsigned int, void *);
 """
-FUNCTIONS = """
-int wolfSSL_Init(void);
-const char *wolfSSL_lib_version(void);
-unsigned int wolfSSL_lib_version_hex(void);
+FUNCTIONS = (
+    wolfssl.FUNCTIONS
+    + """
 const char *wolfSSL_ERR_reason_error_string(unsigned long);
 void wolfSSL_ERR_clear_error(void);
 void wc_ecc_fp_free(void);
@@ -112,6 +98,7 @@ int wolfSSL_X509_STORE_CTX_get_error_depth(WOLFSSL_X509_STORE_CTX *);
 WOLFSSL_X509 *wolfSSL_X509_STORE_CTX_get_current_cert(WOLFSSL_X509_STORE_CTX *);
 const unsigned char *wolfSSL_X509_get_der(WOLFSSL_X509 *, int *);
 """
+)
 OPTIONAL = {
     "alpn": ("wolfSSL_CTX_set_alpn_select_cb", "wolfSSL_UseALPN", "wolfSSL_ALPN_GetProtocol"),
     "exporter": ("wolfSSL_export_keying_material", "wolfSSL_KeepArrays"),
@@ -133,20 +120,7 @@ class _Thread(threading.local):
     def __init__(self, free_tables: Callable[[], None]) -> None:
         self.wire: Wire | None = None
         self.raised: BaseException | None = None
-        self.tables = _Tables(free_tables)
-
-
-class _Tables:
-    """wolfSSL's tables of multiples of points (FP_ECC), which it keeps for each thread and leaves behind when one ends.
-
-    They are 1.6 MB a thread at first and 10 MB at most; a handshake without them takes seven times as long.
-    """
-
-    def __init__(self, free: Callable[[], None]) -> None:
-        self._free = free
-
-    def __del__(self) -> None:
-        self._free()
+        self.tables = Tables(free_tables)
 
 
 class Library:
@@ -253,35 +227,5 @@ def library() -> Library:
     """
     ffi = FFI()
     ffi.cdef(TYPES + FUNCTIONS)
-    lib = _opened(ffi)
-    lacking = {name for name in _declared_names() if not hasattr(lib, name)}
-    has = frozenset(part for part, names in OPTIONAL.items() if not lacking & set(names))
-    if needed := lacking - {name for names in OPTIONAL.values() for name in names}:
-        raise NoInstanceError(
-            f"TLS wrapper wolfssl: libwolfssl is here but was built without {', '.join(sorted(needed))}; {INSTALL}"
-        )
-    version = f"wolfSSL {ffi.string(lib.wolfSSL_lib_version()).decode('ascii', 'replace')}"
-    if lib.wolfSSL_lib_version_hex() < OLDEST:
-        raise NoInstanceError(f"TLS wrapper wolfssl: got {version}, expected at least 5.5.4; {INSTALL}")
-    if lib.wolfSSL_Init() != SUCCESS:
-        raise NoInstanceError(f"TLS wrapper wolfssl: {version} cannot be initialised")
-    return Library(ffi, lib, version, has)
-
-
-def _opened(ffi: Any) -> Any:  # noqa: ANN401  # cffi has no types
-    for name in NAMES:
-        try:
-            return ffi.dlopen(name, _FLAGS)
-        except OSError:
-            continue
-    # Asked last: it runs programs to find out.
-    if found := ctypes.util.find_library("wolfssl"):
-        try:
-            return ffi.dlopen(found, _FLAGS)
-        except OSError as error:
-            raise NoInstanceError(f"TLS wrapper wolfssl: {found} cannot be loaded ({error}); {INSTALL}") from error
-    raise NoInstanceError(f"TLS wrapper wolfssl: libwolfssl is not in the loader's path; {INSTALL}")
-
-
-def _declared_names() -> tuple[str, ...]:
-    return tuple(re.findall(r"\b(\w+)\(", FUNCTIONS))
+    found = opened("TLS wrapper wolfssl", ffi, FUNCTIONS, OPTIONAL)
+    return Library(ffi, found.lib, f"wolfSSL {found.number}", found.has)

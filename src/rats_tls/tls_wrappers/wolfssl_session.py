@@ -8,6 +8,7 @@ from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.errors import TlsError, UnsupportedError
 from rats_tls.core.tls import TlsFacts
 from rats_tls.tls_wrappers.alerts import alert_name
+from rats_tls.tls_wrappers.sessions import SessionState
 from rats_tls.tls_wrappers.wolfssl_library import (
     ALERT_FATAL,
     ERROR_WANT_READ,
@@ -29,7 +30,7 @@ _LONGEST_ANSWER = 5 + 5 + 1 + 16
 """Bytes of the longest record that reading may send: a KeyUpdate, with header, type and tag (RFC 8446 4.6.3, 5.2)."""
 
 
-class WolfsslTlsSession:
+class WolfsslTlsSession(SessionState):
     """One connection in memory. Used by one thread at a time.
 
     Args:
@@ -42,9 +43,6 @@ class WolfsslTlsSession:
 
     __slots__ = (
         "_alpn",
-        "_closed",
-        "_complete",
-        "_error",
         "_facts",
         "_ffi",
         "_handle",
@@ -60,6 +58,7 @@ class WolfsslTlsSession:
     )
 
     def __init__(self, library: Library, ssl: Any, *, server: bool, needs_certificate: bool, keeps: object) -> None:  # noqa: ANN401  # cffi has no types
+        super().__init__()
         self._library, self._ffi, self._lib = library, library.ffi, library.lib
         self._ssl = ssl
         self._keeps = keeps
@@ -72,10 +71,7 @@ class WolfsslTlsSession:
         self._facts: TlsFacts | None = None
         self._alpn: str | None = None
         self._resumed = False
-        self._complete = False
-        self._closed = False  # close_notify was sent
         self._notified = False  # close_notify came
-        self._error: TlsError | None = None
 
     def handshake(self) -> bool:
         """Go on with the handshake. Returns whether it is complete. Raises TlsError."""
@@ -122,11 +118,10 @@ class WolfsslTlsSession:
 
     def read_into(self, buffer: memoryview) -> int | None:
         """As `read`, into `buffer`; 0 after the peer's close_notify."""
-        with self._ffi.from_buffer(buffer) as pointer:
+        with self._ffi.from_buffer(buffer, require_writable=True) as pointer:
             return self._read(pointer, min(len(buffer), _RECORD))
 
     def _read(self, pointer: Any, size: int) -> int | None:  # noqa: ANN401  # cffi has no types
-        self._raise_earlier_error()
         self._require_complete("read")
         if self._notified:
             return 0
@@ -149,10 +144,7 @@ class WolfsslTlsSession:
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Encrypt all of `data`. Raises TlsError."""
-        self._raise_earlier_error()
-        self._require_complete("write")
-        if self._closed:
-            raise TlsError("TLS write: this side has sent close_notify")
+        self._require_writable()
         view = memoryview(data).cast("B")
         with self._ffi.from_buffer(view) as plain:
             done = 0
@@ -164,9 +156,8 @@ class WolfsslTlsSession:
 
     def close(self) -> None:
         """Send close_notify. Does nothing before the handshake is complete or after a failure. Raises TlsError."""
-        if self._closed or not self._complete or self._error is not None:
+        if not self._begins_to_close():
             return
-        self._closed = True
         # Behind the peer's close_notify this clears the connection: from here on it is asked for nothing any more.
         done = self._lib.wolfSSL_shutdown(self._ssl)
         if done < 0:
@@ -232,14 +223,6 @@ class WolfsslTlsSession:
         if done != SUCCESS:
             raise TlsError("TLS exporter: wolfSSL exports nothing")
         return bytes(self._ffi.buffer(out))
-
-    def _raise_earlier_error(self) -> None:
-        if self._error is not None:
-            raise self._error
-
-    def _require_complete(self, doing: str) -> None:
-        if not self._complete:
-            raise TlsError(f"TLS {doing}: the handshake is not complete")
 
     def _failed(self, doing: str, done: int) -> TlsError:
         error = self._lib.wolfSSL_get_error(self._ssl, done)

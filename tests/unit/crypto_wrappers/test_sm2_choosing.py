@@ -157,15 +157,15 @@ def test_a_libcrypto_that_does_not_do(monkeypatch: pytest.MonkeyPatch, number: i
 
 
 def test_a_tongsuo_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tongsuo, "find_spec", lambda _: None)
+    monkeypatch.setattr(tongsuo, "library_path", lambda: None)
     with pytest.raises(UnsupportedError, match="tongsuopy is not installed"):
         tongsuo.load()
 
 
 def test_a_tongsuo_for_another_platform(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    (tmp_path / "backends").mkdir()
-    (tmp_path / "backends" / "_tongsuo.abi3.so").write_text("not a library")
-    monkeypatch.setattr(tongsuo, "find_spec", lambda _: SimpleNamespace(submodule_search_locations=[str(tmp_path)]))
+    library = tmp_path / "_tongsuo.abi3.so"
+    library.write_text("not a library")
+    monkeypatch.setattr(tongsuo, "library_path", lambda: library)
     with pytest.raises(UnsupportedError, match="the library in tongsuopy cannot be loaded"):
         tongsuo.load()
 

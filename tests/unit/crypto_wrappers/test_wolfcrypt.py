@@ -301,7 +301,6 @@ def test_numbers_and_functions_are_those_of_the_header(tmp_path: Path) -> None:
     expected = {
         "ECC_SECP256R1": wolfcrypt_library.ECC_SECP256R1,
         "ECC_SECP384R1": wolfcrypt_library.ECC_SECP384R1,
-        "WOLFSSL_SUCCESS": wolfcrypt_library.WOLFSSL_SUCCESS,
         "WC_SIGNATURE_TYPE_RSA": wolfcrypt_library.SIGNATURE_TYPE_RSA,
         "BAD_FUNC_ARG": -wolfcrypt_library.BAD_FUNC_ARG,
         "RSA_PAD_E": -wolfcrypt_library.RSA_PAD_E,
@@ -340,32 +339,6 @@ def test_the_library_stays_for_what_frees_itself_later(crypto: WolfcryptCryptoWr
     """The interpreter ends in any order, and a call into a library that is gone by then would crash it."""
     ended = subprocess.run([sys.executable, "-c", ENDS], env=os.environ, timeout=60, check=False)
     assert ended.returncode == 0
-
-
-def test_a_library_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wolfcrypt_library, "NAMES", ("libnonesuch.so.1",))
-    load = wolfcrypt_library.library.__wrapped__
-    for found, words in ((None, "not in the loader's path"), ("libnonesuch.so.2", r"libnonesuch\.so\.2 cannot be")):
-        monkeypatch.setattr("ctypes.util.find_library", lambda _, found=found: found)
-        with pytest.raises(NoInstanceError, match=f"{words}.*install libwolfssl"):
-            load()
-
-
-def test_a_library_that_is_too_old_or_lacks_something(
-    crypto: WolfcryptCryptoWrapper, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    load = wolfcrypt_library.library.__wrapped__
-    assert load().version == crypto._library.version
-    with monkeypatch.context() as patch:
-        patch.setattr(wolfcrypt_library, "OLDEST", 0x7F000000)
-        with pytest.raises(NoInstanceError, match="expected at least"):
-            load()
-    more = wolfcrypt_library.FUNCTIONS + "int wc_none_such(void);\n"
-    monkeypatch.setattr(wolfcrypt_library, "FUNCTIONS", more)
-    with pytest.raises(NoInstanceError, match="built without wc_none_such"):
-        load()
-    monkeypatch.setattr(wolfcrypt_library, "OPTIONAL", {**wolfcrypt_library.OPTIONAL, "ed25519": ("wc_none_such",)})
-    assert load().has == crypto._library.has - {"ed25519"}
 
 
 def test_what_it_cannot_do_is_our_error(crypto: WolfcryptCryptoWrapper) -> None:

@@ -82,6 +82,27 @@ def test_a_bad_record_does_not_take_the_data_before_it_along() -> None:
     assert server.data_to_send()
 
 
+@pytest.mark.parametrize("behind_handshake", [False, True])
+def test_a_record_that_claims_more_than_any_has_is_refused_before_it_comes(behind_handshake: bool) -> None:
+    """RFC 8446 5.2: nobody waits for it, or keeps its bytes."""
+    if behind_handshake:
+        _, session = connected(TLS)
+    else:
+        session = TLS.context(config("server", mutual=False)).session()
+    go_on = (lambda: session.read(100)) if behind_handshake else session.handshake
+    session.receive_from_wire((b"\x17" if behind_handshake else b"\x16") + b"\x03\x03\xff\xff" + bytes(9))
+    for _ in range(2):
+        with pytest.raises(TlsError) as caught:
+            go_on()
+        assert not caught.value.truncated
+
+
+def test_the_largest_record_is_waited_for() -> None:
+    _, session = connected(TLS)
+    session.receive_from_wire(b"\x17\x03\x03\x41\x00" + bytes(9))
+    assert session.read(100) is None
+
+
 def test_much_more_than_its_buffers_take_goes_through_at_once() -> None:
     client, server = connected(TLS)
     data = bytes(range(256)) * 4096

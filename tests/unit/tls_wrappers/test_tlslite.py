@@ -2,23 +2,36 @@ from __future__ import annotations
 
 import importlib
 import sys
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.core.errors import ConfigurationError, NoInstanceError, TlsError
 from rats_tls.tls_wrappers.alerts import ALERTS
 from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
 from rats_tls.tls_wrappers.tlslite import TlsliteTlsWrapper, make_settings
-from support.channels import certificate, key
+from support.channels import NOW, certificate, key
+from support.forging_peer import shaken
 from support.tls import config, connected, handshake, pump, read_exactly, sessions
 from support.tlslite_peer import HostilePeer
 
 TLS = TlsliteTlsWrapper()
 OPENSSL = OpensslTlsWrapper()
 inner = importlib.import_module("rats_tls.tls_wrappers.tlslite_connection")
+
+
+def self_signed(holder: rsa.RSAPrivateKey) -> bytes:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "peer")])
+    builder = x509.CertificateBuilder(name, name, holder.public_key(), 7)
+    builder = builder.not_valid_before(NOW - timedelta(days=1)).not_valid_after(NOW + timedelta(days=1))
+    return builder.sign(holder, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
 def mixed(client: Any, server: Any, **more: Any) -> tuple[Any, Any]:
@@ -75,6 +88,26 @@ def test_a_message_that_cannot_be_read_is_told_without_a_traceback() -> None:
     assert caught.value.message.startswith("TLS handshake: decode_error (")
     assert "raceback" not in caught.value.message
     assert session.data_to_send()[:1] == b"\x15"
+
+
+# --- keys of peers -----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("bits", [1024, 2047, 2048])
+@pytest.mark.parametrize("role", ["client", "server"])
+def test_a_short_rsa_key_is_refused(role: str, bits: int) -> None:
+    """NIST SP 800-131A revision 2, 3: whoever breaks the key can prove to hold it. tlslite-ng's servers take any."""
+    holder = rsa.generate_private_key(65537, bits)
+    shown = self_signed(holder)
+    ours = TLS.context(config(role)).session()
+    peer = shaken(ours, server=role == "client", shown=shown, holder=holder, scheme="rsa_pss_rsae_sha256")
+    if bits == 2048:
+        with peer:
+            assert ours.peer_certificate == shown
+        return
+    with pytest.raises(TlsError) as caught, peer:
+        pass
+    assert not caught.value.truncated
+    assert caught.value.peer_alert is None
+    assert ours.peer_certificate is None
 
 
 # --- settings ----------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rats_tls.core.errors import NoInstanceError
+from rats_tls.native.tongsuo import library_path
 from rats_tls.tls_wrappers import tongsuo_library
 from rats_tls.tls_wrappers.tongsuo import TongsuoTlsWrapper
 from support.c_layout import measured
@@ -26,7 +27,7 @@ def tls() -> TongsuoTlsWrapper:
 class TestLibrary:
     def test_the_package_is_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         tongsuo_library.load.cache_clear()
-        monkeypatch.setattr(tongsuo_library, "find_spec", lambda _: None)
+        monkeypatch.setattr(tongsuo_library, "library_path", lambda: None)
         try:
             with pytest.raises(NoInstanceError, match=r"tongsuopy is not installed; pip install 'rats-tls\[tongsuo\]'"):
                 TongsuoTlsWrapper()
@@ -41,7 +42,7 @@ class TestLibrary:
     def test_a_library_of_another_series(self, tls: TongsuoTlsWrapper, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(tongsuo_library, "_SERIES", 0x30000)
         with pytest.raises(NoInstanceError, match=r"is OpenSSL 1\.1\.1h .* expected one made from"):
-            tongsuo_library._loaded(tongsuo_library._path())
+            tongsuo_library._loaded(library_path())
 
     def test_its_version_names_both(self, tls: TongsuoTlsWrapper) -> None:
         assert re.match(r"tongsuopy \d+\.\d+\.\d+, OpenSSL 1\.1\.1", tls.version)

@@ -56,10 +56,7 @@ def test_numbers_are_those_of_the_header(tmp_path: Path) -> None:
         name
         for name in vars(wolfssl_library)
         if name.isupper() and name[0] != "_" and isinstance(getattr(wolfssl_library, name), int)
-    } == {
-        *NUMBERS,
-        "OLDEST",
-    }
+    } == NUMBERS.keys()
 
 
 def test_functions_are_those_of_the_header(tmp_path: Path) -> None:
@@ -81,43 +78,3 @@ def test_types_are_those_of_the_header(tls: WolfsslTlsWrapper, tmp_path: Path) -
         "size": ffi.sizeof("WOLFSSL_ALERT_HISTORY"),
         **{name: ffi.offsetof("WOLFSSL_ALERT_HISTORY", *field.split(".")) for name, field in fields.items()},
     }
-
-
-# --- loading -----------------------------------------------------------------------------------------------------
-def test_a_library_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wolfssl_library, "NAMES", ("libnonesuch.so.1",))
-    load = wolfssl_library.library.__wrapped__
-    for found, words in ((None, "not in the loader's path"), ("libnonesuch.so.2", r"libnonesuch\.so\.2 cannot be")):
-        monkeypatch.setattr("ctypes.util.find_library", lambda _, found=found: found)
-        with pytest.raises(NoInstanceError, match=f"{words}.*install libwolfssl"):
-            load()
-
-
-def test_a_library_under_another_name_is_found(tls: WolfsslTlsWrapper, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = next(name for name in wolfssl_library.NAMES if _loads(tls, name))
-    monkeypatch.setattr(wolfssl_library, "NAMES", ())
-    monkeypatch.setattr("ctypes.util.find_library", lambda _: found)
-    assert wolfssl_library.library.__wrapped__().version == tls.version
-
-
-def _loads(tls: WolfsslTlsWrapper, name: str) -> bool:
-    try:
-        return bool(tls._library.ffi.dlopen(name))
-    except OSError:
-        return False
-
-
-def test_a_library_that_is_too_old_or_lacks_something(tls: WolfsslTlsWrapper, monkeypatch: pytest.MonkeyPatch) -> None:
-    load = wolfssl_library.library.__wrapped__
-    with monkeypatch.context() as patch:
-        patch.setattr(wolfssl_library, "OLDEST", 0x7F000000)
-        with pytest.raises(NoInstanceError, match=f"got {tls.version}, expected at least"):
-            load()
-    more = wolfssl_library.FUNCTIONS + "int wolfSSL_none_such(void);\n"
-    with monkeypatch.context() as patch:
-        patch.setattr(wolfssl_library, "FUNCTIONS", more)
-        with pytest.raises(NoInstanceError, match="built without wolfSSL_none_such"):
-            load()
-    monkeypatch.setattr(wolfssl_library, "OPTIONAL", {**wolfssl_library.OPTIONAL, "alpn": ("wolfSSL_none_such",)})
-    monkeypatch.setattr(wolfssl_library, "FUNCTIONS", more)
-    assert load().has == tls._library.has - {"alpn"}

@@ -21,10 +21,12 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from rats_tls.core.algorithms import KeyAlgorithm
-from rats_tls.core.errors import NoInstanceError, TlsError
+from rats_tls.core.errors import NoInstanceError, TlsError, UnsupportedError
 from rats_tls.tls_wrappers.wolfssl import WolfsslTlsWrapper
 from support.channels import NOW, certificate, key
+from support.der import spki_of
 from support.forging_peer import asks_for_a_certificate, shaken
+from support.instances import CRYPTO_WRAPPERS
 from support.machine import lacking
 from support.tls import StdlibPeer, config, handshake
 
@@ -128,30 +130,72 @@ def test_bytes_behind_a_certificate_are_not_seen(tls: WolfsslTlsWrapper, peer_is
         assert session.peer_certificate == shown
 
 
+@pytest.mark.parametrize("peer_is_server", [False, True])
 @pytest.mark.parametrize(
-    ("algorithm", "scheme"), [(KeyAlgorithm.EC_P256, "ecdsa_sha1"), (KeyAlgorithm.RSA_3072, "rsa_pkcs1_sha256")]
+    ("algorithm", "scheme"),
+    [
+        (KeyAlgorithm.EC_P256, "ecdsa_sha1"),
+        (KeyAlgorithm.EC_P256, "ecdsa_sha224"),
+        (KeyAlgorithm.RSA_3072, "rsa_pkcs1_sha1"),
+        (KeyAlgorithm.RSA_3072, "rsa_pkcs1_sha224"),
+        (KeyAlgorithm.RSA_3072, "rsa_pkcs1_sha256"),
+    ],
 )
 def test_signatures_of_earlier_versions_are_refused(
-    tls: WolfsslTlsWrapper, algorithm: KeyAlgorithm, scheme: str
+    tls: WolfsslTlsWrapper, algorithm: KeyAlgorithm, scheme: str, peer_is_server: bool
 ) -> None:
-    """RFC 8446 4.4.3."""
-    session = new(tls, peer_is_server=True)
+    """RFC 8446 4.4.3; a client's too, though wolfSSL's servers name most of these in their CertificateRequest."""
+    session = new(tls, peer_is_server=peer_is_server)
     shown = certificate(algorithm)
     with (
         pytest.raises(TlsError) as caught,
-        shaken(session, server=True, shown=shown, algorithm=algorithm, scheme=scheme),
+        shaken(session, server=peer_is_server, shown=shown, algorithm=algorithm, scheme=scheme),
     ):
         pass
     assert not caught.value.truncated
     assert caught.value.peer_alert is None
+    assert session.peer_certificate is None
 
 
-@pytest.mark.parametrize("algorithm", [KeyAlgorithm.EC_P256, KeyAlgorithm.RSA_3072])
-def test_the_peer_proves_the_key_that_it_shows(tls: WolfsslTlsWrapper, algorithm: KeyAlgorithm) -> None:
+@pytest.mark.parametrize("peer_is_server", [False, True])
+@pytest.mark.parametrize(
+    ("algorithm", "scheme"),
+    [
+        (KeyAlgorithm.EC_P256, "ecdsa_secp256r1_sha256"),
+        (KeyAlgorithm.EC_P384, "ecdsa_secp384r1_sha384"),
+        (KeyAlgorithm.RSA_3072, "rsa_pss_rsae_sha256"),
+        (KeyAlgorithm.RSA_3072, "rsa_pss_rsae_sha512"),
+    ],
+)
+def test_the_peer_proves_the_key_that_it_shows(
+    tls: WolfsslTlsWrapper, algorithm: KeyAlgorithm, scheme: str, peer_is_server: bool
+) -> None:
     """The forged signatures above are refused for what they are: the same peer that signs as it should is taken."""
-    session = new(tls, peer_is_server=True)
-    with shaken(session, server=True, shown=certificate(algorithm), algorithm=algorithm):
-        assert session.peer_certificate == certificate(algorithm)
+    session, shown = new(tls, peer_is_server=peer_is_server), certificate(algorithm)
+    with shaken(session, server=peer_is_server, shown=shown, algorithm=algorithm, scheme=scheme):
+        assert session.peer_certificate == shown
+
+
+WEAK = {
+    "RSA of 1,024 bits": lambda: rsa.generate_private_key(65537, 1024),
+    "RSA of 1,536 bits": lambda: rsa.generate_private_key(65537, 1536),
+    "P-521": lambda: ec.generate_private_key(ec.SECP521R1()),
+}
+
+
+@pytest.mark.parametrize("name", WEAK)
+def test_client_keys_that_wolfssl_takes_are_taken_by_no_crypto_wrapper(tls: WolfsslTlsWrapper, name: str) -> None:
+    """Its servers ask for more kinds of key than they are set to (docs/tls-and-crypto.md): no appraisal takes them."""
+    session, holder = new(tls, peer_is_server=False), WEAK[name]()
+    shown = made(holder.public_key())
+    try:
+        with shaken(session, server=False, shown=shown, holder=holder):
+            assert session.peer_certificate == shown
+    except TlsError:  # other builds
+        assert session.peer_certificate is None
+    for crypto in CRYPTO_WRAPPERS:
+        with pytest.raises(UnsupportedError):
+            crypto.load_public_key(spki_of(holder.public_key()))
 
 
 @pytest.mark.parametrize("peer_is_server", [False, True])

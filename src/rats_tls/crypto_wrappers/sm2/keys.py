@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-
 from rats_tls.core.algorithms import KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.errors import SignatureError
+from rats_tls.crypto_wrappers.byte_strings import as_bytes
+from rats_tls.crypto_wrappers.ecdsa_signatures import decode_signature
 from rats_tls.crypto_wrappers.sm2.back_end import BackEnd
 from rats_tls.crypto_wrappers.sm2.curve import check_point, check_signature, check_user_id, spki_of
 
@@ -37,22 +37,19 @@ class Sm2PublicKey:
 
     def verify(self, algorithm: SignatureAlgorithm, signature: bytes, data: bytes) -> None:
         """Verify a signature that is DER of r and s. Raises SignatureError."""
-        try:
-            r, s = decode_dss_signature(signature)
-        except ValueError as error:
-            raise SignatureError(f"{algorithm.value} signature is malformed: {error}") from error
-        self.verify_ecdsa(algorithm, r, s, data)
+        self.verify_ecdsa(algorithm, *decode_signature(KeyAlgorithm.SM2, as_bytes(signature)), data)
 
     def verify_ecdsa(self, algorithm: SignatureAlgorithm, r: int, s: int, data: bytes) -> None:
         """Verify a signature given as two integers. Raises SignatureError."""
         if algorithm is not SignatureAlgorithm.SM2_SM3:
             raise SignatureError(f"signature algorithm {algorithm.value} does not fit an sm2 key")
         check_signature(r, s)
-        self._verification(r, s, data)
+        self._verification(r, s, as_bytes(data))
 
 
 def load_key(point: bytes, user_id: bytes, back_end: BackEnd) -> Sm2PublicKey:
     """Load x‖y (64 bytes) of the owner with that user id. Raises DecodeError, UnsupportedError."""
+    point, user_id = as_bytes(point), as_bytes(user_id)
     check_point(point)
     check_user_id(user_id)
     return Sm2PublicKey(point, user_id, back_end)

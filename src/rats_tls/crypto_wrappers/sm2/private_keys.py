@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rats_tls.core.algorithms import SM2_DEFAULT_USER_ID, KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.errors import ConfigurationError
+from rats_tls.crypto_wrappers.byte_strings import as_bytes
 from rats_tls.crypto_wrappers.ecdsa_signatures import encode_signature
 from rats_tls.crypto_wrappers.sm2.back_end import KeyMaker
 from rats_tls.crypto_wrappers.sm2.choosing import key_maker
@@ -41,7 +42,7 @@ class Sm2PrivateKey:
         """Sign `data`: DER of r and s. Raises ConfigurationError when the algorithm does not fit the key."""
         if algorithm is not SignatureAlgorithm.SM2_SM3:
             raise ConfigurationError(f"signature algorithm {algorithm.value} does not fit an sm2 key")
-        r, s = self._back_end.sign(self._private, SM2_DEFAULT_USER_ID, data)
+        r, s = self._back_end.sign(self._private, SM2_DEFAULT_USER_ID, as_bytes(data))
         return encode_signature(KeyAlgorithm.SM2, r, s)
 
     def pkcs8(self) -> bytes:

@@ -5,15 +5,11 @@ The package's own API signs and verifies with one fixed user id, so the library 
 
 from __future__ import annotations
 
-import os
-from importlib.metadata import version
-from importlib.util import find_spec
-from pathlib import Path
-
 from cffi import FFI
 
 from rats_tls.core.errors import UnsupportedError
 from rats_tls.crypto_wrappers.sm2.evp import DECLARATIONS, NID_SM2, EvpBackEnd
+from rats_tls.native.tongsuo import library_path, opened, package_version
 
 _CTRL_SET1_ID = 0x100B  # EVP_PKEY_CTRL_SET1_ID of openssl/ec.h in 1.1.1: EVP_PKEY_ALG_CTRL + 11
 _DECLARATIONS = """
@@ -30,7 +26,7 @@ class TongsuoBackEnd(EvpBackEnd):
     @property
     def version(self) -> str:
         """Version of the package, and what the library in it calls itself."""
-        return f"tongsuopy {version('tongsuopy')}, {super().version}"
+        return f"{package_version()}, {super().version}"
 
     def _set_user_id(self, key_context: object, user_id: bytes) -> bool:
         copied = self._ffi.from_buffer(user_id)
@@ -42,18 +38,13 @@ class TongsuoBackEnd(EvpBackEnd):
 
 def load() -> TongsuoBackEnd:
     """Load the library. Raises UnsupportedError where the package is missing or has no library for this platform."""
-    spec = find_spec("tongsuopy")
-    folders = (spec.submodule_search_locations if spec is not None else None) or ()
-    found = [path for folder in folders for path in Path(folder).glob("backends/_tongsuo.*.so")]
-    if not found:
+    path = library_path()
+    if path is None:
         raise UnsupportedError("the package tongsuopy is not installed (the extra `tongsuo`)")
     ffi = FFI()
     ffi.cdef(DECLARATIONS + _DECLARATIONS)
-    # Its names are libcrypto's without versions: where the program itself is linked to libcrypto, the library must
-    # find its own first.
-    flags = os.RTLD_NOW | os.RTLD_LOCAL | getattr(os, "RTLD_DEEPBIND", 0)
     try:
-        library = ffi.dlopen(str(found[0]), flags)
+        library = opened(ffi, path)
     except OSError as error:
         raise UnsupportedError(f"the library in tongsuopy cannot be loaded: {error}") from error
     return TongsuoBackEnd(ffi, library)
