@@ -9,7 +9,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/rats-tls demo
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -q -n 2 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -n 3 $(PYTEST_ARGS)
 
 # Every pair of TLS wrappers: minutes, and a page that must say the same.
 matrix: $(VENV)/.installed-dev

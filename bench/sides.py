@@ -35,6 +35,7 @@ def attested(
     *,
     remember: bool,
     tls: TlsWrapper | str = "openssl",
+    client_tls: TlsWrapper | None = None,
     crypto: str = "openssl",
     mutual: bool = True,
 ) -> Pair:
@@ -45,13 +46,13 @@ def attested(
     """
     limits = Limits() if remember else Limits(cached_appraisals=0)
 
-    def context(own: str, peer: str, *, attests: bool, judges: bool) -> Context:
+    def context(own: str, peer: str, by: TlsWrapper | str, *, attests: bool, judges: bool) -> Context:
         policy: Policy | None = policy_for(world, peer) if judges else None
         return Context(
             attester=world.attester(own) if attests else None,
             policy=policy,
             mutual=True if attests and judges else None,
-            tls=tls,
+            tls=by,
             crypto=crypto,
             trust_anchors=world.trust_anchors,
             endorsements=world.endorsements(peer),
@@ -60,8 +61,8 @@ def attested(
 
     return Pair(
         f"{server} and {client}",
-        context(server, client, attests=True, judges=mutual),
-        context(client, server, attests=mutual, judges=True),
+        context(server, client, tls, attests=True, judges=mutual),
+        context(client, server, client_tls or tls, attests=mutual, judges=True),
     )
 
 

@@ -25,14 +25,14 @@ _ROUNDS = 60
 
 
 def figures(world: SimulatedWorld, rounds: int) -> list[Figure]:
-    """Measure every TLS wrapper that is here and can be both ends."""
+    """Measure every TLS wrapper that is here; one that does no clients serves those of the default one."""
     found: list[Figure] = []
     for name in registry.BUILT_IN["tls_wrappers"]:
         try:
             tls = tried(registry.tls_wrapper(name))
         except NoInstanceError:
             continue
-        if tls.capabilities.encrypts and tls.capabilities.clients:
+        if tls.capabilities.encrypts:
             found += _figures_of(tls, world, rounds)
     return found
 
@@ -42,8 +42,12 @@ def _figures_of(tls: TlsWrapper, world: SimulatedWorld, rounds: int) -> list[Fig
     mutual = able.mutual_server
     rounds = min(rounds, 3) if able.slow else rounds
     handshakes, blocks = (_SLOW_HANDSHAKES, _SLOW_BLOCKS) if able.slow else (_HANDSHAKES, _BLOCKS)
-    known, anew = (attested(world, SGX, TDX, remember=remember, tls=tls, mutual=mutual) for remember in (True, False))
-    plain = _Plain(tls, known, mutual=mutual)
+    clients = tls if able.clients else tried(registry.tls_wrapper("openssl"))
+    known, anew = (
+        attested(world, SGX, TDX, remember=remember, tls=tls, client_tls=clients, mutual=mutual)
+        for remember in (True, False)
+    )
+    plain = _Plain(tls, clients, known, mutual=mutual)
     way = "mutual" if mutual else "one way"
     title = f"{tls.name} ({way})"
     lines = interleaved(
@@ -72,7 +76,7 @@ def _times(count: int, run: Callable[[], object]) -> Callable[[], None]:
 class _Plain:
     """Both ends of plain TLS with the certificates of a pair."""
 
-    def __init__(self, tls: TlsWrapper, pair: Pair, *, mutual: bool) -> None:
+    def __init__(self, tls: TlsWrapper, clients: TlsWrapper, pair: Pair, *, mutual: bool) -> None:
         server = pair.server.collect_credentials()
         client = pair.client.collect_credentials() if mutual else None
         self._server = tls.context(
@@ -84,7 +88,7 @@ class _Plain:
                 alpn=("rats-tls/1",),
             )
         )
-        self._client = tls.context(
+        self._client = clients.context(
             TlsConfig(
                 role="client",
                 certificate=client.certificate if client is not None else None,

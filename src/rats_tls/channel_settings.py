@@ -156,11 +156,6 @@ class ChannelSettings:
         if self.needs_credentials and credentials.certificate is None:
             raise ConfigurationError("channel: this side presents a certificate, and the credentials hold none")
 
-    def require_memory(self) -> None:
-        """Require that the TLS wrapper can do a connection in memory. Raises ConfigurationError."""
-        if not self.tls.capabilities.memory:
-            raise ConfigurationError(f"TLS wrapper {self.tls.name} makes no connections in memory, only over sockets")
-
     def require_sockets(self) -> None:
         """Require that the TLS wrapper can do a connection right over a socket. Raises ConfigurationError."""
         if not self.tls.capabilities.sockets:

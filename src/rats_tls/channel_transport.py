@@ -78,7 +78,6 @@ class ChannelTransport(ABC):
         """Start TLS with `credentials`, and give it what is here."""
         context = self._settings.tls_context(credentials)
         if self._sock is None:
-            self._settings.require_memory()
             self._tls = context.session(self._server_hostname)
         else:
             self._settings.require_sockets()

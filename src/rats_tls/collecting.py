@@ -25,9 +25,11 @@ def collect(attester: Attester, data: bytes = b"") -> Collected:
 
     Raises:
         CollectionError: the Attester failed.
-        ConfigurationError: there is `data`, and the TEE's Evidence carries no report_data: it would not be for it.
+        ConfigurationError: an argument of another kind; there is `data`, and the TEE's Evidence carries no report_data:
+            it would not be for it.
         NoInstanceError: it is `null`, which has no Evidence.
     """
+    _require_kinds(attester, data=data)
     if data:
         _require_bound(attester)
     return _collect(attester, collect_report_data(data))
@@ -41,9 +43,10 @@ def insecure_collect(attester: Attester, report_data: bytes) -> Collected:
 
     Raises:
         CollectionError: as `collect`; also where `report_data` has another length.
-        ConfigurationError: the TEE's Evidence carries no report_data.
+        ConfigurationError: an argument of another kind; the TEE's Evidence carries no report_data.
         NoInstanceError: as `collect`.
     """
+    _require_kinds(attester, report_data=report_data)
     _require_bound(attester)
     _log.warning(
         "INSECURE: attester %s is given raw report_data: whoever chose these 64 bytes chooses what this TEE says of "
@@ -51,6 +54,16 @@ def insecure_collect(attester: Attester, report_data: bytes) -> Collected:
         attester.name,
     )
     return _collect(attester, report_data)
+
+
+def _require_kinds(attester: Attester, **data: bytes) -> None:
+    if not isinstance(attester, Attester):
+        raise ConfigurationError(
+            f"attester: got {type(attester).__name__}, expected an Attester: rats_tls.registry.attester(NAME) makes one"
+        )
+    for name, given in data.items():
+        if not isinstance(given, bytes):
+            raise ConfigurationError(f"{name}: got {type(given).__name__}, expected bytes")
 
 
 def _require_bound(attester: Attester) -> None:

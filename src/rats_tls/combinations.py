@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal, overload
 
 from rats_tls import registry
 from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.core.errors import ConfigurationError, RatsTlsError
 from rats_tls.core.interfaces import CryptoCapabilities, CryptoWrapper
 from rats_tls.core.tls import TlsCapabilities, TlsWrapper
+from rats_tls.tls_self_test import tried
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +44,38 @@ def require_combination(needs: Needs, tls: TlsWrapper, crypto: CryptoWrapper) ->
     Raises:
         ConfigurationError: one does not; the message says what it lacks, and the nearest combination that works.
     """
-    lacking = tuple(_lacks_of_tls(needs, tls.capabilities))
+    lacking = _lacking(needs, tls, crypto)
     if lacking:
-        nearest = _nearest_for_tls(needs, tls, crypto)
-        raise ConfigurationError(f"TLS wrapper {tls.name} {' and '.join(lacking)}; {nearest}")
-    lacking = tuple(_lacks_of_crypto(needs, crypto.capabilities))
-    if lacking:
-        nearest = _nearest_for_crypto(needs, tls, crypto)
-        raise ConfigurationError(f"crypto wrapper {crypto.name} {' and '.join(lacking)}; {nearest}")
+        raise ConfigurationError(f"{lacking}; {_nearest(needs, tls, crypto)}")
+
+
+def require_some_role(roles: Mapping[str, Needs], tls: TlsWrapper, crypto: CryptoWrapper) -> None:
+    """Require that both wrappers do what is needed of them in one role at least.
+
+    Args:
+        roles: what is needed, by role: of those that the settings allow.
+        tls: the TLS wrapper.
+        crypto: the crypto wrapper.
+
+    Raises:
+        ConfigurationError: they do not; the message says why in each role, and the nearest combination for the first.
+    """
+    lacking = {role: _lacking(needs, tls, crypto) for role, needs in roles.items()}
+    if not lacking or not all(lacking.values()):
+        return
+    if len(set(lacking.values())) == 1:
+        require_combination(next(iter(roles.values())), tls, crypto)
+    reasons = "; ".join(f"as a {role}: {reason}" for role, reason in lacking.items())
+    raise ConfigurationError(f"{reasons}; {_nearest(next(iter(roles.values())), tls, crypto)}")
+
+
+def _lacking(needs: Needs, tls: TlsWrapper, crypto: CryptoWrapper) -> str:
+    """Say what one of both lacks; "" where neither lacks anything."""
+    reasons = " and ".join(_lacks_of_tls(needs, tls.capabilities))
+    if reasons:
+        return f"TLS wrapper {tls.name} {reasons}"
+    reasons = " and ".join(_lacks_of_crypto(needs, crypto.capabilities))
+    return f"crypto wrapper {crypto.name} {reasons}" if reasons else ""
 
 
 def _lacks_of_tls(needs: Needs, able: TlsCapabilities) -> Iterator[str]:
@@ -75,50 +102,48 @@ def _lacks_of_crypto(needs: Needs, able: CryptoCapabilities) -> Iterator[str]:
         yield "verifies nothing"
 
 
-def _works(needs: Needs, tls: TlsCapabilities, crypto: CryptoCapabilities) -> bool:
-    return not any(_lacks_of_tls(needs, tls)) and not any(_lacks_of_crypto(needs, crypto))
+def _nearest(needs: Needs, tls: TlsWrapper, crypto: CryptoWrapper) -> str:
+    """Name the combination that works with fewest changes, and the key algorithm that needs none."""
+    other = _other_wrappers(needs, tls, crypto)
+    key = _other_key(needs, tls, crypto)
+    if other is not None and key is not None:
+        return f"the nearest that does: {other}; here key_algorithm {key.value} works"
+    if other is not None:
+        return f"the nearest that does: {other}"
+    return f"key_algorithm {key.value} works" if key is not None else "no wrapper that is installed does"
 
 
-def _nearest_for_tls(needs: Needs, tls: TlsWrapper, crypto: CryptoWrapper) -> str:
-    """Name another key algorithm for the same wrapper, else the first other wrapper that does it all."""
-    other_key = _other_key(needs, tls, crypto)
-    if other_key is not None:
-        return f"key_algorithm {other_key.value} works"
-    for name in registry.BUILT_IN["tls_wrappers"]:
-        other = _made(name) if name not in (tls.name, "null") else None
-        if other is not None and _works(needs, other.capabilities, crypto.capabilities):
-            return f"the nearest that does: tls={name!r}"
-    return "no TLS wrapper that is installed does"
+def _other_wrappers(needs: Needs, tls: TlsWrapper, crypto: CryptoWrapper) -> str | None:
+    """Name another TLS wrapper, another crypto wrapper, or both."""
+    for each in _others("tls_wrappers", tls.name):
+        if not _lacking(needs, each, crypto):
+            return f"tls={each.name!r}"
+    for maker in _others("crypto_wrappers", crypto.name):
+        if not _lacking(needs, tls, maker):
+            return f"crypto={maker.name!r}"
+    for each in _others("tls_wrappers", tls.name):
+        for maker in _others("crypto_wrappers", crypto.name):
+            if not _lacking(needs, each, maker):
+                return f"tls={each.name!r}, crypto={maker.name!r}"
+    return None
 
 
-def _nearest_for_crypto(needs: Needs, tls: TlsWrapper, crypto: CryptoWrapper) -> str:
-    other_key = _other_key(needs, tls, crypto)
-    if other_key is not None:
-        return f"key_algorithm {other_key.value} works"
-    for name in registry.BUILT_IN["crypto_wrappers"]:
-        if name not in (crypto.name, "null"):
-            try:
-                other = registry.crypto_wrapper(name)
-            except RatsTlsError:
-                continue
-            if _works(needs, tls.capabilities, other.capabilities):
-                return f"the nearest that does: crypto={name!r}"
-    return "no crypto wrapper that is installed does"
+@overload
+def _others(kind: Literal["tls_wrappers"], name: str) -> Iterator[TlsWrapper]: ...
+@overload
+def _others(kind: Literal["crypto_wrappers"], name: str) -> Iterator[CryptoWrapper]: ...
+def _others(kind: Literal["tls_wrappers", "crypto_wrappers"], name: str) -> Iterator[TlsWrapper | CryptoWrapper]:
+    """Give the built-in wrappers of a kind that can be made here, without `null` and the one named `name`."""
+    for other in registry.BUILT_IN[kind]:
+        if other not in (name, "null"):
+            with contextlib.suppress(RatsTlsError):
+                yield tried(registry.tls_wrapper(other)) if kind == "tls_wrappers" else registry.crypto_wrapper(other)
 
 
 def _other_key(needs: Needs, tls: TlsWrapper, crypto: CryptoWrapper) -> KeyAlgorithm | None:
     if needs.key_algorithm is None:
         return None
     for algorithm in KeyAlgorithm:
-        if algorithm is not needs.key_algorithm and _works(
-            replace(needs, key_algorithm=algorithm), tls.capabilities, crypto.capabilities
-        ):
+        if algorithm is not needs.key_algorithm and not _lacking(replace(needs, key_algorithm=algorithm), tls, crypto):
             return algorithm
     return None
-
-
-def _made(name: str) -> TlsWrapper | None:
-    try:
-        return registry.tls_wrapper(name)
-    except RatsTlsError:
-        return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import datetime
@@ -15,7 +15,7 @@ from rats_tls import registry
 from rats_tls.addresses import addressing, connected, listening
 from rats_tls.appraisers import make_appraiser
 from rats_tls.channel import AppraisalNeeded, Channel, ChannelSettings, Credentials
-from rats_tls.combinations import Needs, require_combination
+from rats_tls.combinations import Needs, require_combination, require_some_role
 from rats_tls.connection import Connection
 from rats_tls.context_checks import require_kinds
 from rats_tls.core.algorithms import KeyAlgorithm
@@ -187,6 +187,7 @@ class Context:
             preamble=self._preamble_required,
         )
         require_combination(self._needs, self._tls, self._crypto)
+        require_some_role({role: self._needs_of(role) for role in self._roles()}, self._tls, self._crypto)
         for wrapper, caution in (
             (f"TLS wrapper {self._tls.name}", self._tls.capabilities.caution),
             (f"crypto wrapper {self._crypto.name}", self._crypto.capabilities.caution),
@@ -251,10 +252,12 @@ class Context:
     ) -> Callable[[socket.socket], Channel]:
         """Give what makes the channel over a socket. Raises ConfigurationError, before anything is connected."""
         settings = self._settings_for("server" if server_side else "client")
-        if server_hostname not in self._hostnames:
+        direct = self._tls.capabilities.sockets and not shared
+        if not direct:
+            self._require_memory()
+        if server_hostname not in self._hostnames and self._tls.capabilities.memory:
             self.channel(server_side=server_side, server_hostname=server_hostname)  # for its complaints
             self._hostnames = frozenset(list(self._hostnames)[-_HOSTNAMES:]) | {server_hostname}
-        direct = self._tls.capabilities.sockets and not shared
         return lambda sock: Channel(settings, server_hostname=server_hostname, sock=sock if direct else None)
 
     def _connection(self, sock: socket.socket, make_channel: Callable[[socket.socket], Channel]) -> Connection:
@@ -307,6 +310,7 @@ class Context:
 
     def channel(self, *, server_side: bool = False, server_hostname: str | None = None) -> Channel:
         """Make the channel of a new connection in memory. Raises ConfigurationError: settings do not fit the role."""
+        self._require_memory()
         return Channel(self._settings_for("server" if server_side else "client"), server_hostname=server_hostname)
 
     def present_credentials(self) -> Credentials | None:
@@ -353,6 +357,21 @@ class Context:
             return not self._serves_without_preamble
         return all(entry.preamble == "required" for entry in self._policy.entries)
 
+    def _roles(self) -> Iterator[Role]:
+        """The roles that these settings allow."""
+        if self._policy is not None:
+            yield "client"
+        if self._attester is not None and not (self._mutual is False and self._policy is not None):
+            yield "server"
+
+    def _require_memory(self) -> None:
+        """Require that the TLS wrapper makes connections in memory. Raises ConfigurationError."""
+        require_combination(replace(self._needs, memory=True), self._tls, self._crypto)
+
+    def _needs_of(self, role: Role) -> Needs:
+        demands = role == "server" and self._policy is not None
+        return replace(self._needs, client=role == "client", mutual_server=demands)
+
     def _settings_for(self, role: Role) -> ChannelSettings:
         settings = self._settings.get(role)
         # Threads that come here at once may each make them; all take the first.
@@ -366,9 +385,7 @@ class Context:
             raise ConfigurationError('a server names its attester ("null" serves without Evidence)')
         if role == "server" and self._mutual is False and policy is not None:
             raise ConfigurationError("mutual is False: a server that judges nobody takes no policy")
-        demands = role == "server" and policy is not None
-        needs = replace(self._needs, client=role == "client", mutual_server=demands)
-        require_combination(needs, self._tls, self._crypto)
+        require_combination(self._needs_of(role), self._tls, self._crypto)
         attests = self._attester is not None and self._attester.tee_type is not TeeType.NULL
         entries = policy.entries if policy is not None else ()
         return ChannelSettings(

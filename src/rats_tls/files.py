@@ -169,20 +169,33 @@ def load_evidence(path: Path | str, *, event_log: Path | str | None = None) -> P
         DecodeError: an empty file, PEM or JSON that is malformed, or Endorsements; likewise.
         ConfigurationError: a file cannot be read, or an event log for what carries its own.
     """
-    presented = _load_evidence(path)
+    return evidence_from_bytes(read_file(path), where=path, event_log=event_log)
+
+
+def evidence_from_bytes(data: bytes, *, where: Path | str, event_log: Path | str | None = None) -> Presented:
+    """Read what `load_evidence` reads, of a file whose bytes are at hand.
+
+    Args:
+        data: the bytes.
+        where: what to call them.
+        event_log: as for `load_evidence`.
+
+    Raises:
+        RatsTlsError: as `load_evidence`.
+    """
+    presented = _evidence_from_bytes(data, where)
     if event_log is None:
         return presented
     evidence = presented.evidence
     if evidence is None or evidence.event_log:
-        raise ConfigurationError(f"{event_log}: an event log is for bare Evidence; {path} carries its own or none")
-    data = read_file(event_log)
-    if not data:
+        raise ConfigurationError(f"{event_log}: an event log is for bare Evidence; {where} carries its own or none")
+    log = read_file(event_log)
+    if not log:
         raise DecodeError(str(event_log), "", None, "the file is empty; expected an event log")
-    return Presented(evidence=replace(evidence, event_log=data))
+    return Presented(evidence=replace(evidence, event_log=log))
 
 
-def _load_evidence(path: Path | str) -> Presented:
-    data = read_file(path)
+def _evidence_from_bytes(data: bytes, path: Path | str) -> Presented:
     if not data:
         raise DecodeError(str(path), "", None, "the file is empty; expected Evidence or a certificate")
     try:

@@ -135,6 +135,12 @@ def attester(name: str, settings: Mapping[str, str] | None = None) -> Attester:
     return made
 
 
+def required_settings(name: str) -> Mapping[str, str]:
+    """Give the settings without which the attester `name` cannot be made, and what each is, for people."""
+    required: Mapping[str, Mapping[str, str]] = importlib.import_module("rats_tls.attesters.settings").REQUIRED
+    return required.get(instance_name("attesters", name), {})
+
+
 def simulated_attester(name: str, directory: Path, state: Mapping[str, object]) -> Attester:
     """Make a simulated attester from the simulated world in `directory`.
 

@@ -5,54 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
-import subprocess
-import sys
-import tarfile
-from dataclasses import dataclass
+import shlex
 from pathlib import Path
 
 import pytest
 
-from rats_tls.simulation.policies import policy_for
 from rats_tls.simulation.world import SimulatedWorld
 from support.commands import run
 from support.paths import REPOSITORY
+from support.sites import Site
 
 TDX, SNP, CSV = "simulated_tdx_ecdsa", "simulated_sev_snp", "simulated_csv"
-
-
-NO_PROCESSES = """
-import os, runpy, subprocess, sys
-
-def refuse(*_, **__):
-    raise OSError("an enclave starts no processes")
-
-subprocess.Popen = os.fork = os.posix_spawn = refuse
-sys.argv[:1] = []
-sys.path.insert(0, os.path.dirname(sys.argv[0]))
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
-
-
-@dataclass(frozen=True)
-class Site:
-    """A simulated world, and a policy for bare Evidence of each TEE."""
-
-    folder: Path
-    world: SimulatedWorld
-
-    def collecting(self, tee: str) -> tuple[str, ...]:
-        return ("--attester", tee, "--simulation", str(self.folder / "world"), "--trust-anchors", self.anchors)
-
-    @property
-    def anchors(self) -> str:
-        return str(self.world.trust_anchors_file)
-
-    def policy(self, tee: str) -> Path:
-        path = self.folder / f"{tee}.toml"
-        path.write_text(policy_for(self.world, tee).to_toml())
-        return path
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +35,16 @@ def test_what_is_collected_is_for_its_data(site: Site, tee: str, tmp_path: Path)
     given = ("--endorsements-file", bundle) if bundle.exists() else ()
     assert bundle.exists() == (tee != CSV)  # whose certificates are in its Evidence
     judging = ("verify", evidence, "--policy", policy, "--trust-anchors", site.anchors, *given)
+    assert "  7 bytes of data: verify it with the same --data" in ended.stdout
     (tmp_path / "nonce").write_bytes(b"a nonce")
     for same in (("--data", "a nonce"), ("--data-file", tmp_path / "nonce")):
         assert run(*judging, *same).returncode == 0
-    assert run(*judging, "--data", "another").returncode == 3
+    refused = run(*judging, "--data", "another")
+    assert refused.returncode == 3
+    assert "help  the Evidence was collected for other data than --data or --data-file give" in refused.stdout
+    unbound = run(*judging)
+    assert unbound.returncode == 5
+    assert "bound by --data or --data-file, what `collect` was given, or by --report-data HEX" in unbound.stdout
 
 
 def test_as_json_with_an_event_log(site: Site, tmp_path: Path) -> None:
@@ -128,10 +97,23 @@ def test_without_a_tee_it_says_so(named: tuple[str, ...], tmp_path: Path) -> Non
         (("--attester", "tdx_ecdsa"), 6, "/dev/tdx_guest"),
         (("--attester", "csv"), 6, "/dev/csv-guest"),
         (("--attester", "sgx_ecdsa"), 6, "neither Gramine nor Occlum"),
-        (("--attester", "sev"), 1, "broker: missing"),
-        (("--attester", "sgx_la"), 1, "target_info"),
+        (("--attester", "sev"), 1, "--attester sev needs --attester-option broker=ADDRESS of the attestation"),
+        (
+            ("--attester", "sev", "--attester-option", "broker=vsock:2:1"),
+            1,
+            "--attester sev needs --attester-option guest_handle=NUMBER",
+        ),
+        (("--attester", "sgx_la"), 1, "--attester sgx_la needs --attester-option target_info=FILE, the TARGETINFO"),
+        (("--attester", "sgx_la", "--attester-option", "target_info="), 1, "target_info is empty"),
+        (("--attester", ""), 1, "--attester: the name is empty"),
+        (("--event-log-output", ""), 1, "the name is empty"),
+        (("--event-log-output", "-"), 1, "standard output is for the Evidence alone"),
+        (("--endorsements-output", "-"), 1, "standard output is for the Evidence alone"),
+        (("--data", ""), 1, "--data is empty"),
+        (("--data-file", "/dev/null"), 1, "not a regular file"),
+        (("--data-file", "-"), 1, "--data-file: standard input is empty"),
         (("--attester", "null"), 6, "collects no Evidence"),
-        (("--attester", "sev_snp", "--attester-option", "privilege-level=9"), 1, "expected 0 to 3"),
+        (("--attester", "sev_snp", "--attester-option", "privilege-level=9"), 1, "from 0 to 3"),
         (("--attester", "sev_snp", "--attester-option", "x=1"), 1, "not known; there are: seconds, privilege_level"),
         (("--attester", "sev_snp", "--attester-option", "x"), 1, "expected NAME=VALUE"),
         (("--attester", "csv", *("--attester-option", "report-version=1") * 2), 1, "report-version is given twice"),
@@ -202,9 +184,12 @@ def test_nothing_of_other_evidence_stays_beside_it(site: Site, tmp_path: Path) -
         path.write_bytes(b"of another day")
     ended = run("collect", *site.collecting(CSV), *where)
     assert ended.returncode == 0, ended.stderr
-    assert "none came with it; the file of other Evidence is removed" in ended.stdout
-    assert "not written; the file of other Evidence is removed" in ended.stdout
+    assert "event log     not written: none came with it; the file of other Evidence is removed" in ended.stdout
+    why = "HSK and CEK are in the Evidence"
+    assert f"Endorsements  not written: {why}; the file of other Evidence is removed" in ended.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["report.bin"]
+    told = json.loads(run("collect", *site.collecting(CSV), *where, "--json").stdout)
+    assert told["not_written"] == {"event_log": "none came with it", "endorsements": why}
     log.write_bytes(b"of another day")
     told = json.loads(run("collect", *site.collecting(SNP), *where, "--json").stdout)
     assert (told["removed"], sorted(told["written"])) == (["event_log"], ["endorsements", "evidence"])
@@ -248,6 +233,78 @@ def test_a_place_that_cannot_be_written(site: Site, tmp_path: Path) -> None:
     assert "No such file or directory" in ended.stderr
 
 
+def test_evidence_for_nothing_says_so(site: Site, tmp_path: Path) -> None:
+    collecting = ("collect", *site.collecting(SNP), "--output", tmp_path / "report.bin")
+    said = "nothing: whoever has it can show it again as new"
+    assert said in run(*collecting).stdout
+    for bound in (("--data", "x"), ("--insecure-raw-report-data", "ab" * 64)):
+        assert said not in run(*collecting, *bound).stdout
+    sizes = [json.loads(run(*collecting, *data, "--json").stdout)["data_size"] for data in ((), ("--data", "xyz"))]
+    assert sizes == [None, 3]
+
+
+@pytest.mark.parametrize("data", [("--data", ""), ("--data-file", "empty")])
+def test_data_without_bytes_is_no_data(site: Site, data: tuple[str, str], tmp_path: Path) -> None:
+    """It is mostly a variable of a shell's that is not set: Evidence would be for nothing, and nobody would know."""
+    (tmp_path / "empty").touch()
+    (tmp_path / "report.bin").write_bytes(b"x")
+    for command in (
+        ("collect", *site.collecting(SNP), "--output", "other.bin"),
+        ("verify", "report.bin", "--policy", str(site.policy(SNP))),
+    ):
+        ended = run(*command, *data, cwd=tmp_path)
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert "is empty: leave it out where Evidence is for nothing" in ended.stderr
+        assert not (tmp_path / "other.bin").exists()
+
+
+@pytest.mark.parametrize("tee", [TDX, SNP, CSV, "simulated_sev"])
+def test_a_root_that_is_not_trusted_names_the_option(site: Site, tee: str, tmp_path: Path) -> None:
+    where = ("--output", tmp_path / "evidence.bin", "--endorsements-output", tmp_path / "bundle.zip")
+    ended = run("collect", *site.collecting(tee)[:-2], *where)
+    assert ended.returncode == 4
+    said = "help  only vendors' own roots are trusted without --trust-anchors FILE"
+    assert said in ended.stdout
+    ended = run("collect", *site.collecting(tee), *where)
+    assert (ended.returncode, said in ended.stdout) == (0, False)
+    given = ("--endorsements-file", tmp_path / "bundle.zip") if tee != CSV else ()
+    judged = run("verify", tmp_path / "evidence.bin", "--policy", site.policy(tee), *given)
+    assert judged.returncode == 3
+    assert said in judged.stdout
+
+
+def test_the_page_shows_how_it_is_done_with_simulated_tees(tmp_path: Path) -> None:
+    """From a world to a verdict, as docs/attesters.md has it."""
+    page = (REPOSITORY / "docs" / "attesters.md").read_text(encoding="utf-8")
+    block = page.partition("## Without a TEE")[2].partition("```console\n")[2].partition("```")[0]
+    commands = [shlex.split(line)[2:] for line in block.replace("\\\n", " ").splitlines()]
+    assert [words[0] for words in commands] == ["simulate", "collect", "verify"]
+    for words in commands:
+        ended = run(*words, cwd=tmp_path)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.startswith(" accepted  report.bin\n")
+
+
+def test_no_endorsements_exist_for_local_reports(site: Site, tmp_path: Path) -> None:
+    evidence = tmp_path / "report.bin"
+    collecting = ("collect", *site.collecting("simulated_sgx_la"), "--output", evidence)
+    ended = run(*collecting, "--endorsements-output", tmp_path / "bundle.zip")
+    assert (ended.returncode, evidence.exists()) == (1, False)
+    assert "no Endorsements exist for Intel SGX (local report)" in ended.stderr
+    assert run(*collecting).returncode == 0
+
+
+def test_a_failure_is_a_document_too(tmp_path: Path) -> None:
+    for options, reason in (((), "no_instance"), (("--attester", "sev_snp"), "collection")):
+        ended = run("collect", "--output", tmp_path / "x.bin", *options, "--json")
+        document = json.loads(ended.stdout)
+        assert (ended.returncode, document["exit_code"]) == (6, 6)
+        assert (document["schema"], document["verdict"]) == ("rats-tls/collected/1", "failed")
+        assert document["reason"] == reason
+        assert "/dev/sev-guest" in document["message"]
+        assert ended.stderr.startswith("error: ")
+
+
 def test_what_is_wanting_is_named(site: Site, tmp_path: Path) -> None:
     """Without --fetch only what came along is there; of a revoked list nothing comes."""
     evidence, bundle = tmp_path / "report.bin", tmp_path / "bundle.zip"
@@ -257,32 +314,3 @@ def test_what_is_wanting_is_named(site: Site, tmp_path: Path) -> None:
     assert "wanting  amd-crl" in ended.stdout
     assert evidence.exists()
     assert bundle.exists()
-
-
-def test_the_script_for_machines_with_hardware(site: Site, tmp_path: Path) -> None:
-    """Here it runs on a simulated TEE; on a machine with a real one its file tells the rest."""
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
-    script = [sys.executable, "-c", NO_PROCESSES, str(REPOSITORY / "tools/attester_report.py")]
-    given = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True, "timeout": 300}
-    ended = subprocess.run([*script, *site.collecting(SNP)], check=False, **given)  # type: ignore[call-overload]
-    assert ended.returncode == 0, ended.stderr
-    assert "Evidence was got 11 of 11 times" in ended.stdout
-    assert "It identifies this machine" in ended.stdout
-    assert stat.S_IMODE((tmp_path / "attester-report.tar.gz").stat().st_mode) == 0o600
-    with tarfile.open(tmp_path / "attester-report.tar.gz") as archive:
-        names = {name.removeprefix("attester-report/") for name in archive.getnames()}
-        facts, told = (
-            archive.extractfile("attester-report/facts.json"),
-            archive.extractfile("attester-report/doctor.json"),
-        )
-        assert facts is not None
-        assert told is not None
-        assert len(json.loads(facts.read())["collected"]) == 11
-        assert json.loads(told.read())["schema"] == "rats-tls/doctor/1"
-    assert {"facts.json", "doctor.json", "inspect.txt", "alone-0.bin", "at-once-7.bin"} <= names
-    several = [sys.executable, script[-1], "--processes", *site.collecting(SNP)]
-    ended = subprocess.run(several, check=False, **given)  # type: ignore[call-overload]
-    assert "Evidence was got 19 of 19 times" in ended.stdout, ended.stderr
-    ended = subprocess.run(script, check=False, **given)  # type: ignore[call-overload]
-    assert ended.returncode == 1
-    assert "Evidence was got 0 of 11 times" in ended.stdout

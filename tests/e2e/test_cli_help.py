@@ -69,7 +69,7 @@ def test_examples_can_be_typed(path: tuple[str, ...]) -> None:
         named = max((known for known in COMMANDS if tuple(words[1 : len(known) + 1]) == known), key=len)
         command = COMMANDS[named]
         known = {opt for parameter in command.params for opt in (*parameter.opts, "--help", "-h")}
-        assert {word for word in words[1:] if word.startswith("-")} <= known, example
+        assert {word for word in words[1:] if word.startswith("-") and word != "-"} <= known, example
         assert not path or named[: len(path)] == path, f"{example}: of another command"
 
 

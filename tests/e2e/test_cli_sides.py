@@ -85,6 +85,22 @@ def test_events_as_json(files: CommandFiles) -> None:
     assert (second["event"], second["reason"], second["verdict"]) == ("refused", "no_evidence", "refused")
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_client_that_cannot_attest_dials_nobody(files: CommandFiles, as_json: bool) -> None:
+    policy = files.policy("server-policy.toml")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        port = listener.getsockname()[1]
+        attesting = ("client", "--port", port, "--policy", policy, "--attester", "tdx_ecdsa", "--message", "x")
+        ended = run(*attesting, *(("--json",) if as_json else ()))
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+    assert ended.returncode == 6
+    assert "attester tdx_ecdsa: " in ended.stderr
+    assert "/dev/tdx_guest" in ended.stderr
+    assert (json.loads(ended.stdout)["reason"] if as_json else ended.stdout) == ("collection" if as_json else "")
+
+
 @contextmanager
 def peer(answer: bytes) -> Iterator[int]:
     """A server that reads a little, says `answer` and closes; gives its port."""

@@ -116,6 +116,17 @@ def test_real_evidence_is_judged(files: CommandFiles, tmp_path: Path) -> None:
     assert said.startswith(" accepted  quote.bin\n")
 
 
+def test_evidence_is_collected(files: CommandFiles, tmp_path: Path) -> None:
+    """A simulated TEE stands for the real one."""
+    (block,) = blocks("console", "rats-tls collect")
+    (command,) = commands(block)
+    simulated = ("--attester", "simulated_sgx_ecdsa", "--simulation", str(files.directory))
+    ended = start(program(command, *simulated), tmp_path)
+    said, errors = ended.communicate(timeout=60)
+    assert ended.returncode == 0, errors
+    assert said.startswith(" collected  quote.bin\n")
+
+
 def test_policy() -> None:
     (block,) = blocks("toml", "[[entry]]")
     assert Policy.from_toml(block).entries[0].tee.value == "sgx_ecdsa"

@@ -9,25 +9,38 @@ import pytest
 from rats_tls.channel import Accepted, AppraisalNeeded, Channel
 from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.binding import Binding
-from rats_tls.core.errors import AppraisalError, InternalError, PeerRefusedError, ProtocolError, RatsTlsError, TlsError
+from rats_tls.core.errors import (
+    AppraisalError,
+    HandshakeTimeoutError,
+    InternalError,
+    PeerRefusedError,
+    ProtocolError,
+    RatsTlsError,
+    SignatureError,
+    TlsError,
+)
 from rats_tls.core.limits import Limits
 from rats_tls.core.refusals import Refusal
-from rats_tls.core.tls import TlsFacts
+from rats_tls.core.tls import TlsFacts, TlsWrapper
 from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
 from rats_tls.tls_wrappers.openssl_session import OpensslTlsSession
 from support.channels import certificate, credentials, pair, read_all, result_for, run, settings
+from support.instances import TLS_WRAPPERS
 from support.tls import StdlibPeer
 
 OPENSSL = OpensslTlsWrapper()
+WITH_ALERTS = tuple(tls for tls in TLS_WRAPPERS if tls.capabilities.chosen_alerts)
 ROLES = pytest.mark.parametrize("role", ["client", "server"])
 
 
 class Pair:
     """A channel of `role` and a stdlib peer of the other."""
 
-    def __init__(self, role: str, peer: StdlibPeer | None = None, **changes: object) -> None:
+    def __init__(
+        self, role: str, peer: StdlibPeer | None = None, *, tls: TlsWrapper = OPENSSL, **changes: object
+    ) -> None:
         values = {"preamble_required": False, **changes}
-        made = settings(role, OPENSSL, **values)
+        made = settings(role, tls, **values)
         self.channel = Channel(made, credentials(1) if made.needs_credentials else None)
         self.peer = peer or StdlibPeer(server_side=role == "client")
         self.events: list[object] = []
@@ -119,6 +132,41 @@ def test_a_refused_peer_gets_no_data(role: str) -> None:
     both.rest()
     assert both.peer.read() == b""
     assert isinstance(both.channel.error, AppraisalError)
+
+
+@ROLES
+@pytest.mark.parametrize("tls", WITH_ALERTS, ids=lambda tls: tls.name)
+@pytest.mark.parametrize(
+    ("error", "alert"),
+    [
+        (AppraisalError("not in the policy", mismatches=()), "access denied"),
+        (SignatureError("not authentic"), "access denied"),
+        (HandshakeTimeoutError("too late"), "internal error"),
+    ],
+    ids=["policy", "signature", "time"],
+)
+def test_a_refused_peer_is_told_by_an_alert_of_choice(
+    role: str, tls: TlsWrapper, error: RatsTlsError, alert: str
+) -> None:
+    """One alert for all judgements: a peer learns nothing of the policy."""
+    both = Pair(role, tls=tls)
+    assert isinstance(both.events[0], AppraisalNeeded)
+    both.channel.refuse(error)
+    out = both.channel.data_to_send()
+    both.peer.feed(out)
+    with pytest.raises(ssl.SSLError, match=f"(?i)alert {alert}"):
+        both.peer.read()
+    assert both.channel.data_to_send() == b""
+
+
+@ROLES
+@pytest.mark.parametrize("tls", WITH_ALERTS, ids=lambda tls: tls.name)
+def test_no_alert_of_choice_once_data_may_flow(role: str, tls: TlsWrapper) -> None:
+    both = Pair(role, tls=tls)
+    both.accept()
+    both.channel.close()
+    both.rest()
+    assert both.peer.read() == b""
 
 
 @ROLES

@@ -57,6 +57,20 @@ def test_evidence_without_report_data_is_for_nobodys_data() -> None:
     assert collect(made).evidence.data
 
 
+def test_arguments_of_another_kind() -> None:
+    made = attester(SGX)
+    calls: list[tuple[Any, str]] = [
+        (lambda: collect("auto", b"x"), "attester: got str, expected an Attester"),  # type: ignore[arg-type]
+        (lambda: collect(made, "x"), "data: got str, expected bytes"),  # type: ignore[arg-type]
+        (lambda: collect(made, None), "data: got NoneType, expected bytes"),  # type: ignore[arg-type]
+        (lambda: insecure_collect(None, bytes(64)), "attester: got NoneType"),  # type: ignore[arg-type]
+        (lambda: insecure_collect(made, "x" * 64), "report_data: got str"),  # type: ignore[arg-type]
+    ]
+    for call, said in calls:
+        with pytest.raises(ConfigurationError, match=said):
+            call()
+
+
 def test_no_evidence_is_none() -> None:
     with pytest.raises(NoInstanceError, match="attester null: collects no Evidence"):
         collect(NullAttester(), b"x")

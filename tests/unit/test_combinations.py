@@ -12,10 +12,12 @@ from rats_tls.core.errors import ConfigurationError
 from rats_tls.core.tls import TlsCapabilities, TlsConfig, TlsContext
 from rats_tls.crypto_wrappers.null import NullCryptoWrapper
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
+from rats_tls.tls_self_test import TriedTlsWrapper
 from rats_tls.tls_wrappers.null import NullTlsWrapper
 from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
 from support.instances import UNAVAILABLE
 from support.machine import lacking
+from support.policies import null_policy
 from support.sides import CSV, SGX, TDX, context
 
 P256 = KeyAlgorithm.EC_P256
@@ -51,7 +53,7 @@ class Lesser:
         (
             Needs(key_algorithm=P256),
             {"key_algorithms": frozenset({KeyAlgorithm.RSA_3072})},
-            "presents no ec-p256 keys; key_algorithm rsa-3072 works",
+            "presents no ec-p256 keys; the nearest that does: tls='openssl'; here key_algorithm rsa-3072 works",
         ),
         (
             Needs(key_algorithm=P256, mutual_server=True),
@@ -77,14 +79,37 @@ def test_what_a_crypto_wrapper_lacks() -> None:
         assert str(caught.value) == f"crypto wrapper null {said}"
 
 
-def test_another_key_is_nearer_than_another_library() -> None:
-    with pytest.raises(ConfigurationError, match="openssl presents no sm2 keys; key_algorithm ec-p256 works"):
-        context(SGX, TDX, key_algorithm=KeyAlgorithm.SM2, crypto="openssl")
+@pytest.mark.parametrize(
+    ("tls", "crypto", "said"),
+    [
+        (
+            "openssl",
+            "openssl",
+            r"openssl presents no sm2 keys; the nearest that does: tls='tongsuo', crypto='gm'; here",
+        ),
+        (
+            "openssl",
+            "gm",
+            r"openssl presents no sm2 keys; the nearest that does: tls='tongsuo'; here key_algorithm ec-p256",
+        ),
+        (
+            "tongsuo",
+            "openssl",
+            r"openssl makes no sm2 keys; the nearest that does: crypto='gm'; here key_algorithm ec-p",
+        ),
+    ],
+)
+def test_sm2_is_led_to_what_does_it(tls: str, crypto: str, said: str) -> None:
+    for kind, name in (("tls_wrappers", "tongsuo"), ("crypto_wrappers", "gm")):
+        if (kind, name) in UNAVAILABLE:
+            lacking(UNAVAILABLE[kind, name], install="what .ci/run installs")
+    with pytest.raises(ConfigurationError, match=said):
+        context(SGX, TDX, key_algorithm=KeyAlgorithm.SM2, tls=tls, crypto=crypto)
 
 
 def test_nothing_that_is_installed() -> None:
     needs = Needs(key_algorithm=KeyAlgorithm.RSA, preamble=True)
-    with pytest.raises(ConfigurationError, match=r"presents no rsa keys and has no ALPN.*; no TLS wrapper"):
+    with pytest.raises(ConfigurationError, match=r"presents no rsa keys and has no ALPN.*; no wrapper that is instal"):
         require_combination(needs, Lesser(alpn=False), OpensslCryptoWrapper())
 
 
@@ -93,20 +118,64 @@ def test_null_tls_presents_any_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tls", "server_side", "said"),
+    ("tls", "attests", "judges", "said"),
     [
-        ("stdlib", True, "TLS wrapper stdlib cannot demand a client's certificate"),
-        ("rustls", True, "TLS wrapper rustls cannot demand a client's certificate"),
-        ("rustls", False, "TLS wrapper rustls does no clients"),
+        (
+            "rustls",
+            SGX,
+            TDX,
+            (
+                "as a client: TLS wrapper rustls does no clients; as a server: TLS wrapper rustls cannot demand a "
+                "client's certificate, which a server with a policy must; the nearest that does: tls='openssl'"
+            ),
+        ),
+        ("rustls", None, TDX, "TLS wrapper rustls does no clients; the nearest that does: tls='openssl'"),
     ],
 )
-def test_in_a_context(tls: str, server_side: bool, said: str) -> None:
-    """In the role that it cannot have it is refused before anything is connected; in others it is not."""
+def test_settings_that_fit_no_role(tls: str, attests: str | None, judges: str, said: str) -> None:
     if ("tls_wrappers", tls) in UNAVAILABLE:
         lacking(UNAVAILABLE["tls_wrappers", tls], install="what .ci/run installs")
-    made = context(SGX, TDX, tls=tls)
+    with pytest.raises(ConfigurationError) as caught:
+        context(attests, judges, tls=tls)
+    assert str(caught.value) == said
+
+
+def test_settings_that_fit_one_role() -> None:
+    """In the role that it cannot have it is refused before anything is connected."""
+    if ("tls_wrappers", "stdlib") in UNAVAILABLE:
+        lacking(UNAVAILABLE["tls_wrappers", "stdlib"], install="what .ci/run installs")
+    made = context(SGX, TDX, tls="stdlib")
+    made.channel()
+    said = "stdlib cannot demand a client's certificate, which a server with a policy must; the nearest that does: tls="
     with pytest.raises(ConfigurationError, match=said):
-        made.channel(server_side=server_side)
+        made.listen(("127.0.0.1", 0))
+
+
+@pytest.mark.parametrize(
+    ("lacks", "settings", "said"),
+    [
+        ({"alpn": False}, {}, "TLS wrapper lesser has no ALPN, without which there is no preamble; the nearest"),
+        ({"tls12": False}, {"allow_tls12": True}, "TLS wrapper lesser offers no TLS 1.2 with extended master secret"),
+    ],
+)
+def test_what_settings_need(lacks: dict[str, object], settings: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        context(None, TDX, tls=TriedTlsWrapper(Lesser(**lacks), Lesser(**lacks).capabilities), **settings)
+
+
+def test_a_policy_needs_a_crypto_wrapper_that_verifies() -> None:
+    with pytest.raises(ConfigurationError, match="crypto wrapper null verifies nothing; the nearest that does: "):
+        context(None, TDX, crypto="null")
+    context(None, null_policy(), crypto="null")
+
+
+def test_a_wrapper_that_makes_no_connections_in_memory() -> None:
+    lesser = Lesser(memory=False, sockets=False)
+    made = context(None, TDX, tls=TriedTlsWrapper(lesser, lesser.capabilities))
+    with pytest.raises(ConfigurationError, match="TLS wrapper lesser makes no connections in memory; the nearest"):
+        made.channel()
+    with pytest.raises(ConfigurationError, match="TLS wrapper lesser makes no connections in memory; the nearest"):
+        made.connect(("127.0.0.1", 1))
 
 
 def test_caution_is_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -69,6 +69,7 @@ SHELLS = (
         "survey",
         "survey_wrappers",
         "tls_self_test",
+        "tls_trial",
         "verdicts",
         "workers",
     ),
@@ -137,6 +138,8 @@ LAYERS = (
             "attesters.auto",
             # Which library does SM2.
             "crypto_wrappers.sm2.choosing",
+            # What TLS wrappers are tried by.
+            *("crypto_wrappers.trial_key", "tls_wrappers.openssl_forger"),
         ),
     ),
     Layer(

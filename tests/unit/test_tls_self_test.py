@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from rats_tls import tls_self_test
+from rats_tls import registry, tls_self_test
 from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.core.errors import ConfigurationError, NoInstanceError, TlsError
 from rats_tls.core.tls import TlsCapabilities, TlsConfig, TlsContext, TlsSession
 from rats_tls.tls_self_test import TriedTlsWrapper, tried
+from rats_tls.tls_wrappers import openssl_forger
 from rats_tls.tls_wrappers.null import NullTlsWrapper
 from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
+from rats_tls.tls_wrappers.openssl_forger import ForgingTlsWrapper
 from support.channels import certificate
+from support.instances import UNAVAILABLE
+from support.machine import lacking
 from support.tls import config
 
 
@@ -188,6 +194,104 @@ def test_an_exporter_that_heeds_no_context() -> None:
         return Session(session, exporter=lambda label, _context, length: session.exporter(label, b"", length))
 
     assert not tried(Wrapper(make)).capabilities.exporter_with_context
+
+
+@pytest.mark.parametrize("role", ["client", "server"])
+def test_another_certificate_than_the_peers(role: str) -> None:
+    def make(session: TlsSession, settings: TlsConfig) -> object:
+        return Session(session, peer_certificate=b"somebody else's") if settings.role == role else session
+
+    with pytest.raises(NoInstanceError, match=f"its {role} gives another certificate than"):
+        tried(Wrapper(make))
+
+
+@pytest.mark.parametrize("role", ["client", "server"])
+def test_a_certificate_whose_key_the_peer_does_not_hold(role: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if CertificateVerify had not been looked at: the forger is one that holds the key after all."""
+
+    class Honest(OpensslTlsWrapper):
+        def context(self, config: TlsConfig) -> TlsContext:
+            if config.role == role:
+                raise ConfigurationError("asked for the side that is tried")
+            return super().context(config)
+
+    monkeypatch.setattr(openssl_forger, "ForgingTlsWrapper", Honest)
+    with pytest.raises(NoInstanceError, match=f"its {role} took a certificate whose key the peer does not hold"):
+        tried(Wrapper(**({"mutual_server": False} if role == "client" else {"clients": False})))
+
+
+def test_a_forger_is_refused_for_its_signature() -> None:
+    client = OpensslTlsWrapper().context(config("client", present=False)).session()
+    server = ForgingTlsWrapper().context(config("server", mutual=False)).session()
+    client.handshake()
+    server.receive_from_wire(client.data_to_send())
+    assert not server.handshake()
+    client.receive_from_wire(server.data_to_send())
+    with pytest.raises(TlsError, match="bad signature"):
+        client.handshake()
+
+
+def test_keys_that_it_cannot_present() -> None:
+    def refuse(settings: TlsConfig) -> TlsConfig:
+        if settings.certificate and b"\x2b\x65\x70" in settings.certificate:  # id-Ed25519
+            raise ConfigurationError("no such key")
+        return settings
+
+    declared = OpensslTlsWrapper().capabilities.key_algorithms
+    assert tried(Wrapper(load=refuse)).capabilities.key_algorithms == declared - {KeyAlgorithm.ED25519}
+
+
+def test_what_is_declared_beyond_the_library() -> None:
+    shown = tried(Wrapper(tls12=True, chosen_alerts=True)).capabilities
+    assert (shown.tls12, shown.chosen_alerts) == (False, False)
+
+
+@pytest.mark.parametrize("name", ["gnutls", "tongsuo"])
+def test_tls12_and_alerts_are_shown(name: str) -> None:
+    if ("tls_wrappers", name) in UNAVAILABLE:
+        lacking(UNAVAILABLE["tls_wrappers", name], install="what .ci/run installs")
+    shown = tried(registry.tls_wrapper(name)).capabilities
+    assert (shown.tls12, shown.chosen_alerts) == (True, name == "gnutls")
+
+
+def test_other_versions_and_declarations_are_tried_anew() -> None:
+    tried(Wrapper())
+    newer, lesser = Wrapper(), Wrapper(alpn=False)
+    newer.version = "2"
+    for other in (newer, lesser):
+        tried(other)
+        assert other.loaded > 0
+
+
+def test_an_error_of_its_own_above_some_size() -> None:
+    def fail(settings: TlsConfig) -> TlsConfig:
+        if len(settings.certificate or b"") > 30_000:
+            raise ValueError("much too large")
+        return settings
+
+    assert 29_700 < tried(Wrapper(load=fail)).capabilities.largest_certificate <= 30_000
+
+
+def test_a_fork_while_another_thread_tries() -> None:
+    """The child has a lock of its own: whoever held the parent's is not there."""
+    held, done = threading.Event(), threading.Event()
+
+    def wait(settings: TlsConfig) -> TlsConfig:
+        held.set()
+        done.wait(20)
+        return settings
+
+    thread = threading.Thread(target=lambda: tried(Wrapper(load=wait)), daemon=True)
+    thread.start()
+    assert held.wait(20)
+    child = multiprocessing.get_context("fork").Process(target=tried, args=(OpensslTlsWrapper(),))
+    child.start()
+    child.join(20)
+    ended = child.exitcode
+    child.kill()
+    done.set()
+    thread.join(20)
+    assert ended == 0
 
 
 @pytest.mark.parametrize("most", [18_122, 5_100, 61_000])

@@ -66,6 +66,10 @@ def availability_of(attester: str) -> Availability:
     """Say whether an Attester of hardware can be used here, as far as it can be told without its settings."""
     if attester == "sgx_la":
         found = probed("the enclave", lambda: enclave(Gramine(), Occlum(), quotes=False))
+        if found.usable:
+            return Availability(
+                usable=False, told=f"there is an enclave ({found.told}); this attester {_NEEDS[attester]}"
+            )
         return Availability(usable=False, told=f"{_NEEDS[attester]}; {found.told}")
     if attester in _NEEDS:
         return Availability(usable=False, told=_NEEDS[attester])

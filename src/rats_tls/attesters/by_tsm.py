@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from rats_tls.attesters.deadline import Deadline
+from rats_tls.attesters.presence import ABSENT
 from rats_tls.attesters.tsm import NoProviderError, Tsm
 from rats_tls.core.errors import CollectionError
 
@@ -21,20 +22,25 @@ class Guest(Protocol):
         """Whether there is such a device."""
         ...
 
+    def obstacle(self) -> str:
+        """Say why this process cannot open it, as what follows its path; "" where it can."""
+        ...
 
-def made_by_tsm(tsm: Tsm, provider: str, guest: Guest, *, deadline: Deadline | None = None) -> bool:
+
+def made_by_tsm(tsm: Tsm, provider: str, guest: Guest, *, tee: str, deadline: Deadline | None = None) -> bool:
     """Say whether configfs-tsm makes them, else the device.
 
     Args:
         tsm: configfs-tsm.
         provider: which of its providers would.
         guest: the device.
+        tee: what the guest would be one of, for people.
         deadline: until then a busy configfs-tsm is asked again; it is asked once where left out.
 
     Raises:
         CollectionError: neither does, or configfs-tsm is there and fails.
     """
-    why = f"there is no {tsm.root}"
+    why = ""
     if tsm.is_there():
         try:
             found = tsm.provider(deadline=deadline)
@@ -46,4 +52,14 @@ def made_by_tsm(tsm: Tsm, provider: str, guest: Guest, *, deadline: Deadline | N
             why = f"{tsm.root}: provider: got {found[:64]!r}, expected {provider!r}"
     if guest.is_there():
         return False
-    raise CollectionError(f"{why}, and there is no {guest.path}")
+    absent = guest.obstacle() or ABSENT
+    may_be = f": {_what_may_be(tee, provider)}" if not why and absent == ABSENT else ""
+    raise CollectionError(f"{why or f'{tsm.root} {tsm.absence()}'}, and {guest.path} {absent}{may_be}")
+
+
+def _what_may_be(tee: str, module: str) -> str:
+    """Say why neither configfs-tsm nor a device may be there."""
+    return (
+        f"this is no {tee} guest, or configfs is not mounted, the module {module} is not loaded, or this container was "
+        "given neither"
+    )

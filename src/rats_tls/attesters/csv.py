@@ -8,6 +8,7 @@ from rats_tls.attesters.csv_guest import CsvGuest
 from rats_tls.attesters.deadline import Deadline
 from rats_tls.attesters.device import require_opened
 from rats_tls.attesters.device_attester import SECONDS, DeviceAttester
+from rats_tls.attesters.presence import ABSENT
 from rats_tls.attesters.setting_files import read_setting_file
 from rats_tls.core.errors import CollectionError, ConfigurationError
 from rats_tls.core.evidence import Evidence, TeeType
@@ -49,7 +50,7 @@ class CsvAttester(DeviceAttester):
         if report_version is not None and (type(report_version) is not int or report_version not in REPORT_VERSIONS):
             raise ConfigurationError(f"attester csv: report_version: got {report_version!r}, expected 1, 2 or 3")
         self._version = report_version
-        self._certificates = _hsk_cek(Path(certificates)) if certificates is not None else b""
+        self._certificates = _hsk_cek(certificates) if certificates is not None else b""
         self._guest = device or CsvGuest()
 
     @property
@@ -58,12 +59,23 @@ class CsvAttester(DeviceAttester):
         return self._guest.path
 
     def _probe(self) -> str:
+        self._require_there()
         require_opened(self._guest)
         return self.device
 
+    def _require_there(self) -> None:
+        if self._guest.is_there():
+            return
+        absent = self._guest.obstacle() or ABSENT
+        may_be = (
+            ": this is no CSV guest, or its kernel has no driver, or this container was not given the device"
+            if absent == ABSENT
+            else ""
+        )
+        raise CollectionError(f"{self.device} {absent}{may_be}")
+
     def _collect(self, report_data: bytes, deadline: Deadline) -> Collected:  # noqa: ARG002  # one call
-        if not self._guest.is_there():
-            raise CollectionError(f"{self.device} is not there: this is no CSV guest, or its kernel has no driver")
+        self._require_there()
         evidence = self._guest.report(report_data, version=self._version)
         if self._certificates:
             evidence += self._certificates + HSK_CEK_SIZE.to_bytes(4, "little")
@@ -73,7 +85,7 @@ class CsvAttester(DeviceAttester):
         return CsvEvidence.from_bytes(evidence).report.user_data
 
 
-def _hsk_cek(path: Path) -> bytes:
+def _hsk_cek(path: str | Path) -> bytes:
     setting = "attester csv: certificates"
     where = f"{setting} {path}"
     data = read_setting_file(setting, path, HSK_CEK_SIZE)

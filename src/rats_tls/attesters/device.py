@@ -15,6 +15,7 @@ import stat
 from pathlib import Path
 from typing import Protocol
 
+from rats_tls.attesters.presence import absence
 from rats_tls.core.errors import CollectionError
 
 Argument = ctypes.Structure | ctypes.Array  # type: ignore[type-arg]  # of any elements
@@ -96,18 +97,18 @@ class CharacterDevice:
 
     def is_there(self) -> bool:
         """Whether there is a character device."""
-        try:
-            return stat.S_ISCHR(os.stat(self.path).st_mode)  # noqa: PTH116  # one call
-        except OSError:
-            return False
+        return not self._absence()
 
     def obstacle(self) -> str:
         """Say why this process cannot open it; "" where it can."""
-        if not self.is_there():
-            return "is not there"
+        if absent := self._absence():
+            return absent
         wanted = {os.O_RDONLY: os.R_OK, os.O_WRONLY: os.W_OK}.get(self._flags & os.O_ACCMODE, os.R_OK | os.W_OK)
         may = os.access(self.path, wanted, effective_ids=os.access in os.supports_effective_ids)
         return "" if may else "may not be opened by this user"
+
+    def _absence(self) -> str:
+        return absence(self.path, stat.S_ISCHR, "character device")
 
     def ioctl(self, number: int, argument: Argument) -> None:
         """Open, call, close. Raises OSError; what the kernel wrote into the argument is there all the same."""

@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from rats_tls.attesters.deadline import Deadline
 from rats_tls.attesters.turns import in_turn
 from rats_tls.core.binding import REPORT_DATA_SIZE
-from rats_tls.core.errors import CollectionError, RatsTlsError
+from rats_tls.core.errors import CollectionError, ConfigurationError, RatsTlsError
 from rats_tls.core.evidence import TeeType
 from rats_tls.core.interfaces import Collected
 
 SECONDS = 30.0
 """How long Evidence may take, waiting for others included: quotes of TDX take seconds while their service starts."""
+
+MOST_SECONDS = 9999
+"""How long it can be let take."""
 
 PROBE_SECONDS = 2.0
 """How long it may take to see whether an Attester can be used."""
@@ -44,12 +47,19 @@ class DeviceAttester(ABC):
 
     Args:
         seconds: how long `collect` may take.
+
+    Raises:
+        ConfigurationError: `seconds` is no number, or not within `MOST_SECONDS`.
     """
 
     name: str
     tee_type: TeeType
 
     def __init__(self, *, seconds: float = SECONDS) -> None:
+        if type(seconds) not in {int, float} or not 0 < seconds <= MOST_SECONDS:
+            raise ConfigurationError(
+                f"attester {self.name}: seconds: got {seconds!r}, expected a number above 0, {MOST_SECONDS} at most"
+            )
         self._seconds = seconds
 
     @property

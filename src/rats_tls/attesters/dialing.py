@@ -51,12 +51,18 @@ class VsockAddress:
 Address = UnixAddress | VsockAddress
 
 
-def parse_address(text: str) -> Address:
+def parse_address(text: str, where: str = "address") -> Address:
     """Read `unix:PATH` or `vsock:CID:PORT`, with numbers of 32 bits in decimal digits.
+
+    Args:
+        text: the address.
+        where: the setting, for errors.
 
     Raises:
         ConfigurationError: it is neither.
     """
+    if not isinstance(text, str):
+        raise ConfigurationError(f"{where}: got {text!r}, expected unix:PATH or vsock:CID:PORT")
     kind, _, rest = text.partition(":")
     if kind == "unix" and rest and "\0" not in rest and _path_size(rest) <= _MOST_PATH:
         return UnixAddress(rest)
@@ -64,7 +70,7 @@ def parse_address(text: str) -> Address:
     if kind == "vsock" and len(numbers) == 2 and all(map(_is_u32, numbers)):
         return VsockAddress(int(numbers[0]), int(numbers[1]))
     raise ConfigurationError(
-        f"address: got {text[:128]!r}, expected unix:PATH (at most {_MOST_PATH} bytes) or vsock:CID:PORT"
+        f"{where}: got {text[:128]!r}, expected unix:PATH (at most {_MOST_PATH} bytes) or vsock:CID:PORT"
     )
 
 

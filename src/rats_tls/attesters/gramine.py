@@ -7,6 +7,7 @@ process as a whole: what one thread writes another one reads, so all take turns 
 from __future__ import annotations
 
 from rats_tls.attesters.device import Files, OsFiles, failure
+from rats_tls.attesters.presence import ABSENT, unseen
 from rats_tls.core.errors import CollectionError
 from rats_tls.formats.intel.local_report import LOCAL_REPORT_SIZE
 
@@ -31,6 +32,14 @@ class Gramine:
     def is_there(self) -> bool:
         """Whether this process runs in an enclave under Gramine; asking has no effect."""
         return self._files.is_there(self._path("attestation_type"))
+
+    def absence(self) -> str:
+        """Say why there is no Gramine, as what follows its root."""
+        try:
+            self._files.read(self._path("attestation_type"), _MOST_TYPE)
+        except OSError as error:
+            return unseen(error)
+        return ABSENT
 
     def attestation_type(self) -> str:
         """Give the kind of remote attestation that the manifest asks for: "none", "epid" or "dcap".

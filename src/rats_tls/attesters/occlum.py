@@ -32,6 +32,10 @@ class Occlum:
         """Whether there is a device of that name; another driver may be behind it."""
         return self._device.is_there()
 
+    def obstacle(self) -> str:
+        """Say why this process cannot open it; "" where it can."""
+        return self._device.obstacle()
+
     def own_target_info(self) -> bytes:
         """Give the TARGETINFO (512 bytes) of the enclave around this process.
 

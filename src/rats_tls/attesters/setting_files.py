@@ -20,6 +20,8 @@ def read_setting_file(where: str, path: Path | str, most: int) -> bytes:
     Raises:
         ConfigurationError: it cannot be read, or is a pipe or device; the message names both.
     """
+    if not isinstance(path, (str, Path)) or not str(path):  # type: ignore[redundant-expr]  # callers may not be typed
+        raise ConfigurationError(f"{where}: got {path!r}, expected a file's name")
     try:
         # Opening a pipe would wait for its writer.
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:

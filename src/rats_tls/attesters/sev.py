@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import stat
+
 from rats_tls.attesters.deadline import Deadline
-from rats_tls.attesters.device import OsFiles
 from rats_tls.attesters.device_attester import SECONDS, DeviceAttester
 from rats_tls.attesters.dialing import UnixAddress, parse_address
 from rats_tls.attesters.evidence_broker import retrieve_evidence
 from rats_tls.attesters.host_stream import SHARE_OF_TIME
+from rats_tls.attesters.presence import absence
 from rats_tls.core.errors import CollectionError, ConfigurationError, DecodeError
 from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.core.interfaces import Collected
@@ -46,7 +48,7 @@ class SevAttester(DeviceAttester):
             )
         if type(guest_handle) is not int or not 0 < guest_handle <= U32:
             raise ConfigurationError(f"attester sev: guest_handle: got {guest_handle!r}, expected 1 to {U32}")
-        self._broker = parse_address(broker)
+        self._broker = parse_address(broker, "attester sev: broker")
         self._guest_handle = guest_handle
 
     @property
@@ -56,8 +58,8 @@ class SevAttester(DeviceAttester):
 
     def _probe(self) -> str:
         """Say which broker there is; it is not dialed."""
-        if isinstance(self._broker, UnixAddress) and not OsFiles().is_there(self._broker.path):
-            raise CollectionError(f"{self._broker}: there is no such socket")
+        if isinstance(self._broker, UnixAddress) and (why := absence(self._broker.path, stat.S_ISSOCK, "socket")):
+            raise CollectionError(f"{self._broker} {why}")
         return f"broker at {self._broker}, guest {self._guest_handle}"
 
     def _collect(

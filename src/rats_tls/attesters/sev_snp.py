@@ -66,13 +66,13 @@ class SevSnpAttester(DeviceAttester):
         return self._tsm.root if self._tsm.is_there() else self._guest.path
 
     def _probe(self) -> str:
-        if made_by_tsm(self._tsm, PROVIDER, self._guest):
+        if made_by_tsm(self._tsm, PROVIDER, self._guest, tee="SEV-SNP"):
             return f"{self._tsm.root}: provider {PROVIDER}"
         require_opened(self._guest)
         return self._guest.path
 
     def _collect(self, report_data: bytes, deadline: Deadline) -> Collected:
-        if made_by_tsm(self._tsm, PROVIDER, self._guest, deadline=deadline):
+        if made_by_tsm(self._tsm, PROVIDER, self._guest, tee="SEV-SNP", deadline=deadline):
             given = self._tsm.report(
                 report_data, provider=PROVIDER, privilege_level=self._privilege_level, deadline=deadline
             )

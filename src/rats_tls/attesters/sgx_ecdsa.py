@@ -6,6 +6,7 @@ from rats_tls.attesters.deadline import Deadline
 from rats_tls.attesters.device_attester import SECONDS, DeviceAttester
 from rats_tls.attesters.gramine import Gramine
 from rats_tls.attesters.occlum import Occlum
+from rats_tls.attesters.presence import ABSENT
 from rats_tls.core.errors import CollectionError, DecodeError, RatsTlsError
 from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.core.interfaces import Collected
@@ -75,7 +76,8 @@ def require_device(gramine: Gramine, occlum: Occlum) -> None:
     """
     if not occlum.is_there():
         raise CollectionError(
-            f"neither {gramine.root} nor {occlum.path} is there: this process runs under neither Gramine nor Occlum"
+            f"{gramine.root} {gramine.absence()}, and {occlum.path} {occlum.obstacle() or ABSENT}: this process runs "
+            "under neither Gramine nor Occlum"
         )
 
 

@@ -20,7 +20,7 @@ from rats_tls.attesters.qgs import GET_QUOTE, get_quote
 from rats_tls.attesters.tdx_guest import TdxGuest
 from rats_tls.attesters.tsm import Tsm
 from rats_tls.core.algorithms import HashAlgorithm
-from rats_tls.core.errors import CollectionError, DecodeError, RatsTlsError
+from rats_tls.core.errors import CollectionError, ConfigurationError, DecodeError, RatsTlsError
 from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.core.interfaces import Collected
 from rats_tls.core.limits import DEFAULT_LIMITS
@@ -57,7 +57,7 @@ class TdxEcdsaAttester(DeviceAttester):
         seconds: how long `collect` may take.
 
     Raises:
-        ConfigurationError: `qgs` is no address.
+        ConfigurationError: `qgs` is no address, or another setting is of another kind.
     """
 
     name = "tdx_ecdsa"
@@ -74,7 +74,10 @@ class TdxEcdsaAttester(DeviceAttester):
         seconds: float = SECONDS,
     ) -> None:
         super().__init__(seconds=seconds)
-        self._qgs = parse_address(qgs) if qgs is not None else None
+        for name, path in (("event_log", event_log), ("configuration", configuration)):
+            if not isinstance(path, str):
+                raise ConfigurationError(f"attester tdx_ecdsa: {name}: got {path!r}, expected a file's name")
+        self._qgs = parse_address(qgs, "attester tdx_ecdsa: qgs") if qgs is not None else None
         self._tsm = tsm if tsm is not None else Tsm()
         self._guest = TdxGuest(device)
         self._event_log_path = event_log
@@ -88,7 +91,7 @@ class TdxEcdsaAttester(DeviceAttester):
 
     def _probe(self) -> str:
         """Say by what quotes are got. No QGS is dialed."""
-        if made_by_tsm(self._tsm, PROVIDER, self._guest):
+        if made_by_tsm(self._tsm, PROVIDER, self._guest, tee="TDX"):
             return f"{self._tsm.root}: provider {PROVIDER}"
         require_opened(self._guest)
         return f"{self._guest.path} and a QGS at {self._address()}"
@@ -102,7 +105,7 @@ class TdxEcdsaAttester(DeviceAttester):
         return _td_body(evidence).report_data
 
     def _quote(self, report_data: bytes, deadline: Deadline) -> bytes:
-        if made_by_tsm(self._tsm, PROVIDER, self._guest, deadline=deadline):
+        if made_by_tsm(self._tsm, PROVIDER, self._guest, tee="TDX", deadline=deadline):
             return self._tsm.report(report_data, provider=PROVIDER, deadline=deadline).outblob
         address = self._address()
         report = self._guest.report(report_data)

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from rats_tls.attesters.deadline import Deadline
 from rats_tls.attesters.device import Files, OsFiles, failure
+from rats_tls.attesters.presence import ABSENT, unseen
 from rats_tls.attesters.tsm_entries import abandoned, new_name
 from rats_tls.core.errors import CollectionError
 from rats_tls.core.limits import DEFAULT_LIMITS
@@ -79,6 +80,14 @@ class Tsm:
     def is_there(self) -> bool:
         """Whether the kernel has configfs-tsm; asking has no effect."""
         return self._files.is_there(self.root)
+
+    def absence(self) -> str:
+        """Say why it is not there, as what follows its root."""
+        try:
+            self._files.names(self.root)
+        except OSError as error:
+            return unseen(error)
+        return ABSENT
 
     def provider(self, *, deadline: Deadline | None = None) -> str:
         """Give the name of the provider, by an entry that is made and removed.

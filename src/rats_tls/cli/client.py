@@ -44,6 +44,8 @@ def client(ip: str, port: int, as_json: bool, message: str | None, **options: An
     reporter = Reporter(as_json=as_json)
     title = f"server {address_text((ip, port))}"
     try:
+        if options["attester"] is not None:
+            context.collect_credentials()  # without them no server that asks for Evidence is worth dialing
         with _connect(context, ip, port) as connection:
             connection.handshake()
             reporter.accepted(connection.peer, title=title)

@@ -23,7 +23,7 @@ from rats_tls.core.claims import (
     TdxClaims,
     TeeClaims,
 )
-from rats_tls.core.errors import AppraisalError, EndorsementMissingError, RatsTlsError
+from rats_tls.core.errors import AppraisalError, CertificateChainError, EndorsementMissingError, RatsTlsError
 from rats_tls.core.evidence import NAMES_BY_TEE
 from rats_tls.core.results import ACCEPTED, AttestationResult
 from rats_tls.inspection.tree import Node
@@ -41,6 +41,7 @@ _WORDS = frozenset(
 """Claims that are words of bits: shown in hexadecimal, as policies write masks."""
 _FROM_ENDORSEMENTS = frozenset({"platform", "tcb"})
 """Parts that Evidence of Intel's lacks until its Endorsements were verified."""
+UNKNOWN_ROOT_HELP = "only vendors' own roots are trusted without --trust-anchors FILE, which simulated TEEs need"
 _MOST_EVENTS = 128
 _MOST_EVENT_BYTES = 256
 _VERSIONS = frozenset({"current_version", "committed_version"})
@@ -80,8 +81,15 @@ def show_refusal(screen: Screen, error: RatsTlsError, *, title: str, checks: boo
         screen.columns(
             [("help", "give Endorsements by --endorsements-file or --store, or have them fetched by --fetch")]
         )
+    if names_unknown_root(error):
+        screen.columns([("help", UNKNOWN_ROOT_HELP)])
     if checks:
         show_checks(screen, error.checks)
+
+
+def names_unknown_root(error: RatsTlsError) -> bool:
+    """Whether it is that a chain leads to no trust anchor at hand."""
+    return isinstance(error, CertificateChainError) and error.unknown_root
 
 
 def show_failure(screen: Screen, error: RatsTlsError, *, title: str) -> None:

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 from rich.console import Console
 from rich.text import Text
@@ -20,6 +21,9 @@ from rich.text import Text
 from rats_tls.cli.main import Tidily
 from rats_tls.core.documents import Json
 from rats_tls.core.text import printable
+
+if TYPE_CHECKING:
+    from rats_tls.cli.streams import GuardedStream
 
 _NARROWEST_VALUE = 24
 _HEX = re.compile(r"[0-9a-f]{16,}[,;.…]?")
@@ -104,6 +108,10 @@ class Screen:
         """Print lines for other programs, such as a policy: safe, but never folded or styled; tabs stay."""
         file = self._console.file
         file.write(re.sub(r"[^\n\t]+", lambda match: printable(match[0]), text.removesuffix("\n")) + "\n")
+
+    def binary(self, data: bytes) -> None:
+        """Write what is no text, byte for byte. Raises OutputError: it cannot be written."""
+        cast("GuardedStream", self._console.file).write_bytes(data)
 
     def traceback(self, error: BaseException) -> None:
         """Print the traceback of `error` and of its causes, if that was asked for by --debug."""

@@ -26,7 +26,7 @@ from rats_tls.core.interfaces import Attester, Verifier
 from rats_tls.core.refusals import Refusal
 from rats_tls.core.results import AttestationResult
 from rats_tls.files import load_endorsements, load_policy, load_trust_anchors
-from rats_tls.registry import SIMULATED_ATTESTERS, attester, simulated_attester
+from rats_tls.registry import SIMULATED_ATTESTERS, attester, required_settings, simulated_attester
 
 _FAILURES = frozenset(
     {
@@ -84,9 +84,7 @@ def make_context(options: SideOptions, *, default_attester: str | None) -> Conte
             )
     return Context(
         policy=policy,
-        attester=make_attester(
-            options.attester or default_attester, options.attester_options, options.simulation, options.states
-        ),
+        attester=_own_attester(options, default_attester),
         mutual=True if options.mutual else None,
         verifiers=verifiers,
         tls=options.tls,
@@ -99,13 +97,11 @@ def make_context(options: SideOptions, *, default_attester: str | None) -> Conte
     )
 
 
-def make_attester(
-    name: str | None, settings: tuple[str, ...], simulation: Path | None, states: tuple[str, ...]
-) -> Attester | None:
+def make_attester(name: str, settings: tuple[str, ...], simulation: Path | None, states: tuple[str, ...]) -> Attester:
     """Make the Attester that the options ask for.
 
     Args:
-        name: of `--attester`; None makes none.
+        name: of `--attester`.
         settings: of `--attester-option`.
         simulation: of `--simulation`.
         states: of `--simulate`.
@@ -114,19 +110,43 @@ def make_attester(
         RatsTlsError: it cannot be made.
         click.UsageError: options that do not go together.
     """
+    if not name:
+        raise click.BadParameter("the name is empty", param_hint="--attester")
     if name not in SIMULATED_ATTESTERS:
         if states or simulation:
-            raise click.UsageError(
-                "--simulation and --simulate go with a simulated attester (--attester simulated_...)"
-            )
-        if settings and name in {None, "auto"}:
-            raise click.UsageError("--attester-option goes with --attester NAME: it is a setting of that one")
-        return attester(name, _parse_settings(settings)) if name is not None else None
+            raise _not_simulated()
+        if settings and name == "auto":
+            raise _of_no_attester()
+        parsed = _parse_settings(settings)
+        for wanted, meaning in required_settings(name).items():
+            if wanted not in parsed:
+                raise click.UsageError(f"--attester {name} needs --attester-option {wanted}={meaning}")
+        return attester(name, parsed)
     if settings:
         raise click.UsageError("--attester-option goes with the attester of a TEE; of simulated ones --simulate is")
     if simulation is None:
         raise click.UsageError(f"--attester {name} needs --simulation DIRECTORY")
     return simulated_attester(name, simulation, parse_states(states))
+
+
+def _own_attester(options: SideOptions, default: str | None) -> Attester | None:
+    """Make the Attester of this side, if it has any. Raises as `make_attester`."""
+    name = default if options.attester is None else options.attester
+    if name is not None:
+        return make_attester(name, options.attester_options, options.simulation, options.states)
+    if options.states or options.simulation:
+        raise _not_simulated()
+    if options.attester_options:
+        raise _of_no_attester()
+    return None
+
+
+def _not_simulated() -> click.UsageError:
+    return click.UsageError("--simulation and --simulate go with a simulated attester (--attester simulated_...)")
+
+
+def _of_no_attester() -> click.UsageError:
+    return click.UsageError("--attester-option goes with --attester NAME: it is a setting of that one")
 
 
 def _parse_settings(settings: tuple[str, ...]) -> dict[str, str]:
@@ -138,6 +158,8 @@ def _parse_settings(settings: tuple[str, ...]) -> dict[str, str]:
         key = name.replace("-", "_")
         if key in parsed:
             raise click.BadParameter(f"{name[:40]} is given twice", param_hint="--attester-option")
+        if not value:
+            raise click.BadParameter(f"{name[:40]} is empty", param_hint="--attester-option")
         parsed[key] = value
     return parsed
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Callable
 from typing import TextIO, cast
 
 
@@ -42,18 +43,33 @@ class GuardedStream:
         if not isinstance(text, str):
             raise TypeError(f"write: got {type(text).__name__}, expected str")
         # click writes nothing to see whether it can, and drops the error.
-        if text and self._stream is not None:
-            try:
-                self._stream.write(text)
-                self._stream.flush()
-            except BrokenPipeError:
-                self._give_up()
-            except (OSError, ValueError) as error:
-                self._give_up()
-                if not self._drops_errors:
-                    reason = error.strerror if isinstance(error, OSError) else None
-                    raise OutputError(f"standard output: {reason or error}") from error
+        stream = self._stream
+        if text and stream is not None:
+            self._put(stream, lambda: stream.write(text))
         return len(text)
+
+    def write_bytes(self, data: bytes) -> None:
+        """Write and flush what is no text, byte for byte.
+
+        Raises:
+            OutputError: as `write`; also where the stream was closed from the start.
+        """
+        stream = self._stream
+        if stream is None:
+            raise OutputError("standard output: it is closed")
+        self._put(stream, lambda: stream.buffer.write(data))
+
+    def _put(self, stream: TextIO, write: Callable[[], int]) -> None:
+        try:
+            write()
+            stream.flush()
+        except BrokenPipeError:
+            self._give_up()
+        except (OSError, ValueError) as error:
+            self._give_up()
+            if not self._drops_errors:
+                reason = error.strerror if isinstance(error, OSError) else None
+                raise OutputError(f"standard output: {reason or error}") from error
 
     def _give_up(self) -> None:
         """Drop what comes, and let Python flush what it still holds into nothing at exit."""

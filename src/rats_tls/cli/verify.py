@@ -24,10 +24,11 @@ from rats_tls.cli.options import (
 from rats_tls.cli.render import show_claims, show_refusal, show_result
 from rats_tls.cli.report_data import data_options, given_data, parse_report_data
 from rats_tls.cli.screen import Screen
+from rats_tls.cli.standard_streams import Place, PlaceType, input_name, read_place, require_one_stream
 from rats_tls.cli.verifiers import chosen_verifiers
 from rats_tls.core.binding import collect_report_data
 from rats_tls.core.documents import refusal_document, result_document, to_json
-from rats_tls.core.errors import AppraisalError, ConfigurationError, RatsTlsError
+from rats_tls.core.errors import AppraisalError, BindingError, ConfigurationError, RatsTlsError
 from rats_tls.core.evidence import NAMES_BY_MEDIA_TYPE
 from rats_tls.core.results import AttestationResult
 from rats_tls.explanation import (
@@ -43,12 +44,18 @@ from rats_tls.explanation import (
 from rats_tls.files import (
     Presented,
     decoded_claims,
-    load_evidence,
+    evidence_from_bytes,
+    evidence_report_data,
     load_policy,
     read_file,
     write_file,
 )
 from rats_tls.policy import Policy
+
+_HOW_TO_BIND = (
+    "bare Evidence is bound by --data or --data-file, what `collect` was given, or by --report-data HEX, the bytes "
+    "that it must carry"
+)
 
 
 @click.command(
@@ -56,10 +63,11 @@ from rats_tls.policy import Policy
         "rats-tls verify quote.bin --policy policy.toml --explain \\",
         "    --endorsements-file collateral.json --report-data 0123...ef",
         "rats-tls verify certificate.pem --policy policy.toml --json",
+        "rats-tls verify - --data 8f14e45fceea --policy policy.toml < report.bin",
         "rats-tls verify quote.bin --policy policy.toml --ear key.pem > ear.jwt",
     )
 )
-@click.argument("evidence_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
+@click.argument("evidence_file", type=PlaceType(exists=True), metavar="FILE")
 @judging_options
 @verifier_option
 @crypto_option
@@ -70,7 +78,7 @@ from rats_tls.policy import Policy
 @click.option("--at", "at_time", metavar="TIME", help="Judge as of this time (RFC 3339) instead of now.")
 @explaining_options
 def verify(
-    evidence_file: Path,
+    evidence_file: Place,
     policy_file: Path | None,
     trust_anchors: tuple[Path, ...],
     endorsements_files: tuple[Path, ...],
@@ -81,7 +89,7 @@ def verify(
     event_log: Path | None,
     report_data: str | None,
     data: str | None,
-    data_file: Path | None,
+    data_file: Place | None,
     at_time: str | None,
     checks: bool,
     explain: bool,
@@ -92,7 +100,7 @@ def verify(
 ) -> None:
     """Judge the Evidence in FILE: a quote, a report, or a certificate that carries one.
 
-    Of dstack's JSON answer quote and event log are taken.
+    - is standard input. Of dstack's JSON answer quote and event log are taken.
 
     Give Endorsements by --endorsements-file, --store or --fetch. With --at, what was seen before of Endorsements does
     not count, and nothing is kept in the store. A certificate from a file proves no possession of
@@ -103,11 +111,14 @@ def verify(
         raise click.UsageError("give --policy FILE: Evidence is judged against a policy or not at all")
     if ear_key is not None and (as_json or checks or explain or claims):
         raise click.UsageError("--ear prints the EAR alone: leave out --json, --checks, --explain, --claims")
+    if report_data is not None and (data is not None or data_file is not None):
+        raise click.UsageError("--report-data is instead of --data and --data-file")
+    require_one_stream(**{"FILE": evidence_file, "--data-file": data_file})
     now = parse_time(at_time)
     expected = _expected(report_data, given_data(data, data_file))
     policy, verifiers = chosen_verifiers(load_policy(policy_file), verifier, simulated_target_enclave)
     report = _Report(
-        title=evidence_file.name,
+        title=evidence_file.name if isinstance(evidence_file, Path) else input_name(evidence_file),
         policy=policy,
         now=now,
         as_json=as_json,
@@ -115,6 +126,7 @@ def verify(
         explain=explain,
         claims=claims,
         html_file=html_file,
+        for_data=data is not None or data_file is not None,
         key=SigningKey.from_pem(read_file(ear_key), where=str(ear_key)) if ear_key is not None else None,
     )
     file_appraiser = FileAppraiser.of(
@@ -129,7 +141,7 @@ def verify(
     )
     presented: Presented | None = None
     try:
-        presented = load_evidence(evidence_file, event_log=event_log)
+        presented = evidence_from_bytes(read_place(evidence_file), where=input_name(evidence_file), event_log=event_log)
         if expected is not None and presented.evidence is None:
             raise click.UsageError(
                 "--report-data and --data are for bare Evidence; a certificate says itself what it is bound to"
@@ -157,6 +169,7 @@ class _Report:
     claims: bool
     html_file: Path | None
     key: SigningKey | None
+    for_data: bool
 
     def accepted(self, result: AttestationResult) -> None:
         explanation = explain_result(result, subject=self.title, policy=self.policy)
@@ -187,8 +200,10 @@ class _Report:
             screen.document({**refusal_document(error), **({"claims": to_json(known)} if known is not None else {})})
         else:
             show_refusal(screen, error, title=self.title, checks=self.checks and not self.explain)
-            if _is_unbound(error) and presented is not None and presented.evidence is not None:
-                screen.columns([("help", "bare Evidence is bound by --report-data HEX, the bytes that it must carry")])
+            if self.for_data and isinstance(error, BindingError):
+                screen.columns([("help", _other_data(presented))])
+            elif _is_unbound(error) and presented is not None and presented.evidence is not None:
+                screen.columns([("help", _HOW_TO_BIND)])
             if self.explain:
                 show_explanation(screen, explanation)
             if known is not None:
@@ -197,6 +212,14 @@ class _Report:
     def _write_page(self, explanation: Explanation) -> None:
         if self.html_file is not None:
             write_file(self.html_file, html_page(explanation).encode())
+
+
+def _other_data(presented: Presented | None) -> str:
+    """Say what it is that Evidence is not for the data that was given."""
+    evidence = presented.evidence if presented is not None else None
+    if evidence is not None and evidence_report_data(evidence) is None:
+        return "Evidence of this TEE carries no report_data: it is for nobody's data"
+    return "the Evidence was collected for other data than --data or --data-file give, or not by `rats-tls collect`"
 
 
 def _is_unbound(error: RatsTlsError) -> bool:
@@ -214,6 +237,4 @@ def _expected(report_data: str | None, data: bytes | None) -> bytes | None:
     """Give the 64 bytes that bare Evidence must carry; None where the user does not say."""
     if report_data is None:
         return collect_report_data(data) if data is not None else None
-    if data is not None:
-        raise click.UsageError("--report-data is instead of --data and --data-file")
     return parse_report_data(report_data, "--report-data")

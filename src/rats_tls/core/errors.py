@@ -182,9 +182,17 @@ class EventLogError(AuthenticityError):
 
 
 class CertificateChainError(AuthenticityError):
-    """A chain does not lead to a trust anchor in the form that the vendor demands."""
+    """A chain does not lead to a trust anchor in the form that the vendor demands.
+
+    Attributes:
+        unknown_root: whether nothing is wrong but that it leads to no anchor at hand: a user may name its root as one.
+    """
 
     default_refusal = Refusal.CERTIFICATE_CHAIN
+
+    def __init__(self, message: str, *, refusal: Refusal | None = None, unknown_root: bool = False) -> None:
+        super().__init__(message, refusal=refusal)
+        self.unknown_root = unknown_root
 
 
 class RevokedError(AuthenticityError):

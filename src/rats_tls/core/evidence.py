@@ -24,6 +24,9 @@ class TeeType(str, Enum):
 BINDS_NOTHING = frozenset({TeeType.SEV})
 """TEEs whose Evidence carries nothing of the guest's: no key is ever bound to it."""
 
+WITHOUT_ENDORSEMENTS = frozenset({TeeType.SGX_LA})
+"""TEEs whose Evidence no Endorsement judges: another enclave of the same machine does."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceNames:

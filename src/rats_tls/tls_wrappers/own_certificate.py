@@ -76,7 +76,8 @@ def own_certificate(name: str, able: TlsCapabilities, config: TlsConfig) -> OwnC
     der, pkcs8 = pair
     try:
         certificate = x509.load_der_x509_certificate(der)
-        key = serialization.load_der_private_key(pkcs8, None)
+        # This side's own key, perhaps made just now: its primes are not tested, which takes a quarter of a second.
+        key = serialization.load_der_private_key(pkcs8, None, unsafe_skip_rsa_key_validation=True)
         spki, own_spki = (
             each.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
             for each in (certificate.public_key(), key.public_key())

@@ -7,7 +7,6 @@ a random password; it is removed at once.
 
 from __future__ import annotations
 
-import os
 import secrets
 import ssl
 import tempfile
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+from rats_tls.tls_wrappers.memory_files import memory_file
 from rats_tls.tls_wrappers.own_certificate import OwnCertificate
 
 
@@ -30,21 +30,11 @@ def load(context: ssl.SSLContext, own: OwnCertificate) -> None:
     Raises:
         OSError: `ssl` refuses it (ssl.SSLError), or there is no place for the file.
     """
-    try:
-        descriptor = os.memfd_create("rats-tls")
-    except (AttributeError, OSError):  # not Linux, or forbidden
-        _load_encrypted(context, own)
-        return
-    try:
-        path = f"/proc/self/fd/{descriptor}"
-        if not Path(path).exists():  # no /proc
-            _load_encrypted(context, own)
+    with memory_file(_pem(own, NoEncryption())) as path:
+        if path is not None:
+            context.load_cert_chain(path)
             return
-        with open(descriptor, "wb", closefd=False) as file:  # there is no path
-            file.write(_pem(own, NoEncryption()))
-        context.load_cert_chain(path)
-    finally:
-        os.close(descriptor)
+    _load_encrypted(context, own)
 
 
 def _load_encrypted(context: ssl.SSLContext, own: OwnCertificate) -> None:

@@ -90,7 +90,8 @@ def verify_signer(signer: Certificate, anchors: Sequence[TrustAnchor], name: str
         raise errors[0]
     raise CertificateChainError(
         f"{name} issuer: got {signer.issuer}, which is not the trust anchor "
-        f"{' or '.join(f'{anchor.name} ({anchor.kind.value})' for anchor in anchors)}"
+        f"{' or '.join(f'{anchor.name} ({anchor.kind.value})' for anchor in anchors)}",
+        unknown_root=True,
     )
 
 

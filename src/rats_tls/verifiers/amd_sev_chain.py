@@ -114,7 +114,8 @@ def verify_signer(signer: SevSignerCertificate, anchors: Sequence[TrustAnchor], 
         else:
             return anchor
     raise first or CertificateChainError(
-        f"ASK certificate certifying_id: got {signer.certifying_id.hex()}, which is the key id of no trust anchor"
+        f"ASK certificate certifying_id: got {signer.certifying_id.hex()}, which is the key id of no trust anchor",
+        unknown_root=True,
     )
 
 

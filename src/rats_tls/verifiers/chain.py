@@ -85,7 +85,8 @@ def match_anchor(root: Certificate, anchors: Iterable[TrustAnchor], vendor: Vend
             return anchor
     shown = anchor_of(root, vendor).shown_fingerprint
     raise CertificateChainError(
-        f"root {root.subject.common_name} (fingerprint {shown}): not a trust anchor for {vendor.value}"
+        f"root {root.subject.common_name} (fingerprint {shown}): not a trust anchor for {vendor.value}",
+        unknown_root=True,
     )
 
 

@@ -50,9 +50,9 @@ def verify_hsk(hsk: RootCertificate, anchors: Sequence[TrustAnchor], crypto: Cry
             errors.append(error)
         else:
             return anchor
-    if len(errors) == 1:
-        raise errors[0]
-    raise CertificateChainError(f"HSK: no anchor signed it: {'; '.join(error.message for error in errors)}")
+    why = "; ".join(error.message for error in errors)
+    # An HSK does not say whose it is: another HRK's, or forged.
+    raise CertificateChainError(why if len(errors) == 1 else f"HSK: no anchor signed it: {why}", unknown_root=True)
 
 
 def verify_cek(cek: KeyCertificate, hsk: RootCertificate, crypto: CryptoWrapper) -> None:

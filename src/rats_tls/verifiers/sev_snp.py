@@ -32,6 +32,14 @@ class SevSnpVerifier:
         self._limits = limits
         self._memory = Memory(limits)
         self._trust_in = LastTrust()
+        self._last: tuple[Endorsements, Pool] | None = None
+
+    def _pool_of(self, endorsements: Endorsements) -> Pool:
+        """Give the readable Endorsements among `endorsements`; read anew where they are not the very ones of before."""
+        last = self._last
+        if last is None or last[0] is not endorsements:
+            last = self._last = (endorsements, Pool.read(endorsements, self._memory))
+        return last[1]
 
     def decode(self, evidence: Evidence) -> DecodedEvidence:
         """Decode a report. TCB values are decoded when it names its product (version 3 and later).
@@ -86,7 +94,7 @@ class SevSnpVerifier:
             report=decoded.structure,
             claims=decoded.claims,
             judge=judge,
-            pool=Pool.read(endorsements, self._memory),
+            pool=self._pool_of(endorsements),
             floors=endorsements.floors,
         )
         with contextlib.suppress(Stop):  # noted in the log

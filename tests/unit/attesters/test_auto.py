@@ -69,6 +69,15 @@ def test_those_that_need_settings_are_never_picked(machine: Callable[..., None])
         assert found.told.startswith(said)
 
 
+def test_an_enclave_whose_reports_nobody_is_to_check_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was found is not told as if it were what is wrong."""
+    monkeypatch.setattr(auto, "enclave", lambda *_, **__: "Gramine, /dev/attestation")
+    assert auto.availability_of("sgx_la").told == (
+        "there is an enclave (Gramine, /dev/attestation); this attester needs target_info, the TARGETINFO of the "
+        "enclave that shall check its reports"
+    )
+
+
 def test_this_machine_has_none() -> None:
     """What the tests run on is no TEE; otherwise they would tell less than they say."""
     reasons = {each.attester: each.availability.told for each in auto.detect()}

@@ -11,6 +11,7 @@ import pytest
 
 from rats_tls.attesters.csv import CsvAttester
 from rats_tls.attesters.csv_guest import CsvGuest
+from rats_tls.attesters.device import CharacterDevice
 from rats_tls.core.claims import CsvClaims
 from rats_tls.core.endorsements import Endorsements
 from rats_tls.core.errors import CollectionError, ConfigurationError, RatsTlsError
@@ -77,6 +78,12 @@ def test_it_is_an_attester_of_its_kind() -> None:
     assert CsvAttester().device == "/dev/csv-guest"
 
 
+NO_GUEST = (
+    "/dev/csv-guest is not there: this is no CSV guest, or its kernel has no driver, or this container was not given "
+    "the device"
+)
+
+
 def test_version_2_is_asked_for_by_itself() -> None:
     evidence = CsvEvidence.from_bytes(attester().collect(REPORT_DATA).evidence.data)
     assert evidence.report.version == 2
@@ -88,7 +95,7 @@ def test_it_says_whether_it_can_be_used() -> None:
     assert attester(device).availability().told == "/dev/csv-guest"
     device.there = False
     available = attester(device).availability()
-    assert (available.usable, available.told) == (False, "/dev/csv-guest is not there")
+    assert (available.usable, available.told) == (False, NO_GUEST)
     assert device.pages == []
 
 
@@ -128,9 +135,14 @@ def test_a_file_that_holds_no_hsk_and_cek(tmp_path: Path) -> None:
 def test_a_machine_without_the_device() -> None:
     device = csv_guest()
     device.there = False
-    assert refusal(attester(device)) == (
-        "attester csv: /dev/csv-guest is not there: this is no CSV guest, or its kernel has no driver"
-    )
+    assert refusal(attester(device)) == f"attester csv: {NO_GUEST}"
+
+
+def test_what_is_there_and_is_no_device(tmp_path: Path) -> None:
+    path = tmp_path / "csv-guest"
+    path.mkdir()
+    told = f"{path} is there, but is no character device"
+    assert CsvAttester(device=CsvGuest(CharacterDevice(str(path)))).availability().told == told
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.EBUSY])

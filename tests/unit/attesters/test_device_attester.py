@@ -372,6 +372,6 @@ def test_files_that_may_not_be_looked_at_are_none(monkeypatch: pytest.MonkeyPatc
     assert not Gramine().is_there()
     assert not Tsm().is_there()
     assert not SgxEcdsaAttester().availability().usable
-    assert refusal(SevSnpAttester()).startswith("attester sev_snp: there is no /sys/kernel/config/tsm/report")
+    assert refusal(SevSnpAttester()).startswith("attester sev_snp: /sys/kernel/config/tsm/report is not there")
     assert gramine().is_there("/dev/attestation/quote")
     assert not registry.attester("sgx_ecdsa").availability().usable  # type: ignore[attr-defined]  # of a device

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
+import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -93,8 +95,12 @@ def test_whether_it_can_be_used_is_told_without_dialing(tmp_path: Path, monkeypa
     monkeypatch.setattr(socket, "socket", refuse)
     path = tmp_path / "b"
     attester = SevAttester(broker=f"unix:{path}", guest_handle=7)
-    assert attester.availability() == Availability(usable=False, told=f"unix:{path}: there is no such socket")
+    assert attester.availability() == Availability(usable=False, told=f"unix:{path} is not there")
     path.touch()
+    told = f"unix:{path} is there, but is no socket"
+    assert attester.availability() == Availability(usable=False, told=told)
+    path.unlink()
+    os.mknod(path, stat.S_IFSOCK | 0o600)
     assert attester.availability() == Availability(usable=True, told=f"broker at unix:{path}, guest 7")
     far = SevAttester(broker="vsock:2:5577", guest_handle=7)
     assert far.availability() == Availability(usable=True, told="broker at vsock:2:5577, guest 7")

@@ -141,7 +141,7 @@ def test_the_device_is_asked_where_configfs_has_another_provider_or_none(provide
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (lambda files: setattr(files, "is_mounted", False), f"there is no {ROOT}"),
+        (lambda files: setattr(files, "is_mounted", False), f"{ROOT} is not there"),
         (lambda files: setattr(files, "provider", None), "ENXIO (No such device or address), there is no provider"),
         (lambda files: setattr(files, "provider", "tdx_guest"), "provider: got 'tdx_guest', expected 'sev_guest'"),
     ],
@@ -154,7 +154,12 @@ def test_nothing_that_makes_reports(change: Callable[[FakeTsm], None], text: str
     told = made.availability()
     assert not told.usable
     assert text in told.told
-    assert told.told.endswith("and there is no /dev/sev-guest")
+    assert "and /dev/sev-guest is not there" in told.told
+    advice = (
+        ": this is no SEV-SNP guest, or configfs is not mounted, the module sev_guest is not loaded, or this container "
+        "was given neither"
+    )
+    assert told.told.endswith(advice) == (text == f"{ROOT} is not there")
     assert refused(made) == f"attester sev_snp: {told.told}"
 
 

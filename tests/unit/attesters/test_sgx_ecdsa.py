@@ -90,7 +90,9 @@ def test_it_does_not_turn_from_one_that_fails_to_the_next() -> None:
 
 def test_a_machine_with_neither() -> None:
     asked = attester(None)
-    said = "neither /dev/attestation nor /dev/sgx is there: this process runs under neither Gramine nor Occlum"
+    said = (
+        "/dev/attestation is not there, and /dev/sgx is not there: this process runs under neither Gramine nor Occlum"
+    )
     assert refusal(asked) == f"attester sgx_ecdsa: {said}"
     assert (asked.availability().usable, asked.availability().told) == (False, said)
 

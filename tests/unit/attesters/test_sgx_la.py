@@ -136,7 +136,9 @@ def test_gramine_is_asked_first() -> None:
 
 
 def test_a_machine_with_neither() -> None:
-    said = "neither /dev/attestation nor /dev/sgx is there: this process runs under neither Gramine nor Occlum"
+    said = (
+        "/dev/attestation is not there, and /dev/sgx is not there: this process runs under neither Gramine nor Occlum"
+    )
     assert refusal(attester(None)) == f"attester sgx_la: {said}"
     assert (attester(None).availability().usable, attester(None).availability().told) == (False, said)
 

@@ -76,6 +76,9 @@ class NoTsm(StandInTsm):
     def is_there(self) -> bool:
         return False
 
+    def absence(self) -> str:
+        return "is not there"
+
     def provider(self, *, deadline: Deadline | None = None) -> str:
         raise AssertionError("asked")
 
@@ -83,6 +86,9 @@ class NoTsm(StandInTsm):
 class NoDevice(SimulatedTdxGuest):
     def is_there(self) -> bool:
         return False
+
+    def obstacle(self) -> str:
+        return "is not there"
 
 
 def made(tmp_path: Path, **settings: Any) -> TdxEcdsaAttester:
@@ -161,7 +167,7 @@ def test_another_provider_of_configfs_tsm_is_none_of_tdx(tmp_path: Path) -> None
     with SimulatedQgs(tmp_path / "q", trust_domain()) as qgs:
         assert report_data(collect(made(tmp_path, qgs=qgs.address, tsm=tsm)).data) == REPORT_DATA
     without = made(tmp_path, tsm=tsm, device=NoDevice(trust_domain()))
-    said = "provider: got 'sev_guest', expected 'tdx_guest', and there is no /dev/tdx_guest"
+    said = "provider: got 'sev_guest', expected 'tdx_guest', and /dev/tdx_guest is not there"
     assert refusal(without) == f"attester tdx_ecdsa: {tsm.root}: {said}"
     assert tsm.asked == []
 
@@ -171,12 +177,15 @@ def test_configfs_tsm_without_a_provider_makes_no_quotes(tmp_path: Path) -> None
     with SimulatedQgs(tmp_path / "q", trust_domain()) as qgs:
         assert report_data(collect(made(tmp_path, qgs=qgs.address, tsm=tsm)).data) == REPORT_DATA
     without = made(tmp_path, tsm=tsm, device=NoDevice(trust_domain()))
-    assert refusal(without) == "attester tdx_ecdsa: no entry, and there is no /dev/tdx_guest"
+    assert refusal(without) == "attester tdx_ecdsa: no entry, and /dev/tdx_guest is not there"
 
 
 def test_a_machine_with_neither(tmp_path: Path) -> None:
     attester = made(tmp_path, qgs="vsock:2:4050", device=NoDevice(trust_domain()))
-    said = "there is no /sys/kernel/config/tsm/report, and there is no /dev/tdx_guest"
+    said = (
+        "/sys/kernel/config/tsm/report is not there, and /dev/tdx_guest is not there: this is no TDX guest, or "
+        "configfs is not mounted, the module tdx_guest is not loaded, or this container was given neither"
+    )
     assert refusal(attester) == f"attester tdx_ecdsa: {said}"
     assert attester.availability() == Availability(usable=False, told=said)
 
