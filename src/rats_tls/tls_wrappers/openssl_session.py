@@ -10,7 +10,9 @@ from OpenSSL import SSL, crypto
 
 from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.errors import ConnectionFailedError, TlsError
+from rats_tls.core.interrupts import interrupts
 from rats_tls.core.tls import TlsFacts
+from rats_tls.tls_wrappers.callbacks import callback_error
 from rats_tls.tls_wrappers.openssl_calls import RECORD, SPACE, Calls
 
 # OpenSSL's reasons for alerts that it received: "tlsv13 alert certificate required", "ssl/tls alert bad certificate",
@@ -60,6 +62,7 @@ class _OpensslSession:
             self._stopped(error)
             return False
         except SSL.Error as error:
+            self._raise_of_callback()
             raise self._failed("handshake", error) from error
         self._complete = True
         return True
@@ -141,6 +144,13 @@ class _OpensslSession:
         # OpenSSL names the reason once only; later calls on a failed connection give none.
         if self._error is not None:
             raise self._error
+
+    def _raise_of_callback(self) -> None:
+        raised = self._calls.raised()
+        if raised is not None:
+            self._calls.forget_errors()
+            self._error = callback_error("handshake", raised)
+            raise raised if interrupts(raised) else self._error
 
     def _require_writable(self) -> None:
         self._raise_earlier_error()

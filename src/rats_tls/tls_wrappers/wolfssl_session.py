@@ -6,8 +6,10 @@ from typing import Any
 
 from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.errors import TlsError, UnsupportedError
+from rats_tls.core.interrupts import interrupts
 from rats_tls.core.tls import TlsFacts
 from rats_tls.tls_wrappers.alerts import alert_name
+from rats_tls.tls_wrappers.callbacks import callback_error
 from rats_tls.tls_wrappers.wolfssl_library import (
     ALERT_FATAL,
     ERROR_WANT_READ,
@@ -84,12 +86,9 @@ class WolfsslTlsSession:
         self._raise_earlier_error()
         with self._library.leaf_certificate_to(self._wire):
             done = (self._lib.wolfSSL_accept if self._server else self._lib.wolfSSL_connect)(self._ssl)
+        self._raise_of_callback("handshake")
         if done == SUCCESS:
             self._library.forget_errors()
-            raised = self._library.raised()
-            if raised is not None:
-                self._error = TlsError(f"TLS handshake: a callback failed: {raised!r}")
-                raise self._error from raised
             if self._needs_certificate and self._wire.certificate is None:
                 self._error = TlsError("TLS handshake: the peer presents no certificate")
                 raise self._error
@@ -132,6 +131,7 @@ class WolfsslTlsSession:
             return 0
         due = len(self._wire.out)
         count: int = self._lib.wolfSSL_read(self._ssl, pointer, size)
+        self._raise_of_callback("read")
         if self._wire.longest_record(due) > _LONGEST_ANSWER:
             # wolfSSL answers a CertificateRequest behind the handshake even where the client never offered to.
             del self._wire.out[due:]
@@ -158,6 +158,7 @@ class WolfsslTlsSession:
             done = 0
             while done < len(view):
                 count = self._lib.wolfSSL_write(self._ssl, plain + done, len(view) - done)
+                self._raise_of_callback("write")
                 if count <= 0:
                     raise self._failed("write", count)
                 done += count
@@ -169,6 +170,7 @@ class WolfsslTlsSession:
         self._closed = True
         # Behind the peer's close_notify this clears the connection: from here on it is asked for nothing any more.
         done = self._lib.wolfSSL_shutdown(self._ssl)
+        self._raise_of_callback("close")
         if done < 0:
             raise self._failed("close", done)
 
@@ -237,6 +239,14 @@ class WolfsslTlsSession:
         if self._error is not None:
             raise self._error
 
+    def _raise_of_callback(self, doing: str) -> None:
+        """Raise what a callback raised in the last call, whatever wolfSSL made of it; the error stays."""
+        raised = self._library.raised()
+        if raised is not None:
+            self._library.forget_errors()
+            self._error = callback_error(doing, raised)
+            raise raised if interrupts(raised) else self._error
+
     def _require_complete(self, doing: str) -> None:
         if not self._complete:
             raise TlsError(f"TLS {doing}: the handshake is not complete")
@@ -247,11 +257,7 @@ class WolfsslTlsSession:
         history = self._ffi.new("WOLFSSL_ALERT_HISTORY *")
         self._lib.wolfSSL_get_alert_history(self._ssl, history)
         received = history.last_rx
-        raised = self._library.raised()
-        if raised is not None:
-            self._error = TlsError(f"TLS {doing}: a callback failed: {raised!r}")
-            self._error.__cause__ = raised
-        elif error == FATAL_ERROR and received.level == ALERT_FATAL:
+        if error == FATAL_ERROR and received.level == ALERT_FATAL:
             name = alert_name(received.code)
             self._error = TlsError(f"TLS {doing}: the peer sent alert {name}", peer_alert=name)
         elif self._wire.ended:
