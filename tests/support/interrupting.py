@@ -1,4 +1,4 @@
-"""Signals at a chosen place: as the code of that name begins, which is before its first line."""
+"""Signals at a chosen place: as a function of Python begins, before its first line, or as one of C ends."""
 
 from __future__ import annotations
 
@@ -25,14 +25,27 @@ def _raise_alarm(_number: int, _frame: FrameType | None) -> None:
 
 
 @contextmanager
-def interrupted(number: signal.Signals, file: str, function: str, *, at: int = 1) -> Iterator[None]:
-    """Within this, the `at`th call of a function of a file, and no other, is interrupted by a signal as it begins."""
-    calls = 0
+def interrupted(
+    number: signal.Signals, file: str, function: str, *, ended: str | None = None, at: int = 1
+) -> Iterator[None]:
+    """Within this, one call in this thread is interrupted by a signal.
 
-    def look(frame: FrameType, event: str, _: object) -> None:
+    Args:
+        number: the signal, of `INTERRUPTS`.
+        file: end of a file's path.
+        function: a function there, interrupted as it begins.
+        ended: a function of C that it calls: interrupted in its stead, as that one has returned.
+        at: which call, from 1 on.
+    """
+    calls = 0
+    awaited = "call" if ended is None else "c_return"
+
+    def look(frame: FrameType, event: str, called: object) -> None:
         nonlocal calls
         code = frame.f_code
-        if event == "call" and code.co_name == function and code.co_filename.endswith(f"/{file}"):
+        if event != awaited or code.co_name != function or not code.co_filename.endswith(f"/{file}"):
+            return
+        if ended is None or getattr(called, "__name__", "") == ended:
             calls += 1
             if calls == at:
                 sys.setprofile(None)

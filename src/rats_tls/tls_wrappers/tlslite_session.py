@@ -20,6 +20,7 @@ from tlslite.errors import (
 
 from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.errors import TlsError, UnsupportedError
+from rats_tls.core.interrupts import interrupts
 from rats_tls.core.tls import TlsConfig, TlsFacts
 from rats_tls.tls_wrappers.alerts import ALERT_NUMBERS, alert_name
 from rats_tls.tls_wrappers.tlslite_connection import Connection, Memory
@@ -114,7 +115,7 @@ class TlsliteTlsSession:
                 if step == _WAITS:
                     return False
             self._finish()
-        except Exception as error:  # its parsers and python-ecdsa raise anything on garbage
+        except BaseException as error:  # its parsers and python-ecdsa raise anything on garbage
             raise self._failed("handshake", error) from error
         self._complete = True
         return True
@@ -177,7 +178,7 @@ class TlsliteTlsSession:
                 self._plain += step
                 self._peer_closed = not step
                 return True
-        except Exception as error:  # likewise
+        except BaseException as error:  # likewise
             raise self._failed("read", error) from error
         return False
 
@@ -200,7 +201,7 @@ class TlsliteTlsSession:
         try:
             for start in range(0, len(view), _RECORD):
                 self._connection.send_data(bytes(view[start : start + _RECORD]))
-        except Exception as error:  # likewise
+        except BaseException as error:  # likewise
             raise self._failed("write", error) from error
 
     def close(self) -> None:
@@ -247,7 +248,11 @@ class TlsliteTlsSession:
         if self._error is not None:
             raise self._error
 
-    def _failed(self, doing: str, error: Exception) -> TlsError:
+    def _failed(self, doing: str, error: BaseException) -> TlsError:
+        if interrupts(error):
+            # A generator that was left is over, and would look as if it had done its work.
+            self._error = TlsError(f"TLS {doing}: interrupted by {type(error).__name__}")
+            raise error
         alert = 0
         if isinstance(error, TLSRemoteAlert):
             name = alert_name(error.description)
@@ -266,7 +271,7 @@ class TlsliteTlsSession:
         return self._error
 
 
-def _alert_for(error: Exception) -> int:
+def _alert_for(error: BaseException) -> int:
     """Give the alert for a failure for which tlslite-ng sent none."""
     if isinstance(error, _RefusedError):
         return ALERT_NUMBERS[error.alert]

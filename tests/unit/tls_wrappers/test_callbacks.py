@@ -10,8 +10,9 @@ from rats_tls.core.errors import TlsError
 from rats_tls.core.tls import TlsSession, TlsWrapper
 from rats_tls.tls_wrappers.callbacks import Raised, callback_error
 from rats_tls.tls_wrappers.openssl_calls import PublicCalls
-from support.instances import TLS_WRAPPERS
+from support.instances import TLS_WRAPPERS, UNAVAILABLE
 from support.interrupting import INTERRUPTS, Alarm, interrupted
+from support.machine import lacking
 from support.tls import config, connected, handshake
 
 WRAPPERS = {tls.name: tls for tls in TLS_WRAPPERS if not isinstance(getattr(tls, "_calls", None), PublicCalls)}
@@ -46,7 +47,7 @@ by_signal = pytest.mark.parametrize("number", INTERRUPTS, ids=lambda number: num
 
 def here(name: str) -> TlsWrapper:
     if name not in WRAPPERS:
-        pytest.skip(f"{name} is not here")
+        lacking(UNAVAILABLE["tls_wrappers", name], install="what .ci/run installs")
     return WRAPPERS[name]
 
 
