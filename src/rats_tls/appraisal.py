@@ -55,6 +55,7 @@ from rats_tls.core.errors import (
 from rats_tls.core.evidence import Evidence, TeeType
 from rats_tls.core.floors import NO_FLOORS, Floors
 from rats_tls.core.interfaces import CryptoWrapper, Verifier
+from rats_tls.core.interrupts import interrupts
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.core.refusals import Refusal
 from rats_tls.core.results import _APPRAISAL_SEAL, AttestationResult, ConnectionFacts
@@ -258,6 +259,8 @@ class Appraiser:
                 error.anchor, error.endorsements = found.verification.anchor, found.verification.endorsements_used
             raise
         except Exception as error:  # of a plug-in: crypto wrapper, or a Verifier that gives something else
+            if interrupts(error):
+                raise
             raise InternalError(
                 f"appraisal failed: {type(error).__name__}: {error}", refusal=Refusal.VERIFIER_FAILED
             ) from error

@@ -13,6 +13,7 @@ from rats_tls.core.endorsements import Endorsements
 from rats_tls.core.errors import DecodeError, InternalError, NoEvidenceError, RatsTlsError, UnsupportedError
 from rats_tls.core.evidence import EVENT_LOG_TEE_TYPES, NAMES_BY_MEDIA_TYPE, Evidence, TeeType
 from rats_tls.core.interfaces import CryptoWrapper, Verifier
+from rats_tls.core.interrupts import interrupts
 from rats_tls.core.limits import Limits
 from rats_tls.core.refusals import Refusal
 from rats_tls.core.verification import DecodedEvidence, Verification
@@ -74,6 +75,8 @@ def verify_with(
     except RatsTlsError:
         raise
     except Exception as error:
+        if interrupts(error):
+            raise
         raise InternalError(
             f"Verifier {verifier.name} failed: {type(error).__name__}: {error}", refusal=Refusal.VERIFIER_FAILED
         ) from error
@@ -88,6 +91,8 @@ def _decode(verifier: Verifier, evidence: Evidence | None) -> DecodedEvidence:
     except RatsTlsError:
         raise
     except Exception as error:
+        if interrupts(error):
+            raise
         raise InternalError(
             f"Verifier {verifier.name} failed to decode: {type(error).__name__}: {error}",
             refusal=Refusal.VERIFIER_FAILED,

@@ -25,6 +25,7 @@ from rats_tls.core.errors import (
     RatsTlsError,
     TlsError,
 )
+from rats_tls.core.interrupts import interrupts
 from rats_tls.core.refusals import Refusal
 from rats_tls.core.results import AttestationResult
 from rats_tls.core.tls import NonBlockingSocket, TlsFacts, TlsSession
@@ -151,7 +152,10 @@ class Channel(ChannelTransport):
             self._tls.write(data)
         except RatsTlsError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if interrupts(error):
+                self._interrupted(error)
+                raise
             raise self._broken(error) from error
 
     def receive(self, size: int) -> bytes | None:
@@ -174,7 +178,7 @@ class Channel(ChannelTransport):
             return b"" if self._ended else None
         try:
             data = tls.read(size)
-        except Exception as error:  # noqa: BLE001  # raised again, or turned into the connection's end
+        except BaseException as error:  # noqa: BLE001  # raised again, or turned into the connection's end
             return self._end_or_fail(error)
         self._took(None if data is None else len(data))
         return data
@@ -187,7 +191,7 @@ class Channel(ChannelTransport):
             return 0 if self._ended else None
         try:
             count = tls.read_into(buffer)
-        except Exception as error:  # noqa: BLE001  # likewise
+        except BaseException as error:  # noqa: BLE001  # likewise
             return len(self._end_or_fail(error))
         self._took(count)
         return count
@@ -198,9 +202,12 @@ class Channel(ChannelTransport):
             raise self.error
         return self._tls if self._phase is Phase.OPEN and not self._ended else None
 
-    def _end_or_fail(self, error: Exception) -> bytes:
+    def _end_or_fail(self, error: BaseException) -> bytes:
         """Give the end where reading failed by what is one; else end the connection and raise."""
         if not isinstance(error, RatsTlsError):
+            if interrupts(error):
+                self._interrupted(error)
+                raise error
             raise self._broken(error) from error
         if self._exchange is None and isinstance(error, TlsError):
             if error.truncated:

@@ -11,6 +11,7 @@ from typing import cast
 
 from rats_tls.channel_settings import ChannelSettings, Credentials
 from rats_tls.core.errors import ConnectionFailedError, InternalError, PeerRefusedError, RatsTlsError
+from rats_tls.core.interrupts import interrupts
 from rats_tls.core.refusals import WireCode
 from rats_tls.core.tls import AlertingTlsSession, NonBlockingSocket, SocketTlsContext, SocketTlsSession, TlsSession
 from rats_tls.preamble.exchange import Exchange
@@ -190,21 +191,39 @@ class ChannelTransport(ABC):
 
     # --- failure -------------------------------------------------------------------------------------------------
     def _fatal(self) -> _Fatal:
-        """End the connection by whatever error is raised within; one that is not ours comes from a plug-in."""
+        """End the connection by whatever is raised within; an error that is not ours comes from a plug-in."""
         return _Fatal(self._end_by)
 
     def _end_by(self, error: BaseException) -> None:
         """Take an error that ends the connection. Raises InternalError for one of a plug-in."""
         if isinstance(error, RatsTlsError):
             self._fail(error)
-        elif isinstance(error, Exception):
+        elif interrupts(error):
+            self._interrupted(error)
+        else:
             raise self._broken(error) from error
 
-    def _broken(self, error: Exception) -> RatsTlsError:
+    def _broken(self, error: BaseException) -> RatsTlsError:
         """End the connection: the TLS wrapper failed in a way of its own."""
         wrapped = InternalError(f"TLS wrapper {self._settings.tls.name} failed: {type(error).__name__}: {error}")
-        self._fail(wrapped)
+        if self._phase is Phase.OPEN:
+            self._drop(wrapped)
+        else:
+            self._fail(wrapped)
         return self.error or wrapped
+
+    def _interrupted(self, error: BaseException) -> None:
+        """End the connection: a call of the TLS wrapper was left where it was."""
+        self._drop(ConnectionFailedError(f"a call of this connection was interrupted by {type(error).__name__}"))
+
+    def _drop(self, error: RatsTlsError) -> None:
+        """End the connection and send nothing more: half a message must not get a close_notify, and so look whole."""
+        if self.error is None:
+            self.error = error
+        self._forget()
+        self._tls = None
+        self.detach()
+        self._over_socket = None
 
     def _fail(self, error: RatsTlsError) -> None:
         if self.error is not None:
@@ -213,7 +232,7 @@ class ChannelTransport(ABC):
         self._forget()
         if self._tls is None:
             return
-        with contextlib.suppress(Exception):  # a connection that already broke cannot carry a refusal
+        try:
             if self._exchange is not None and not isinstance(error, PeerRefusedError):
                 self._exchange.refuse(error.refusal.wire_code)
                 self._tls.write(self._exchange.data_to_send())
@@ -222,6 +241,9 @@ class ChannelTransport(ABC):
                 judged = error.refusal.wire_code is WireCode.APPRAISAL
                 cast("AlertingTlsSession", self._tls).alert("access_denied" if judged else "internal_error")
             self._tls.close()
+        except Exception as failure:  # a connection that already broke cannot carry a refusal
+            if interrupts(failure):
+                raise
 
     def _raise_error(self) -> None:
         if self.error is not None:

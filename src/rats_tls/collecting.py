@@ -12,6 +12,7 @@ from rats_tls.core.binding import collect_report_data
 from rats_tls.core.errors import CollectionError, ConfigurationError, NoInstanceError, RatsTlsError
 from rats_tls.core.evidence import BINDS_NOTHING
 from rats_tls.core.interfaces import Attester, Collected
+from rats_tls.core.interrupts import interrupts
 
 _log = logging.getLogger(__name__)
 
@@ -81,6 +82,8 @@ def _collect(attester: Attester, report_data: bytes) -> Collected:
     except RatsTlsError as error:
         raise CollectionError(f"attester {attester.name}: {error.message}") from error
     except Exception as error:
+        if interrupts(error):
+            raise
         raise CollectionError(f"attester {attester.name} failed: {type(error).__name__}: {error}") from error
     if collected is None:
         raise NoInstanceError(f"attester {attester.name}: collects no Evidence")

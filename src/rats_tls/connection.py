@@ -24,6 +24,12 @@ class Connection:
 
     One thread may read while another writes. A forked child cannot use it.
 
+    What a signal's handler raises, be it KeyboardInterrupt or an exception of the application's, comes out of every
+    call as it is. The call may have sent half of a record by then, or taken bytes that nobody got: the connection is
+    unusable, and sends no close_notify. Only a `recv` that was waiting loses nothing, and may be called again. A
+    handler is known by the frame that Python gives it; where it deletes or replaces that argument, its exception may
+    come out as InternalError or TlsError, with the exception itself as `__cause__`.
+
     Args:
         sock: a connected stream socket; the connection owns and closes it.
         make_channel: makes the protocol over `sock`.

@@ -62,7 +62,7 @@ class _StreamIO(io.RawIOBase):
         self._stream = stream
         self._reading = reading
         self._writing = writing
-        self._timed_out = False
+        self._left = False
 
     def readable(self) -> bool:
         return self._reading
@@ -74,13 +74,13 @@ class _StreamIO(io.RawIOBase):
         return self._stream.fileno()
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        if self._timed_out:
-            raise OSError("cannot read from timed out object")
+        if self._left:
+            raise OSError("cannot read from an object whose read timed out or was interrupted")
         try:
             return self._stream.recv_into(memoryview(buffer))
-        except TimeoutError:
+        except BaseException:
             # A buffered reader has dropped what it had of the line or block: going on would be out of step.
-            self._timed_out = True
+            self._left = True
             raise
 
     def write(self, data: ReadableBuffer) -> int:

@@ -20,7 +20,14 @@ _RECEIVE_SIZE = 65_536  # above 128 KiB glibc maps fresh pages for every buffer
 
 
 class Pump(Protocol):
-    """Moves bytes between a socket and a channel."""
+    """Moves bytes between a socket and a channel.
+
+    Attributes:
+        waits: whether `receive` was left where it waited: nothing was taken then, and it can be called again. Set to
+            False by who receives.
+    """
+
+    waits: bool
 
     def receive(self, deadline: float | None) -> None:
         """Wait for what the peer sends next, and hand it to the channel.
@@ -71,10 +78,13 @@ class DirectPump:
         self._socket = sock
         self._channel = channel
         self._state_lock = state_lock
+        self.waits = False
 
     def receive(self, deadline: float | None) -> None:
         """See `Pump`."""
+        self.waits = True
         wait(self._socket, self._events(), deadline)
+        self.waits = False
         if not self._channel.accepted:
             with self._state_lock:
                 self._channel.proceed()
@@ -118,10 +128,19 @@ class CarryingPump:
         self._channel = channel
         self._state_lock = state_lock
         self._left = memoryview(b"")
+        self.waits = False
 
     def receive(self, deadline: float | None) -> None:
         """See `Pump`."""
-        self._hand_over(receive_bytes(self._socket, deadline))
+        while True:
+            self.waits = True
+            require_time(deadline)
+            self.waits = False
+            with contextlib.suppress(BlockingIOError):
+                self._hand_over(self._socket.recv(_RECEIVE_SIZE, socket.MSG_DONTWAIT))
+                return
+            self.waits = True
+            wait(self._socket, select.POLLIN, deadline)
 
     def take_what_is_here(self) -> None:
         """See `Pump`."""

@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
+from typing import NoReturn, TypeVar
 
 from rats_tls.channel import Accepted, AppraisalNeeded, Channel, Credentials, Event, EvidenceNeeded
 from rats_tls.connection_pumps import CarryingPump, DirectPump, Pump, receive_bytes, require_time
 from rats_tls.core.errors import ConnectionFailedError, HandshakeTimeoutError, RatsTlsError
+from rats_tls.core.interrupts import interrupts
 from rats_tls.core.limits import Limits
 from rats_tls.core.results import AttestationResult
 
@@ -27,6 +29,8 @@ _LINGER_SECONDS = 1.0
 _LATE_SECONDS = 0.05
 """The same where the time for the handshake is over: the caller was promised an answer."""
 _AHEAD_SIZE = 65_536
+_Into = TypeVar("_Into")
+_Got = TypeVar("_Got")
 _SEND_SIZE = 262_144
 
 
@@ -43,12 +47,17 @@ class _failing:  # noqa: N801  # used as a function; a generator would cost more
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, OSError) and not isinstance(error, RatsTlsError | TimeoutError):
+        ours = isinstance(error, RatsTlsError | TimeoutError)
+        if isinstance(error, OSError) and not ours and not interrupts(error):
             raise ConnectionFailedError(f"connection failed while {self._doing}: {error}") from error
 
 
 class SocketWire:
     """A socket, the channel over it, and their locks. One thread may receive while another sends.
+
+    What interrupts a call, as a KeyboardInterrupt does, may leave half of a record sent, or bytes taken that nobody
+    gets. The connection is then closed like after a time-out, without close_notify: half a message must not look whole.
+    Only who waits to receive can be interrupted and go on.
 
     Args:
         sock: a connected stream socket, blocking or with a timeout.
@@ -125,13 +134,18 @@ class SocketWire:
             except RatsTlsError:
                 self.abandon()
                 raise
-            except TimeoutError:
-                self._refuse_late(seconds)
-            except OSError as error:
+            except Exception as error:
+                if interrupts(error):
+                    self._give_up()
+                    raise
+                if isinstance(error, TimeoutError):
+                    self._refuse_late(seconds)
                 self.abandon()
-                raise ConnectionFailedError(f"connection failed during the handshake: {error}") from error
+                if isinstance(error, OSError):
+                    raise ConnectionFailedError(f"connection failed during the handshake: {error}") from error
+                raise
             except BaseException:
-                self.abandon()
+                self._give_up()  # at once: nobody waits for a peer to read why
                 raise
 
     def _handshake_until(
@@ -204,7 +218,7 @@ class SocketWire:
             result = appraise(needed)
         return result
 
-    def _refuse_late(self, seconds: float) -> None:
+    def _refuse_late(self, seconds: float) -> NoReturn:
         with self.state_lock:
             self.channel.time_out()
         self.abandon(_LATE_SECONDS)
@@ -218,31 +232,37 @@ class SocketWire:
             TimeoutError: the timeout ran out; nothing is lost.
             RatsTlsError: the connection failed or was cut off.
         """
-        with self._receive_lock:
-            deadline = self._deadline()
-            if self._likely_empty:
-                self._wait_for_more(deadline)
-            while (data := self._read(size)) is None:
-                self._wait_for_more(deadline)
-            self._likely_empty = self._direct and not self._ahead and self.channel.drained
-            return data
+        return self._receive(self._read, size)
 
     def receive_into(self, buffer: memoryview) -> int:
         """As `receive`, into a writable buffer of at least one byte: the number of bytes, 0 after the peer's end."""
-        with self._receive_lock:
-            if self._ahead:
-                data = self._read(len(buffer)) or b""
-                buffer[: len(data)] = data
-                return len(data)
-            deadline = self._deadline()
-            if self._likely_empty:
-                self._wait_for_more(deadline)
-            while (count := self._read_into(buffer)) is None:
-                self._wait_for_more(deadline)
-            self._likely_empty = self._direct and self.channel.drained
-            return count
+        return self._receive(self._read_into, buffer)
+
+    def _receive(self, read: Callable[[_Into], _Got | None], into: _Into) -> _Got:
+        begun = False
+        try:
+            with self._receive_lock:
+                begun = True
+                self._pump.waits = False
+                deadline = self._deadline()
+                if self._likely_empty:
+                    self._wait_for_more(deadline)
+                while (got := read(into)) is None:
+                    self._wait_for_more(deadline)
+                self._likely_empty = self._direct and not self._ahead and self.channel.drained
+                return got
+        except RatsTlsError:
+            raise
+        except BaseException:  # around the lock: what interrupts its release loses what was received
+            if begun and not self._pump.waits:
+                self._give_up()
+            raise
 
     def _read_into(self, buffer: memoryview) -> int | None:
+        if self._ahead:
+            data = self._read(len(buffer)) or b""
+            buffer[: len(data)] = data
+            return len(data)
         with self.state_lock:
             return self.channel.receive_into(buffer)
 
@@ -260,13 +280,19 @@ class SocketWire:
 
     def pending(self) -> int:
         """Bytes that can be received without waiting for the peer; at least 1 when there are any."""
-        if self._receive_lock.acquire(blocking=False):  # else another thread reads, and takes them
-            try:
-                if not self._ahead:
-                    self._ahead = self._read(_AHEAD_SIZE) or b""
-                    self._likely_empty = False
-            finally:
-                self._receive_lock.release()
+        try:
+            if self._receive_lock.acquire(blocking=False):  # else another thread reads, and takes them
+                try:
+                    if not self._ahead:
+                        self._ahead = self._read(_AHEAD_SIZE) or b""
+                        self._likely_empty = False
+                finally:
+                    self._receive_lock.release()
+        except RatsTlsError:
+            raise
+        except BaseException:
+            self._give_up()
+            raise
         return len(self._ahead)
 
     def _read(self, size: int) -> bytes | None:
@@ -283,28 +309,26 @@ class SocketWire:
             TimeoutError: the timeout ran out; how much the peer got is unknown, and the connection is closed.
             RatsTlsError: the connection failed.
         """
-        for start in range(0, len(data), _SEND_SIZE):
-            with self.state_lock:
-                self.channel.send(data[start : start + _SEND_SIZE])
-                unsent = not self._direct or self.channel.unsent
-            if unsent:
-                self._flush_or_close()
-                if self.channel.error is not None:  # found by a thread that receives; what was left is lost
-                    raise self.channel.error
-
-    def _flush_or_close(self) -> None:
-        """Send what is due. What was not sent in time is lost, and with it the connection."""
         try:
-            with _failing("sending"):
-                self.flush(self._deadline())
-        except TimeoutError:
-            self.closed = True
-            self._close_socket()
-            raise
-        except BaseException:
+            for start in range(0, len(data), _SEND_SIZE):
+                with self.state_lock:
+                    self.channel.send(data[start : start + _SEND_SIZE])
+                    unsent = not self._direct or self.channel.unsent
+                if unsent:
+                    self._flush_in_time()
+        except RatsTlsError:
             with self.state_lock:
                 self.channel.own_unsent()
             raise
+        except BaseException:  # what was not sent, in time or at all, is lost, and with it the connection
+            self._give_up()
+            raise
+
+    def _flush_in_time(self) -> None:
+        with _failing("sending"):
+            self.flush(self._deadline())
+        if self.channel.error is not None:  # found by a thread that receives; what was left is lost
+            raise self.channel.error
 
     def flush(self, deadline: float | None = None) -> None:
         """Send what is due.
@@ -325,26 +349,27 @@ class SocketWire:
         """Send what the channel answers to what it received (key updates, alerts).
 
         Never waits for a thread that is sending: that one may wait for the peer to read, and the peer for this side.
-        It sends these bytes too.
+        It sends these bytes too. What is raised here ends the connection: perhaps a part of a record was sent.
         """
         if self._send_lock.acquire(blocking=False):
             try:
                 with _failing("sending"):
                     self._pump.send(self._deadline())
-            except TimeoutError:
-                self.closed = True  # perhaps a part of a record was sent; both locks are held here
-                self._detach_and_close()
-                raise
             finally:
                 self._send_lock.release()
 
     # --- end -----------------------------------------------------------------------------------------------------
     def end_data(self) -> None:
         """Send close_notify, within `limits.close_seconds`. Raises TimeoutError, ConnectionFailedError."""
-        with self.state_lock:
-            self.channel.close()
-        with _failing("closing"):
-            self.flush(time.monotonic() + self._limits.close_seconds)
+        try:
+            with self.state_lock:
+                self.channel.close()
+            with _failing("closing"):
+                self.flush(time.monotonic() + self._limits.close_seconds)
+        except BaseException as error:
+            if interrupts(error):
+                self._give_up()
+            raise
 
     def drop_until_end(self) -> None:
         """Receive and drop until the peer's end, within `limits.close_seconds`.
@@ -395,6 +420,12 @@ class SocketWire:
                 pass
         except (OSError, RatsTlsError):
             _log.debug("peer does not take the refusal", exc_info=True)
+        finally:
+            self._close_socket()
+
+    def _give_up(self) -> None:
+        """Close the socket over whatever was not sent, and say no good-bye."""
+        self.closed = True
         self._close_socket()
 
     def _close_socket(self) -> None:
@@ -411,12 +442,9 @@ class SocketWire:
                     if not lock.acquire(timeout=_LEAVING_SECONDS):
                         continue
                 held.append(lock)
-            self._detach_and_close()
+            with self.state_lock:
+                self.channel.detach()
+            self.socket.close()
         finally:
             for lock in held:
                 lock.release()
-
-    def _detach_and_close(self) -> None:
-        with self.state_lock:
-            self.channel.detach()
-        self.socket.close()

@@ -17,6 +17,7 @@ from rats_tls.core.algorithms import HashAlgorithm, KeyAlgorithm
 from rats_tls.core.binding import certificate_report_data
 from rats_tls.core.errors import CollectionError, RatsTlsError
 from rats_tls.core.interfaces import Attester, Collected, CryptoWrapper
+from rats_tls.core.interrupts import interrupts
 from rats_tls.core.limits import Limits
 
 _log = logging.getLogger(__name__)
@@ -167,6 +168,8 @@ class CredentialSource:
         except RatsTlsError as error:
             raise CollectionError(f"attester {self._attester.name}: {error.message}") from error
         except Exception as error:
+            if interrupts(error):
+                raise
             raise CollectionError(f"attester {self._attester.name} failed: {type(error).__name__}: {error}") from error
 
     def forget(self) -> None:

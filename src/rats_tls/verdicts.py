@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from rats_tls.channel import AppraisalNeeded
 from rats_tls.core.errors import AppraisalError, NotConfirmedError
+from rats_tls.core.interrupts import interrupts
 from rats_tls.core.results import AttestationResult
 from rats_tls.policy import Mode, Policy
 
@@ -22,6 +23,8 @@ def require_confirmed(confirm: Confirm, result: AttestationResult, needed: Appra
     try:
         answer: object = confirm(result, needed)  # type: ignore[func-returns-value]  # others may return anything
     except Exception as error:
+        if interrupts(error):
+            raise
         refusal = NotConfirmedError(f"confirm refused: {str(error) or type(error).__name__}")
         refusal.checks = result.checks
         raise refusal from error

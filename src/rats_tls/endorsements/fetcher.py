@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from rats_tls.core.endorsements import Endorsement, MissingEndorsement
+from rats_tls.core.interrupts import interrupts
 from rats_tls.core.limits import DEFAULT_FETCH_LIMITS, FetchLimits
 from rats_tls.endorsements.budget import FetchBudget
 from rats_tls.endorsements.failures import OUTAGES, RecentFailures
@@ -280,7 +281,9 @@ class Fetcher:
                     found = self._request(source, number, item, asking)
             except FetchError as error:
                 failures.append(FetchFailure(item=item, source=source.name, error=error))
-            except Exception as error:  # noqa: BLE001  # a source's defect is its failure, not this side's
+            except Exception as error:  # a source's defect is its failure, not this side's
+                if interrupts(error):
+                    raise
                 failures.append(FetchFailure(item=item, source=source.name, error=_defect(source, error)))
             else:
                 if asking.suffices is None or asking.suffices(item, found):
@@ -309,6 +312,8 @@ class Fetcher:
             self._failures.note(key, item, error)
             raise
         except Exception as error:
+            if interrupts(error):
+                raise
             failed = _defect(source, error)
             self._failures.note(key, item, failed)
             raise failed from error

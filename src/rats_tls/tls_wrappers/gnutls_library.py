@@ -9,11 +9,13 @@ from __future__ import annotations
 import errno
 import functools
 import threading
+from types import TracebackType
 from typing import Any
 
 from cffi import FFI
 
 from rats_tls.core.errors import NoInstanceError
+from rats_tls.tls_wrappers.callbacks import Raised
 
 SONAMES = ("libgnutls.so.30", "libgnutls.30.dylib")
 """Linux, macOS: the library's interface is the same since GnuTLS 3.6."""
@@ -122,17 +124,15 @@ class Wire:
         outgoing: due to the peer.
         ended: whether the transport is closed.
         starved: whether libgnutls asked for more than there was. Set to False before each call.
-        failure: what was raised while libgnutls waited for an answer.
     """
 
-    __slots__ = ("ended", "failure", "incoming", "outgoing", "starved")
+    __slots__ = ("ended", "incoming", "outgoing", "starved")
 
     def __init__(self) -> None:
         self.incoming = bytearray()
         self.outgoing = bytearray()
         self.ended = False
         self.starved = False
-        self.failure: BaseException | None = None
 
 
 class _Space(threading.local):
@@ -159,35 +159,33 @@ class Library:
         self.lib = lib
         self.version: str = self.text(lib.gnutls_check_version(ffi.NULL))
         self.space = _Space(ffi)
-        # What is raised before or behind the `try` of either gives -1 and fails the call too.
-        self.pull: Any = ffi.callback("gnutls_pull_func", self._pull, error=-1)
-        self.push: Any = ffi.callback("gnutls_push_func", self._push, error=-1)
+        self._raised = Raised()
+        self.pull: Any = ffi.callback("gnutls_pull_func", self._pull, error=-1, onerror=self._keep)
+        self.push: Any = ffi.callback("gnutls_push_func", self._push, error=-1, onerror=self._keep)
+
+    def _keep(self, kind: object, error: BaseException, traceback: TracebackType | None) -> None:
+        self._raised.keep(kind, error, traceback)
+        self.ffi.errno = errno.EIO  # what it was before may say that libgnutls should try again
+
+    def raised(self) -> BaseException | None:
+        """Give and forget what a callback raised in this thread."""
+        return self._raised.take()
 
     def _pull(self, handle: Any, into: Any, size: int) -> int:  # noqa: ANN401  # likewise
         wire: Wire = self.ffi.from_handle(handle)
-        try:
-            size = min(size, len(wire.incoming))
-            if size:
-                self.ffi.memmove(into, wire.incoming, size)
-                del wire.incoming[:size]
-            elif not wire.ended:
-                wire.starved = True
-                self.ffi.errno = errno.EAGAIN
-                return -1
-        except BaseException as error:  # noqa: BLE001  # raised again once libgnutls has returned
-            wire.failure = error
-            self.ffi.errno = errno.EIO
+        size = min(size, len(wire.incoming))
+        if size:
+            self.ffi.memmove(into, wire.incoming, size)
+            del wire.incoming[:size]
+        elif not wire.ended:
+            wire.starved = True
+            self.ffi.errno = errno.EAGAIN
             return -1
         return size
 
     def _push(self, handle: Any, data: Any, size: int) -> int:  # noqa: ANN401  # likewise
         wire: Wire = self.ffi.from_handle(handle)
-        try:
-            wire.outgoing += self.ffi.buffer(data, size)
-        except BaseException as error:  # noqa: BLE001  # likewise
-            wire.failure = error
-            self.ffi.errno = errno.EIO
-            return -1
+        wire.outgoing += self.ffi.buffer(data, size)
         return size
 
     def text(self, pointer: Any) -> str:  # noqa: ANN401  # likewise

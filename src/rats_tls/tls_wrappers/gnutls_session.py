@@ -7,10 +7,12 @@ from typing import Any, NoReturn
 
 from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.errors import TlsError
+from rats_tls.core.interrupts import interrupts
 from rats_tls.core.limits import DEFAULT_LIMITS
 from rats_tls.core.tls import TlsFacts
 from rats_tls.tls_wrappers import gnutls_library as gnutls
 from rats_tls.tls_wrappers.alerts import ALERT_NUMBERS, alert_name
+from rats_tls.tls_wrappers.callbacks import callback_error
 from rats_tls.tls_wrappers.sessions import SessionState
 
 _VERSIONS = {gnutls.TLS1_3: "TLSv1.3", gnutls.TLS1_2: "TLSv1.2"}
@@ -80,6 +82,7 @@ class GnutlsTlsSession(SessionState):
             wire.starved = False
             left = len(wire.incoming)
             code: int = self._lib.gnutls_handshake(self._session)
+            self._raise_of_callback("handshake")
             # A message of several records ends the call behind each of them.
             if code not in _NOT_NOW or wire.starved or len(wire.incoming) == left:
                 return code
@@ -141,6 +144,7 @@ class GnutlsTlsSession(SessionState):
             wire.starved = False
             left = len(wire.incoming)
             count = self._lib.gnutls_record_recv(self._session, pointer + done, size - done)
+            self._raise_of_callback("read")
             if count > 0:
                 done += count
                 if not wire.incoming:
@@ -169,6 +173,7 @@ class GnutlsTlsSession(SessionState):
         with self._library.ffi.from_buffer("char[]", view) as pointer:
             while done < size:
                 count = self._lib.gnutls_record_send(self._session, pointer + done, size - done)  # one record a call
+                self._raise_of_callback("write")
                 if count <= 0:
                     self._fail("write", count)
                 done += count
@@ -178,6 +183,7 @@ class GnutlsTlsSession(SessionState):
         if not self._begins_to_close():
             return
         code = self._lib.gnutls_bye(self._session, gnutls.SHUT_WR)
+        self._raise_of_callback("close")
         if code < 0:
             self._fail("close", code)
 
@@ -250,6 +256,15 @@ class GnutlsTlsSession(SessionState):
 
     def _send_alert(self, number: int) -> None:
         self._lib.gnutls_alert_send(self._session, gnutls.AL_FATAL, number)
+        self._raise_of_callback("alert")
+
+    def _raise_of_callback(self, doing: str) -> None:
+        """Raise what a callback raised in the last call, whatever libgnutls made of it; the error stays."""
+        raised = self._library.raised()
+        if raised is not None:
+            self._wire.incoming.clear()
+            self._error = callback_error(doing, raised)
+            raise raised if interrupts(raised) else self._error
 
     def _fail(self, doing: str, code: int) -> NoReturn:
         raise self._failed(doing, code)
@@ -258,7 +273,6 @@ class GnutlsTlsSession(SessionState):
         """Give the error that `code` stands for, which stays; the peer is told where it has not ended this itself."""
         wire = self._wire
         wire.incoming.clear()
-        cause, wire.failure = wire.failure, None
         alert = self._alert_of_peer(code)
         if alert is not None:
             name = alert_name(alert)
@@ -272,10 +286,6 @@ class GnutlsTlsSession(SessionState):
                 said = f"the peer does not speak TLS ({said})"
             error = TlsError(f"TLS {doing}: {said}")
         self._error = error
-        if cause is not None:
-            if not isinstance(cause, Exception):
-                raise cause
-            error.__cause__ = cause
         return error
 
     def _alert_of_peer(self, code: int) -> int | None:

@@ -119,10 +119,7 @@ class OpensslTlsWrapper:
         self._load_certificate(context, config)
         protocols = [protocol.encode("ascii") for protocol in config.alpn]
         if protocols and server:
-            # The first of the server's protocols that the client offers; without one, TLS goes on without ALPN.
-            context.set_alpn_select_callback(
-                lambda _, offered: next((p for p in protocols if p in offered), SSL.NO_OVERLAPPING_PROTOCOLS)
-            )
+            self._calls.choose_protocol(context, protocols)
         elif protocols:
             context.set_alpn_protos(protocols)
         return OpensslTlsContext(context, self._calls, server=server)

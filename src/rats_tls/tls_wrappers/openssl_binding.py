@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import OpenSSL
 from OpenSSL import SSL
 
+from rats_tls.tls_wrappers.callbacks import Raised
 from rats_tls.tls_wrappers.openssl_calls import RECORD, SPACE, WRITE, Calls, PublicCalls
 
 _OVERHEAD = 64  # above what a record adds to its plaintext, RFC 8446 5.2: 5 + 1 + at most 16 bytes
@@ -48,12 +50,46 @@ class BindingCalls:
         self._ffi = inner._ffi  # noqa: SLF001  # likewise
         self._want_read = self._lib.SSL_ERROR_WANT_READ
         self._space = _Space(self._ffi)
+        self._raised = Raised()
         # Whatever happens in it gives 0, which refuses.
-        self._accept = self._ffi.callback("int(int, X509_STORE_CTX *)", lambda _ok, _chain: 1, error=0)
+        self._accept = self._ffi.callback(
+            "int(int, X509_STORE_CTX *)", lambda _ok, _chain: 1, error=0, onerror=self._raised.keep
+        )
+        self._select_by = self._lib.SSL_CTX_set_alpn_select_cb
 
     def accept_any_certificate(self, context: Any, mode: int) -> None:  # noqa: ANN401  # its inner names
         """See `Calls`."""
         self._lib.SSL_CTX_set_verify(context._context, mode, self._accept)  # noqa: SLF001  # see the module's docstring
+
+    def choose_protocol(self, context: Any, protocols: Sequence[bytes]) -> None:  # noqa: ANN401  # likewise
+        """See `Calls`."""
+
+        def select(_ssl: object, out: Any, size: Any, offered: Any, offered_size: int, _: object) -> int:  # noqa: ANN401  # likewise
+            listed = self._ffi.buffer(offered, offered_size)[:]
+            places: dict[bytes, int] = {}
+            at = 0
+            while at < offered_size:
+                places.setdefault(listed[at + 1 : at + 1 + listed[at]], at)
+                at += 1 + listed[at]
+            for protocol in protocols:
+                if protocol in places:
+                    out[0] = offered + places[protocol] + 1
+                    size[0] = len(protocol)
+                    return int(self._lib.SSL_TLSEXT_ERR_OK)
+            return int(self._lib.SSL_TLSEXT_ERR_NOACK)
+
+        # Kept where pyOpenSSL keeps its own: as long as the context, which its connections keep.
+        context._alpn_select_callback = self._ffi.callback(  # noqa: SLF001  # see the module's docstring
+            "int(SSL *, unsigned char **, unsigned char *, unsigned char *, unsigned int, void *)",
+            select,
+            error=self._lib.SSL_TLSEXT_ERR_ALERT_FATAL,
+            onerror=self._raised.keep,
+        )
+        self._select_by(context._context, context._alpn_select_callback, self._ffi.NULL)  # noqa: SLF001  # likewise
+
+    def raised(self) -> BaseException | None:
+        """See `Calls`."""
+        return self._raised.take()
 
     def prepare_for_socket(self, connection: Any) -> None:  # noqa: ANN401  # likewise
         """See `Calls`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from OpenSSL import SSL, crypto
@@ -31,6 +32,17 @@ class Calls(Protocol):
         Its Evidence is judged later, outside the handshake. Possession of the leaf's key is proved by
         CertificateVerify, which OpenSSL checks in any case.
         """
+        ...
+
+    def choose_protocol(self, context: SSL.Context, protocols: Sequence[bytes]) -> None:
+        """Have a server's context choose by ALPN the first of `protocols` that a client offers.
+
+        Without one, TLS goes on without ALPN.
+        """
+        ...
+
+    def raised(self) -> BaseException | None:
+        """Give and forget what a callback raised in this thread; to be asked where a handshake failed."""
         ...
 
     def prepare_for_socket(self, connection: SSL.Connection) -> None:
@@ -76,13 +88,27 @@ class Calls(Protocol):
 
 
 class PublicCalls:
-    """By pyOpenSSL's promised calls. They cannot switch SSL_MODE_AUTO_RETRY off, without which no socket is safe."""
+    """By pyOpenSSL's promised calls. They cannot switch SSL_MODE_AUTO_RETRY off, without which no socket is safe.
+
+    Nor can they keep an interrupt (KeyboardInterrupt) that comes within a callback: the handshake fails by a TlsError,
+    and what interrupted it is printed only.
+    """
 
     sockets = False
 
     def accept_any_certificate(self, context: SSL.Context, mode: int) -> None:
         """See `Calls`."""
         context.set_verify(mode, _accept_any_certificate)
+
+    def choose_protocol(self, context: SSL.Context, protocols: Sequence[bytes]) -> None:
+        """See `Calls`."""
+        context.set_alpn_select_callback(
+            lambda _, offered: next((p for p in protocols if p in offered), SSL.NO_OVERLAPPING_PROTOCOLS)
+        )
+
+    def raised(self) -> BaseException | None:
+        """See `Calls`: pyOpenSSL raises it by itself where it can."""
+        return None
 
     def prepare_for_socket(self, connection: SSL.Connection) -> None:
         """See `Calls`: nothing to do."""

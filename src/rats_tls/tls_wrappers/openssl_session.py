@@ -10,7 +10,9 @@ from OpenSSL import SSL, crypto
 
 from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.errors import ConnectionFailedError, TlsError
+from rats_tls.core.interrupts import interrupts
 from rats_tls.core.tls import TlsFacts
+from rats_tls.tls_wrappers.callbacks import callback_error
 from rats_tls.tls_wrappers.openssl_calls import RECORD, SPACE, Calls
 from rats_tls.tls_wrappers.sessions import SessionState
 
@@ -59,6 +61,7 @@ class _OpensslSession(SessionState):
             self._stopped(error)
             return False
         except SSL.Error as error:
+            self._raise_of_callback()
             raise self._failed("handshake", error) from error
         self._complete = True
         return True
@@ -136,6 +139,13 @@ class _OpensslSession(SessionState):
             return self._connection.export_keying_material(label.encode("ascii"), length, context)
         except SSL.Error as error:
             raise TlsError(f"TLS exporter: {reason(error)}") from error
+
+    def _raise_of_callback(self) -> None:
+        raised = self._calls.raised()
+        if raised is not None:
+            self._calls.forget_errors()
+            self._error = callback_error("handshake", raised)
+            raise raised if interrupts(raised) else self._error
 
     def _failed(self, doing: str, error: SSL.Error) -> ConnectionFailedError:
         self._calls.forget_errors()

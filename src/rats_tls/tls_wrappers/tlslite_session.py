@@ -20,6 +20,7 @@ from tlslite.errors import (
 
 from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.errors import TlsError, UnsupportedError
+from rats_tls.core.interrupts import interrupts
 from rats_tls.core.tls import TlsConfig, TlsFacts
 from rats_tls.tls_wrappers.alerts import ALERT_NUMBERS, alert_name
 from rats_tls.tls_wrappers.sessions import PlainBytesSession
@@ -111,7 +112,7 @@ class TlsliteTlsSession(PlainBytesSession):
                 if step == _WAITS:
                     return False
             self._finish()
-        except Exception as error:  # its parsers and python-ecdsa raise anything on garbage
+        except BaseException as error:  # its parsers and python-ecdsa raise anything on garbage
             raise self._failed("handshake", error) from error
         self._complete = True
         return True
@@ -174,14 +175,14 @@ class TlsliteTlsSession(PlainBytesSession):
                 self._plain += step
                 self._peer_closed = not step
                 return True
-        except Exception as error:  # likewise
+        except BaseException as error:  # likewise
             raise self._failed("read", error) from error
         return False
 
     def _encrypt(self, data: bytes) -> None:
         try:
             self._connection.send_data(data)
-        except Exception as error:  # likewise
+        except BaseException as error:  # likewise
             raise self._failed("write", error) from error
 
     def _send_close_notify(self) -> None:
@@ -220,7 +221,11 @@ class TlsliteTlsSession(PlainBytesSession):
             f"TLS wrapper tlslite has no exporter with a context (label {label!r}, {len(context)}, {length} bytes)"
         )
 
-    def _failed(self, doing: str, error: Exception) -> TlsError:
+    def _failed(self, doing: str, error: BaseException) -> TlsError:
+        if interrupts(error):
+            # A generator that was left is over, and would look as if it had done its work.
+            self._error = TlsError(f"TLS {doing}: interrupted by {type(error).__name__}")
+            raise error
         alert = 0
         if isinstance(error, TLSRemoteAlert):
             name = alert_name(error.description)
@@ -239,7 +244,7 @@ class TlsliteTlsSession(PlainBytesSession):
         return self._error
 
 
-def _alert_for(error: Exception) -> int:
+def _alert_for(error: BaseException) -> int:
     """Give the alert for a failure for which tlslite-ng sent none."""
     if isinstance(error, _RefusedError):
         return ALERT_NUMBERS[error.alert]

@@ -221,6 +221,7 @@ class TongsuoTlsWrapper:
             "int(SSL *, const unsigned char **, unsigned char *, const unsigned char *, unsigned int, void *)",
             select,
             error=numbers.TLSEXT_ERR_ALERT_FATAL,
+            onerror=self._library.raised.keep,
         )
         lib.SSL_CTX_set_alpn_select_cb(context, callback, ffi.NULL)
         return own, callback

@@ -16,6 +16,7 @@ from cffi import FFI
 
 from rats_tls.core.errors import NoInstanceError
 from rats_tls.native.tongsuo import library_path, opened, package_version
+from rats_tls.tls_wrappers.callbacks import Raised
 
 _SERIES = 0x10101
 """OpenSSL 1.1.1, of OPENSSL_VERSION_NUMBER without fix and patch (openssl/opensslv.h)."""
@@ -168,6 +169,7 @@ class Library:
 
     Attributes:
         version: of the package, and what the library in it calls itself.
+        raised: what callbacks raised.
     """
 
     def __init__(self, ffi: FFI, functions: Any) -> None:  # noqa: ANN401  # cffi has no types
@@ -176,8 +178,11 @@ class Library:
         text: bytes = self.ffi.string(functions.OpenSSL_version(0))
         self.version = f"{package_version()}, {text.decode('ascii', 'replace')}"
         self._buffers = threading.local()
+        self.raised = Raised()
         # Whatever happens in it gives 0, which refuses.
-        self.accept_any = ffi.callback("int(X509_STORE_CTX *, void *)", lambda _chain, _: _ACCEPT, error=0)
+        self.accept_any = ffi.callback(
+            "int(X509_STORE_CTX *, void *)", lambda _chain, _: _ACCEPT, error=0, onerror=self.raised.keep
+        )
 
     @property
     def buffer(self) -> Any:  # noqa: ANN401  # likewise

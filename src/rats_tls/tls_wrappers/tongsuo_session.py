@@ -6,8 +6,10 @@ from typing import Any
 
 from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.errors import TlsError
+from rats_tls.core.interrupts import interrupts
 from rats_tls.core.tls import TlsFacts
 from rats_tls.tls_wrappers.alerts import alert_name
+from rats_tls.tls_wrappers.callbacks import callback_error
 from rats_tls.tls_wrappers.sessions import SessionState
 from rats_tls.tls_wrappers.tongsuo_library import (
     AD_REASON_OFFSET,
@@ -80,6 +82,10 @@ class TongsuoTlsSession(SessionState):
         self._raise_earlier_error()
         self._lib.ERR_clear_error()
         done = self._lib.SSL_do_handshake(self._ssl)
+        raised = self._library.raised.take()  # which other calls do not: callbacks are the handshake's
+        if raised is not None:
+            self._error = callback_error("handshake", raised)
+            raise raised if interrupts(raised) else self._error
         if done != 1:
             kind = self._lib.SSL_get_error(self._ssl, done)
             if kind in (ERROR_WANT_READ, ERROR_WANT_WRITE):

@@ -12,6 +12,7 @@ from cffi import FFI
 
 from rats_tls.native import wolfssl
 from rats_tls.native.wolfssl import Tables, opened
+from rats_tls.tls_wrappers.callbacks import Raised
 from rats_tls.tls_wrappers.wolfssl_wire import Wire
 
 # Source of what follows: wolfssl/ssl.h and wolfssl/error-ssl.h of wolfSSL 5.5.4.
@@ -113,13 +114,11 @@ class _Thread(threading.local):
 
     Attributes:
         wire: of the connection that it shakes hands on, if any: wolfSSL calls back within the call, in its thread.
-        raised: by a callback.
         tables: goes with the thread.
     """
 
     def __init__(self, free_tables: Callable[[], None]) -> None:
         self.wire: Wire | None = None
-        self.raised: BaseException | None = None
         self.tables = Tables(free_tables)
 
 
@@ -139,19 +138,17 @@ class Library:
         self.version = version
         self.has = has
         self._thread = _Thread(lib.wc_ecc_fp_free if "tables" in has else lambda: None)
+        self._raised = Raised()
         # An exception in a callback gives the value of `error`, which refuses or fails, and is kept for the caller.
-        self.accept = ffi.callback("VerifyCallback", self._accept, error=0, onerror=self._keep)
-        self.receive = ffi.callback("CallbackIO", self._receive, error=CBIO_ERR_GENERAL, onerror=self._keep)
-        self.send = ffi.callback("CallbackIO", self._send, error=CBIO_ERR_GENERAL, onerror=self._keep)
-        self.select = ffi.callback("CallbackALPNSelect", self._select, error=TLSEXT_ERR_ALERT_FATAL, onerror=self._keep)
-
-    def _keep(self, _kind: object, error: BaseException, _traceback: object) -> None:
-        self._thread.raised = error
+        keep = self._raised.keep
+        self.accept = ffi.callback("VerifyCallback", self._accept, error=0, onerror=keep)
+        self.receive = ffi.callback("CallbackIO", self._receive, error=CBIO_ERR_GENERAL, onerror=keep)
+        self.send = ffi.callback("CallbackIO", self._send, error=CBIO_ERR_GENERAL, onerror=keep)
+        self.select = ffi.callback("CallbackALPNSelect", self._select, error=TLSEXT_ERR_ALERT_FATAL, onerror=keep)
 
     def raised(self) -> BaseException | None:
         """Give and forget what a callback raised in this thread: wolfSSL goes on after some, without ALPN say."""
-        error, self._thread.raised = self._thread.raised, None
-        return error
+        return self._raised.take()
 
     @contextlib.contextmanager
     def leaf_certificate_to(self, wire: Wire) -> Iterator[None]:

@@ -6,8 +6,10 @@ from typing import Any
 
 from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.errors import TlsError, UnsupportedError
+from rats_tls.core.interrupts import interrupts
 from rats_tls.core.tls import TlsFacts
 from rats_tls.tls_wrappers.alerts import alert_name
+from rats_tls.tls_wrappers.callbacks import callback_error
 from rats_tls.tls_wrappers.sessions import SessionState
 from rats_tls.tls_wrappers.wolfssl_library import (
     ALERT_FATAL,
@@ -80,12 +82,9 @@ class WolfsslTlsSession(SessionState):
         self._raise_earlier_error()
         with self._library.leaf_certificate_to(self._wire):
             done = (self._lib.wolfSSL_accept if self._server else self._lib.wolfSSL_connect)(self._ssl)
+        self._raise_of_callback("handshake")
         if done == SUCCESS:
             self._library.forget_errors()
-            raised = self._library.raised()
-            if raised is not None:
-                self._error = TlsError(f"TLS handshake: a callback failed: {raised!r}")
-                raise self._error from raised
             if self._needs_certificate and self._wire.certificate is None:
                 self._error = TlsError("TLS handshake: the peer presents no certificate")
                 raise self._error
@@ -127,6 +126,7 @@ class WolfsslTlsSession(SessionState):
             return 0
         due = len(self._wire.out)
         count: int = self._lib.wolfSSL_read(self._ssl, pointer, size)
+        self._raise_of_callback("read")
         if self._wire.longest_record(due) > _LONGEST_ANSWER:
             # wolfSSL answers a CertificateRequest behind the handshake even where the client never offered to.
             del self._wire.out[due:]
@@ -150,6 +150,7 @@ class WolfsslTlsSession(SessionState):
             done = 0
             while done < len(view):
                 count = self._lib.wolfSSL_write(self._ssl, plain + done, len(view) - done)
+                self._raise_of_callback("write")
                 if count <= 0:
                     raise self._failed("write", count)
                 done += count
@@ -160,6 +161,7 @@ class WolfsslTlsSession(SessionState):
             return
         # Behind the peer's close_notify this clears the connection: from here on it is asked for nothing any more.
         done = self._lib.wolfSSL_shutdown(self._ssl)
+        self._raise_of_callback("close")
         if done < 0:
             raise self._failed("close", done)
 
@@ -224,17 +226,21 @@ class WolfsslTlsSession(SessionState):
             raise TlsError("TLS exporter: wolfSSL exports nothing")
         return bytes(self._ffi.buffer(out))
 
+    def _raise_of_callback(self, doing: str) -> None:
+        """Raise what a callback raised in the last call, whatever wolfSSL made of it; the error stays."""
+        raised = self._library.raised()
+        if raised is not None:
+            self._library.forget_errors()
+            self._error = callback_error(doing, raised)
+            raise raised if interrupts(raised) else self._error
+
     def _failed(self, doing: str, done: int) -> TlsError:
         error = self._lib.wolfSSL_get_error(self._ssl, done)
         self._library.forget_errors()
         history = self._ffi.new("WOLFSSL_ALERT_HISTORY *")
         self._lib.wolfSSL_get_alert_history(self._ssl, history)
         received = history.last_rx
-        raised = self._library.raised()
-        if raised is not None:
-            self._error = TlsError(f"TLS {doing}: a callback failed: {raised!r}")
-            self._error.__cause__ = raised
-        elif error == FATAL_ERROR and received.level == ALERT_FATAL:
+        if error == FATAL_ERROR and received.level == ALERT_FATAL:
             name = alert_name(received.code)
             self._error = TlsError(f"TLS {doing}: the peer sent alert {name}", peer_alert=name)
         elif self._wire.ended:

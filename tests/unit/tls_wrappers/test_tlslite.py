@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from datetime import timedelta
 from typing import Any
@@ -19,6 +20,7 @@ from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
 from rats_tls.tls_wrappers.tlslite import TlsliteTlsWrapper, make_settings
 from support.channels import NOW, certificate, key
 from support.forging_peer import shaken
+from support.interrupting import INTERRUPTS, interrupted
 from support.tls import config, connected, handshake, pump, read_exactly, sessions
 from support.tlslite_peer import HostilePeer
 
@@ -39,6 +41,41 @@ def mixed(client: Any, server: Any, **more: Any) -> tuple[Any, Any]:
     handshake(*ends)
     pump(*ends)
     return ends
+
+
+# --- signals -----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("number", INTERRUPTS, ids=lambda number: number.name)
+@pytest.mark.parametrize("role", ["client", "server"])
+def test_a_handshake_that_was_interrupted_is_never_complete(role: str, number: signal.Signals) -> None:
+    """The library's generator is over then, as it is behind a handshake that is complete."""
+    ours = TLS.context(config(role)).session()
+    peer = OPENSSL.context(config("server" if role == "client" else "client", serial=2)).session()
+    ends = (ours, peer) if role == "client" else (peer, ours)
+    with interrupted(number, "tlslite_session.py", "_finish"), pytest.raises(INTERRUPTS[number]):
+        handshake(*ends)
+    for call in (ours.handshake, lambda: ours.read(1), lambda: ours.write(b"x")):
+        with pytest.raises(TlsError, match="interrupted"):
+            call()
+
+
+@pytest.mark.parametrize("number", INTERRUPTS, ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    ("file", "function", "call"),
+    [("tlslite_connection.py", "send_data", "write"), ("tlslite/tlsrecordlayer.py", "readAsync", "read")],
+)
+def test_an_interrupt_in_data_goes_on_and_ends_the_connection(
+    file: str, function: str, call: str, number: signal.Signals
+) -> None:
+    client, _ = connected(TLS)
+    calls = {"write": lambda: client.write(bytes(100)), "read": lambda: client.read(100)}
+    with interrupted(number, file, function), pytest.raises(INTERRUPTS[number]):
+        calls[call]()
+    for again in calls.values():
+        with pytest.raises(TlsError, match="interrupted"):
+            again()
+    client.data_to_send()
+    client.close()
+    assert client.data_to_send() == b""
 
 
 # --- what the library says, in our words -------------------------------------------------------------------------
