@@ -159,6 +159,22 @@ def test_a_server_that_echoes_less(files: CommandFiles) -> None:
     assert "closed the connection early: got 3 bytes back, expected 5" in line
 
 
+def test_an_endless_input_is_not_read_whole(files: CommandFiles) -> None:
+    with started(*server(files, "--count", "1")) as process, Path("/dev/zero").open("rb") as endless:
+        ended = run(*client(files, port_of(process), attester="null"), stdin=endless)
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert "standard input: more than 16777216 bytes" in line
+
+
+def test_what_is_read_from_standard_input_is_echoed(files: CommandFiles) -> None:
+    with started(*server(files, "--count", "1")) as process:
+        ended = run(*client(files, port_of(process), attester="null"), input="x" * 200_000)
+        process.communicate(timeout=60)
+    assert ended.returncode == 0
+    assert ended.stdout.splitlines()[-1].startswith("sent 200000 bytes, got 200000 back: xxx")
+
+
 def test_a_server_of_other_code(files: CommandFiles) -> None:
     policy = files.policy("other-server.toml", mr_enclave=b"\xaa" * 32)
     with started(*server(files, "--count", "1")) as process:

@@ -18,6 +18,9 @@ from rats_tls.context import Context
 from rats_tls.core.errors import ConnectionFailedError, RatsTlsError
 
 _TIMEOUT_SECONDS = 30.0
+_LARGEST_INPUT = 16 * 1024 * 1024
+"""Bytes of standard input that are read: the answer is kept whole too."""
+_PIECE = 65_536
 
 
 @click.command(
@@ -32,7 +35,7 @@ _TIMEOUT_SECONDS = 30.0
 @connection_options
 @judging_options
 @lookup_options
-@click.option("--message", metavar="TEXT", help="Send TEXT; standard input is sent without it.")
+@click.option("--message", metavar="TEXT", help="Send TEXT; standard input (16 MiB at most) is sent without it.")
 def client(ip: str, port: int, as_json: bool, message: str | None, **options: Any) -> None:  # noqa: ANN401  # click's
     """Connect to an attested server, judge it, send a message and print the answer.
 
@@ -79,14 +82,20 @@ def _connect(context: Context, ip: str, port: int) -> Connection:
 
 
 def _standard_input() -> bytes:
-    return sys.stdin.buffer.read() if sys.stdin is not None else b""
+    """Read it to its end, piece by piece: within a single call for all of an endless input no signal is answered."""
+    data = bytearray()
+    while sys.stdin is not None and (piece := sys.stdin.buffer.read(_PIECE)):
+        data += piece
+        if len(data) > _LARGEST_INPUT:
+            raise click.UsageError(f"standard input: more than {_LARGEST_INPUT} bytes, which is the most that is sent")
+    return bytes(data)
 
 
 def _exchange(connection: Connection, data: bytes) -> bytes:
     """Send in pieces and read each piece's echo, so that neither side waits for the other to read."""
     answer = bytearray()
-    for start in range(0, len(data), 65_536):
-        piece = data[start : start + 65_536]
+    for start in range(0, len(data), _PIECE):
+        piece = data[start : start + _PIECE]
         connection.sendall(piece)
         expected = start + len(piece)
         while len(answer) < expected:
