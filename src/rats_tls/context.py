@@ -15,6 +15,7 @@ from rats_tls import registry
 from rats_tls.addresses import addressing, connected, listening
 from rats_tls.appraisers import make_appraiser
 from rats_tls.channel import AppraisalNeeded, Channel, ChannelSettings, Credentials
+from rats_tls.channel_settings import NO_CREDENTIALS
 from rats_tls.combinations import Needs, require_combination, require_some_role
 from rats_tls.connection import Connection
 from rats_tls.context_checks import require_kinds
@@ -169,6 +170,7 @@ class Context:
         self._workers = Workers()
         self._renewing = threading.Event()
         self._settings: dict[Role, ChannelSettings] = {}
+        self._prepared: dict[Role, Credentials] = {}
         self._hostnames: frozenset[str | None] = frozenset({None})
 
     def _require_consistent(self, key_algorithm: KeyAlgorithm, max_evidence_age: float, *, confirms: bool) -> None:
@@ -216,6 +218,7 @@ class Context:
         make_channel = self._channels(server_side=False, server_hostname=server_hostname)
         if timeout is not None and timeout <= 0:
             raise ConfigurationError(f"timeout: got {timeout}, expected a positive number of seconds or None")
+        self.prepare()
         with addressing("connect to", address):
             sock = connected(address, timeout)
         try:
@@ -278,11 +281,26 @@ class Context:
             CollectionError: the Attester cannot collect Evidence.
             ConnectionFailedError: the address cannot be listened on.
         """
-        self._settings_for("server")
-        self._credentials.current()
+        self.prepare(server_side=True)
         with addressing("listen on", address):
             sock = listening(address, backlog)
         return Listener(sock, partial(self.wrap_socket, server_side=True))
+
+    def prepare(self, *, server_side: bool = False) -> None:
+        """Have ready what this side presents: Evidence is collected, and TLS takes the certificate that holds it.
+
+        `connect` and `listen` do so before they dial or listen. Blocks while the Attester collects.
+
+        Raises:
+            ConfigurationError: the settings do not fit the role, or the certificate is larger than TLS takes here.
+            CollectionError: the Attester cannot collect Evidence.
+        """
+        settings = self._settings_for("server" if server_side else "client")
+        credentials = self._credentials.current() if settings.needs_credentials else NO_CREDENTIALS
+        size = len(credentials.certificate or b"")
+        require_combination(replace(self._needs, certificate=size), self._tls, self._crypto)
+        settings.tls_context(credentials)
+        self._prepared[settings.role] = credentials
 
     # --- what shells over the channel ask ------------------------------------------------------------------------
     @property
@@ -323,6 +341,12 @@ class Context:
             self._renewing.set()
             self.collector.submit(self._renew)
         return present
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether `prepare`, as a client, has nothing left to do."""
+        present = self.present_credentials() if self._settings_for("client").needs_credentials else NO_CREDENTIALS
+        return present is not None and present is self._prepared.get("client")
 
     def _renew(self) -> None:
         try:
