@@ -91,9 +91,9 @@ def test_a_server() -> None:
     async def serve() -> None:
         await create_server(asyncio.Protocol, "127.0.0.1", 0, context=too_large())
 
-    with pytest.raises(ConfigurationError, match="wolfssl takes certificates of at most .*: tls='openssl'"):
+    with pytest.raises(ConfigurationError, match=r"wolfssl takes certificates of at most .*: tls='openssl'"):
         too_large().listen(("127.0.0.1", 0))
-    with pytest.raises(ConfigurationError, match="wolfssl takes certificates of at most .*: tls='openssl'"):
+    with pytest.raises(ConfigurationError, match=r"wolfssl takes certificates of at most .*: tls='openssl'"):
         asyncio.run(serve())
 
 
