@@ -102,7 +102,8 @@ def _lacks_of_crypto(needs: Needs, able: CryptoCapabilities) -> Iterator[str]:
     if needs.key_algorithm is not None and needs.key_algorithm not in able.generates:
         yield f"makes no {needs.key_algorithm.value} keys"
     elif needs.key_algorithm is not None and needs.key_algorithm not in able.certificates:
-        yield f"makes no certificates for {needs.key_algorithm.value} keys"
+        advice = f": {able.more_certificates}" if able.more_certificates else ""
+        yield f"makes no certificates for {needs.key_algorithm.value} keys{advice}"
     if needs.judges and not able.verifies:
         yield "verifies nothing"
 

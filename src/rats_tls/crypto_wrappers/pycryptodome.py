@@ -12,6 +12,7 @@ from rats_tls.core.errors import ConfigurationError, DecodeError, NoInstanceErro
 from rats_tls.core.extras import pip_install
 from rats_tls.core.interfaces import CryptoCapabilities
 from rats_tls.crypto_wrappers.byte_strings import as_bytes
+from rats_tls.crypto_wrappers.certificate_building import why_none_are_built
 from rats_tls.crypto_wrappers.ecdsa_signatures import check_range, decode_signature, encode_signature
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.crypto_wrappers.partial import PartialCryptoWrapper
@@ -191,10 +192,12 @@ class PycryptodomeCryptoWrapper(PartialCryptoWrapper):
         except ImportError as error:
             raise NoInstanceError(f"crypto wrapper pycryptodome: Crypto does not load: {error}; {_INSTALL}") from error
         self._forms = OpensslCryptoWrapper()
+        advice = why_none_are_built(self.name)
         self._capabilities = CryptoCapabilities(
             generates=_MADE,
             verifies=_MADE | {KeyAlgorithm.RSA},
-            certificates=_MADE,
+            certificates=frozenset() if advice else _MADE,
+            more_certificates=advice,
             caution=_NOT_CONSTANT_TIME if arithmetic == _PURE_PYTHON else "",
         )
 
