@@ -12,13 +12,13 @@ import pytest
 from rats_tls.aio import create_connection, create_server
 from rats_tls.context import Context
 from rats_tls.core.algorithms import KeyAlgorithm
-from rats_tls.core.errors import CollectionError, ConfigurationError
+from rats_tls.core.errors import CollectionError, ConfigurationError, TlsError
 from rats_tls.core.interfaces import Collected
 from support.command_files import SGX, CommandFiles
 from support.commands import run
 from support.instances import UNAVAILABLE
 from support.machine import lacking
-from support.sides import context
+from support.sides import context, echo, served
 
 LARGE = {"a": bytes(24_000)}
 
@@ -74,6 +74,29 @@ def test_connect_under_asyncio(port: int) -> None:
             asyncio.run(connect(made))
     with pytest.raises(CollectionError, match="no device"):
         asyncio.run(connect(context(Failing(), SGX)))
+
+
+def test_a_peers_certificate_that_is_too_large() -> None:
+    """It cannot be known before: what this side takes is said, and what to do."""
+    needs("wolfssl")
+    with served(context(SGX, custom_claims=LARGE), echo) as (address, outcome):
+        with pytest.raises(
+            TlsError,
+            match=r"too large .*: TLS wrapper wolfssl takes certificates of at most 1\d+ bytes "
+            r"here; for larger ones build wolfSSL with CFLAGS=-DMAX_CERTIFICATE_SZ=",
+        ) as caught:
+            context(None, SGX, tls="wolfssl").connect(address)
+        assert caught.value.too_large
+    assert outcome.error is not None
+
+
+def test_verify_without_verification(files: CommandFiles) -> None:
+    evidence, endorsements = files.evidence()
+    more = ("--endorsements-file", endorsements, "--trust-anchors", files.anchors)
+    ended = run("verify", evidence, "--policy", files.policy(), *more, "--crypto", "null")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    said = "crypto wrapper null verifies nothing; the nearest that does: crypto='openssl'"
+    assert ended.stderr == f"error: configuration: {said}\n"
 
 
 def test_prepared_once() -> None:
