@@ -86,7 +86,6 @@ class RustlsTlsWrapper:
         key_algorithms=frozenset(
             {KeyAlgorithm.EC_P256, KeyAlgorithm.EC_P384, KeyAlgorithm.RSA_3072, KeyAlgorithm.ED25519}
         ),
-        caution="a server only: its clients would not check that a server holds its key",
     )
 
     def __init__(self) -> None:
