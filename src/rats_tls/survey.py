@@ -223,14 +223,14 @@ def _verifier(name: str) -> _Facts:
 def _tls_wrapper(name: str) -> _Facts:
     made = registry.tls_wrapper(name)
     able = made.capabilities
-    does = "TLS" if able.encrypts else "no encryption"
+    does = "TLS" if able.encrypts else "no TLS"
     return _with_caution(does, able.caution), made.version, tls_capabilities(made)
 
 
 def _crypto_wrapper(name: str) -> _Facts:
     made = registry.crypto_wrapper(name)
     able = made.capabilities
-    does = "keys, signatures, certificates" if able.verifies else "hashes only; verifies nothing"
+    does = "keys, signatures, certificates" if able.verifies else "hashes only"
     if without := sorted(key.value for key in able.generates - able.certificates):
         advice = f": {able.more_certificates}" if able.more_certificates else ""
         does = does if able.certificates else "keys, signatures"
