@@ -298,6 +298,8 @@ class Context:
         """
         settings = self._settings_for("server" if server_side else "client")
         credentials = self._credentials.current() if settings.needs_credentials else NO_CREDENTIALS
+        if credentials is self._prepared.get(settings.role):
+            return
         size = len(credentials.certificate or b"")
         require_combination(replace(self._needs_of(settings.role), certificate=size), self._tls, self._crypto)
         settings.tls_context(credentials)

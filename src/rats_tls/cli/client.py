@@ -47,8 +47,6 @@ def client(ip: str, port: int, as_json: bool, message: str | None, **options: An
         context = make_context(SideOptions.taken_from(options), default_attester=None)
         context.prepare()  # what cannot work is said before anybody is dialed
     try:
-        if options["attester"] is not None:
-            context.collect_credentials()  # without them no server that asks for Evidence is worth dialing
         with _connect(context, ip, port) as connection:
             connection.handshake()
             reporter.accepted(connection.peer, title=title)
