@@ -68,8 +68,10 @@ async def create_connection(
         RatsTlsError: refused, by either side, or failed. Cancelling ends the connection.
     """
     loop = asyncio.get_running_loop()
-    done: asyncio.Future[_P] = loop.create_future()
     channel = context.channel(server_hostname=server_hostname)
+    if sock is None and not context.is_prepared:
+        await loop.run_in_executor(context.collector, context.prepare)
+    done: asyncio.Future[_P] = loop.create_future()
 
     def opened(wire: Wire) -> None:
         if not done.done():
@@ -286,7 +288,7 @@ async def create_server(
     """
     loop = asyncio.get_running_loop()
     context.channel(server_side=True)
-    await loop.run_in_executor(context.collector, context.collect_credentials)
+    await loop.run_in_executor(context.collector, partial(context.prepare, server_side=True))
     server = AttestedServer(context, refused)
     factory = partial(server.make_wire, protocol_factory, loop)
     try:

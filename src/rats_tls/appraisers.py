@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from rats_tls import registry
 from rats_tls.appraisal import Appraiser
+from rats_tls.combinations import Needs, require_combination
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.endorsements import Endorsements
 from rats_tls.core.errors import ConfigurationError
@@ -38,16 +39,20 @@ def make_appraiser(
         limits: sizes and counts.
 
     Raises:
-        ConfigurationError: the policy names a TEE type without a Verifier; something else than TrustAnchors.
+        ConfigurationError: the policy names a TEE type without a Verifier; something else than TrustAnchors; a crypto
+            wrapper that verifies nothing, where something is to be verified.
         NoInstanceError: a named instance that is not there.
     """
     if not all(isinstance(anchor, TrustAnchor) for anchor in trust_anchors):
         raise ConfigurationError("trust_anchors: expected TrustAnchors; load_trust_anchors reads them from files")
+    crypto = registry.crypto_wrapper(crypto) if isinstance(crypto, str) else crypto
+    if policy.tee_types - {TeeType.NULL}:
+        require_combination(Needs(judges=True), registry.tls_wrapper("null"), crypto)  # whatever TLS is used, if any
     return Appraiser(
         policy,
         verifiers=registry.verifiers(policy.tee_types) if verifiers is None else verifiers,
         anchors=(*(VENDOR_ROOTS if vendor_roots else ()), *trust_anchors),
-        crypto=registry.crypto_wrapper(crypto) if isinstance(crypto, str) else crypto,
+        crypto=crypto,
         endorsements=endorsements,
         limits=limits,
     )

@@ -306,6 +306,8 @@ class Channel(ChannelTransport):
         except TlsError as error:
             if error.refuses_certificate:
                 raise PeerRefusedError(f"the peer refused this side's certificate: {error.message}") from error
+            if error.too_large:
+                raise self._settings.too_large(error) from error
             raise
         if not complete:
             self._undelivered = 0
@@ -351,7 +353,7 @@ class Channel(ChannelTransport):
             data = tls.read(size)
         except TlsError as error:
             if error.peer_alert is not None:
-                wants = ": it demands that this side attests" if error.peer_alert == _NO_CERTIFICATE else ""
+                wants = self._wants if error.peer_alert == _NO_CERTIFICATE else ""
                 raise PeerRefusedError(f"the peer refused this side{wants}: {error.message}") from error
             if not error.truncated:
                 raise
@@ -361,6 +363,13 @@ class Channel(ChannelTransport):
                 "the peer closed the connection before it accepted", refusal=Refusal.CLOSED_BEFORE_ACCEPTED
             )
         return data
+
+    @property
+    def _wants(self) -> str:
+        """What a peer wants that missed a certificate: a TLS library presents none with a key that it cannot take."""
+        if self._credentials.certificate is None:
+            return ": it demands that this side attests"
+        return ": it demands a certificate with another kind of key than this side has"
 
     def _judge_preamble_peer(self, tls: TlsSession, exchange: Exchange) -> None:
         if not self._settings.demands_evidence:

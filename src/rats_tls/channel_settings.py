@@ -199,6 +199,13 @@ class ChannelSettings:
         if version not in expected:
             raise TlsError(f"TLS version: got {version}, expected {' or '.join(expected)}")
 
+    def too_large(self, error: TlsError) -> TlsError:
+        """Give `error`, of a peer's certificate that the TLS wrapper does not take, with what it takes, and advice."""
+        able = self.tls.capabilities
+        advice = f"; for larger ones {able.larger_certificates}" if able.larger_certificates else ""
+        most = f"TLS wrapper {self.tls.name} takes certificates of at most {able.largest_certificate} bytes here"
+        return TlsError(f"{error.message}: {most}{advice}", too_large=True)
+
     def offer(self, credentials: Credentials) -> Offer:
         """Give what this side says in its preamble, made once. Raises as `make_offer`."""
         return self._prepared.get(self, credentials).offer

@@ -27,6 +27,7 @@ class Needs:
         memory: its connections are made in memory.
         tls12: it allows TLS 1.2.
         judges: it verifies its peer's Evidence.
+        certificate: bytes of the certificate that it presents, once there is one; 0 without.
     """
 
     key_algorithm: KeyAlgorithm | None = None
@@ -36,6 +37,7 @@ class Needs:
     memory: bool = False
     tls12: bool = False
     judges: bool = False
+    certificate: int = 0
 
 
 def require_combination(needs: Needs, tls: TlsWrapper, crypto: CryptoWrapper) -> None:
@@ -91,13 +93,17 @@ def _lacks_of_tls(needs: Needs, able: TlsCapabilities) -> Iterator[str]:
         yield "makes no connections in memory"
     if needs.tls12 and not able.tls12:
         yield "offers no TLS 1.2 with extended master secret"
+    if needs.certificate > able.largest_certificate:
+        advice = f" ({able.larger_certificates})" if able.larger_certificates else ""
+        yield f"takes certificates of at most {able.largest_certificate} bytes here, not {needs.certificate}{advice}"
 
 
 def _lacks_of_crypto(needs: Needs, able: CryptoCapabilities) -> Iterator[str]:
     if needs.key_algorithm is not None and needs.key_algorithm not in able.generates:
         yield f"makes no {needs.key_algorithm.value} keys"
     elif needs.key_algorithm is not None and needs.key_algorithm not in able.certificates:
-        yield f"makes no certificates for {needs.key_algorithm.value} keys"
+        advice = f": {able.more_certificates}" if able.more_certificates else ""
+        yield f"makes no certificates for {needs.key_algorithm.value} keys{advice}"
     if needs.judges and not able.verifies:
         yield "verifies nothing"
 

@@ -15,9 +15,10 @@ from rats_tls import registry
 from rats_tls.addresses import addressing, connected, listening
 from rats_tls.appraisers import make_appraiser
 from rats_tls.channel import AppraisalNeeded, Channel, ChannelSettings, Credentials
+from rats_tls.channel_settings import NO_CREDENTIALS
 from rats_tls.combinations import Needs, require_combination, require_some_role
 from rats_tls.connection import Connection
-from rats_tls.context_checks import require_kinds
+from rats_tls.context_checks import crypto_wrapper_of, key_algorithm_of, require_kinds, tls_wrapper_of
 from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.core.anchors import TrustAnchor
 from rats_tls.core.binding import Binding
@@ -69,7 +70,7 @@ class Context:
         provide_endorsements: send the peer, in the preamble, the Endorsements that came with this side's Evidence.
         endorsements_in_certificate: also put them into the certificate (Intel only; C readers abort on it).
         custom_claims: names and values bound to this side's Evidence and delivered to the peer.
-        key_algorithm: of the TLS key.
+        key_algorithm: of the TLS key, or its name, such as "ec-p384".
         confirm: called with the result of every accepted appraisal, a remembered one or one that report-only opens too,
             and with what was judged, before this side says *accepted*; whatever it raises refuses the peer. It can
             refuse, and accept nothing that the policy refused. It may block: asyncio connections call it in a thread.
@@ -104,7 +105,7 @@ class Context:
         provide_endorsements: bool = False,
         endorsements_in_certificate: bool = False,
         custom_claims: Mapping[str, bytes] | None = None,
-        key_algorithm: KeyAlgorithm = KeyAlgorithm.EC_P256,
+        key_algorithm: KeyAlgorithm | str = KeyAlgorithm.EC_P256,
         confirm: Confirm | None = None,
         application_protocols: Sequence[str] = (),
         serves_without_preamble: bool = False,
@@ -117,8 +118,9 @@ class Context:
         self._policy = policy
         self._attester = registry.attester(attester) if isinstance(attester, str) else attester
         self._mutual = mutual
-        self._tls = tried(registry.tls_wrapper(tls) if isinstance(tls, str) else tls)
-        self._crypto = registry.crypto_wrapper(crypto) if isinstance(crypto, str) else crypto
+        self._tls = tried(tls_wrapper_of(tls))
+        self._crypto = crypto_wrapper_of(crypto)
+        key_algorithm = key_algorithm_of(key_algorithm)
         self._provide_endorsements = provide_endorsements
         self._serves_without_preamble = serves_without_preamble
         self._allow_tls12 = allow_tls12
@@ -169,6 +171,7 @@ class Context:
         self._workers = Workers()
         self._renewing = threading.Event()
         self._settings: dict[Role, ChannelSettings] = {}
+        self._prepared: dict[Role, Credentials] = {}
         self._hostnames: frozenset[str | None] = frozenset({None})
 
     def _require_consistent(self, key_algorithm: KeyAlgorithm, max_evidence_age: float, *, confirms: bool) -> None:
@@ -216,6 +219,7 @@ class Context:
         make_channel = self._channels(server_side=False, server_hostname=server_hostname)
         if timeout is not None and timeout <= 0:
             raise ConfigurationError(f"timeout: got {timeout}, expected a positive number of seconds or None")
+        self.prepare()
         with addressing("connect to", address):
             sock = connected(address, timeout)
         try:
@@ -278,11 +282,28 @@ class Context:
             CollectionError: the Attester cannot collect Evidence.
             ConnectionFailedError: the address cannot be listened on.
         """
-        self._settings_for("server")
-        self._credentials.current()
+        self.prepare(server_side=True)
         with addressing("listen on", address):
             sock = listening(address, backlog)
         return Listener(sock, partial(self.wrap_socket, server_side=True))
+
+    def prepare(self, *, server_side: bool = False) -> None:
+        """Have ready what this side presents: Evidence is collected, and TLS takes the certificate that holds it.
+
+        `connect` and `listen` do so before they dial or listen. Blocks while the Attester collects.
+
+        Raises:
+            ConfigurationError: the settings do not fit the role, or the certificate is larger than TLS takes here.
+            CollectionError: the Attester cannot collect Evidence.
+        """
+        settings = self._settings_for("server" if server_side else "client")
+        credentials = self._credentials.current() if settings.needs_credentials else NO_CREDENTIALS
+        if credentials is self._prepared.get(settings.role):
+            return
+        size = len(credentials.certificate or b"")
+        require_combination(replace(self._needs_of(settings.role), certificate=size), self._tls, self._crypto)
+        settings.tls_context(credentials)
+        self._prepared[settings.role] = credentials
 
     # --- what shells over the channel ask ------------------------------------------------------------------------
     @property
@@ -323,6 +344,12 @@ class Context:
             self._renewing.set()
             self.collector.submit(self._renew)
         return present
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether `prepare`, as a client, has nothing left to do."""
+        present = self.present_credentials() if self._settings_for("client").needs_credentials else NO_CREDENTIALS
+        return present is not None and present is self._prepared.get("client")
 
     def _renew(self) -> None:
         try:

@@ -4,12 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from rats_tls import registry
 from rats_tls.certificates.attested import RESERVED_CLAIMS
+from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.core.endorsements import Endorsements
 from rats_tls.core.errors import ConfigurationError
-from rats_tls.core.interfaces import Attester
+from rats_tls.core.interfaces import Attester, CryptoWrapper
+from rats_tls.core.tls import TlsWrapper
 from rats_tls.endorsements.service import EndorsementService
 from rats_tls.policy import Policy
+
+
+def tls_wrapper_of(tls: object) -> TlsWrapper:
+    """Give the TLS wrapper that a setting is or names. Raises ConfigurationError, NoInstanceError."""
+    if isinstance(tls, str):
+        return registry.tls_wrapper(tls)
+    if not isinstance(tls, TlsWrapper):
+        raise _wrong("tls", tls, _an_instance("a TlsWrapper", "tls_wrappers"))
+    return tls
+
+
+def crypto_wrapper_of(crypto: object) -> CryptoWrapper:
+    """Give the crypto wrapper that a setting is or names. Raises ConfigurationError, NoInstanceError."""
+    if isinstance(crypto, str):
+        return registry.crypto_wrapper(crypto)
+    if not isinstance(crypto, CryptoWrapper):
+        raise _wrong("crypto", crypto, _an_instance("a CryptoWrapper", "crypto_wrappers"))
+    return crypto
+
+
+def key_algorithm_of(key_algorithm: object) -> KeyAlgorithm:
+    """Give the algorithm that a setting is or names. Raises ConfigurationError."""
+    known = [each for each in KeyAlgorithm if each is not KeyAlgorithm.RSA]  # which is not made here
+    found = next((each for each in known if key_algorithm in (each, each.value)), None)
+    if found is None:
+        listed = ", ".join(each.value for each in known)
+        raise ConfigurationError(f"key_algorithm: got {str(key_algorithm)[:40]!r}, expected one of {listed}")
+    return found
+
+
+def _an_instance(what: str, kind: str) -> str:
+    return f"{what}, or the name of one: {', '.join(registry.instance_names(kind))}"
 
 
 def require_kinds(

@@ -13,8 +13,35 @@ from pathlib import Path
 
 from rats_tls.core.errors import ConfigurationError, NoInstanceError, RatsTlsError
 from rats_tls.core.evidence import TeeType
+from rats_tls.core.extras import EXTRAS, pip_install
 from rats_tls.core.interfaces import Attester, CryptoWrapper, Verifier
+from rats_tls.core.text import did_you_mean
 from rats_tls.core.tls import TlsWrapper
+
+__all__ = [
+    "ALIASES",
+    "BUILT_IN",
+    "EXTRAS",
+    "SIMULATED_ATTESTERS",
+    "attester",
+    "crypto_wrapper",
+    "instance_name",
+    "instance_names",
+    "is_reserved",
+    "offered",
+    "simulated_attester",
+    "simulated_local_verifier",
+    "tls_wrapper",
+    "verifier",
+    "verifiers",
+]
+
+_NOUNS = {
+    "attesters": "attester",
+    "verifiers": "verifier",
+    "tls_wrappers": "TLS wrapper",
+    "crypto_wrappers": "crypto wrapper",
+}
 
 BUILT_IN: dict[str, dict[str, str]] = {
     "attesters": {
@@ -65,17 +92,6 @@ ALIASES: dict[str, dict[str, str]] = {
     "crypto_wrappers": {"nullcrypto": "null"},
 }
 """Kind, and names that C rats-tls has for an instance, with its name here."""
-
-EXTRAS = {
-    ("tls_wrappers", "tongsuo"): "tongsuo",
-    ("tls_wrappers", "rustls"): "rustls",
-    ("tls_wrappers", "tlslite"): "tlslite",
-    ("crypto_wrappers", "awslc"): "awslc",
-    ("crypto_wrappers", "wolfcrypt"): "wolfcrypt",
-    ("crypto_wrappers", "pycryptodome"): "pycryptodome",
-    ("crypto_wrappers", "gm"): "gm",
-}
-"""Kind and name of instances whose Python library an extra installs, and the extra."""
 
 SIMULATED_ATTESTERS = (
     "simulated_sgx_ecdsa",
@@ -205,7 +221,7 @@ def crypto_wrapper(name: str) -> CryptoWrapper:
 
 
 def _wrong_kind(kind: str, name: str, made: object, protocol: str) -> ConfigurationError:
-    return ConfigurationError(f"{kind} instance {name!r}: {type(made).__name__} is no {protocol}")
+    return ConfigurationError(f"{_NOUNS[kind]} {name!r}: {type(made).__name__} is no {protocol}")
 
 
 def _make(kind: str, name: str, settings: Mapping[str, object] | None = None) -> object:
@@ -215,7 +231,7 @@ def _make(kind: str, name: str, settings: Mapping[str, object] | None = None) ->
     except RatsTlsError:
         raise
     except Exception as error:
-        raise NoInstanceError(f"{kind} instance {name!r} cannot be made: {type(error).__name__}: {error}") from error
+        raise NoInstanceError(f"{_NOUNS[kind]} {name!r} cannot be made: {type(error).__name__}: {error}") from error
 
 
 def _load(kind: str, name: str) -> Callable[..., object]:
@@ -225,18 +241,19 @@ def _load(kind: str, name: str) -> Callable[..., object]:
     offered = [point for point in entry_points(group=f"rats_tls.{kind}") if point.name == name]
     if name in built_in:
         if offered:
-            raise ConfigurationError(f"{kind} instance {name!r} is built in; {offered[0].value} may not take its name")
+            raise ConfigurationError(f"{_NOUNS[kind]} {name!r} is built in; {offered[0].value} may not take its name")
         module, _, attribute = built_in[name].partition(":")
         try:
             factory: Callable[..., object] = getattr(importlib.import_module(module), attribute)
         except ImportError as error:
-            extra = EXTRAS.get((kind, name))
-            advice = f"; pip install 'rats-tls[{extra}]'" if extra else ""
-            raise NoInstanceError(f"{kind} instance {name!r} does not load: {error}{advice}") from error
+            advice = pip_install(kind, name)
+            raise NoInstanceError(
+                f"{_NOUNS[kind]} {name}: it does not load: {error}{'; ' if advice else ''}{advice}"
+            ) from error
         return factory
     if len(offered) > 1:
         raise ConfigurationError(
-            f"{kind} instance {name!r} is offered by several packages: {', '.join(point.value for point in offered)}"
+            f"{_NOUNS[kind]} {name!r} is offered by several packages: {', '.join(point.value for point in offered)}"
         )
     if offered:
         try:
@@ -244,7 +261,10 @@ def _load(kind: str, name: str) -> Callable[..., object]:
         except RatsTlsError:
             raise
         except Exception as error:
-            raise NoInstanceError(f"{kind} instance {name!r} ({offered[0].value}) does not load: {error}") from error
+            raise NoInstanceError(f"{_NOUNS[kind]} {name!r} ({offered[0].value}) does not load: {error}") from error
         return loaded
-    known = sorted({*built_in, *(SIMULATED_ATTESTERS if kind == "attesters" else ())})
-    raise NoInstanceError(f"{kind} instance {name!r} is not known here; there are {', '.join(known)}")
+    known = sorted(instance_names(kind))
+    hint = did_you_mean(name, (*known, *ALIASES[kind]))
+    raise NoInstanceError(
+        f"{_NOUNS[kind]} {name!r} is not known here{f'{hint} There' if hint else '; there'} are {', '.join(known)}"
+    )

@@ -121,7 +121,9 @@ def fastest_crypto(found: tuple[Instance, ...]) -> tuple[str, float] | None:
     rates = {
         instance.name: int(str(instance.capabilities.get(SPEED) or 0))
         for instance in found
-        if instance.kind == "crypto_wrappers" and instance.state is State.USABLE
+        if instance.kind == "crypto_wrappers"
+        and instance.state is State.USABLE
+        and instance.capabilities.get("certificates", True)  # else a side that presents one cannot use it
     }
     name = max(rates, key=lambda each: rates[each], default=None)
     if name is None or not rates.get(_DEFAULT_CRYPTO) or rates[name] < _WORTH_NAMING * rates[_DEFAULT_CRYPTO]:
@@ -221,14 +223,18 @@ def _verifier(name: str) -> _Facts:
 def _tls_wrapper(name: str) -> _Facts:
     made = registry.tls_wrapper(name)
     able = made.capabilities
-    does = "TLS" if able.encrypts else "no encryption"
+    does = "TLS" if able.encrypts else "no TLS"
     return _with_caution(does, able.caution), made.version, tls_capabilities(made)
 
 
 def _crypto_wrapper(name: str) -> _Facts:
     made = registry.crypto_wrapper(name)
     able = made.capabilities
-    does = "keys, signatures, certificates" if able.verifies else "hashes only; verifies nothing"
+    does = "keys, signatures, certificates" if able.verifies else "hashes only"
+    if without := sorted(key.value for key in able.generates - able.certificates):
+        advice = f": {able.more_certificates}" if able.more_certificates else ""
+        does = does if able.certificates else "keys, signatures"
+        does += f"; no certificates for {', '.join(without)} keys{advice}"
     return _with_caution(does, able.caution), made.version, crypto_capabilities(made)
 
 

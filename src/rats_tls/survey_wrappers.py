@@ -52,7 +52,8 @@ def tls_capabilities(tls: TlsWrapper) -> dict[str, Json]:
 def crypto_capabilities(crypto: CryptoWrapper) -> dict[str, Json]:
     """Give by name what `crypto` does here, and how fast it verifies."""
     capabilities: dict[str, Json] = {f"{key.value} keys": _makes_and_verifies(crypto, key) for key in KEYS}
-    capabilities["SM2 signatures"] = _sm2(crypto)
+    capabilities["certificates"] = bool(crypto.capabilities.certificates)
+    capabilities["SM2 signatures"] = _verifies_sm2(crypto)
     capabilities[SPEED] = _verifications_per_second(crypto)
     return capabilities
 
@@ -69,11 +70,12 @@ def _makes_and_verifies(crypto: CryptoWrapper, algorithm: KeyAlgorithm) -> bool:
     return True
 
 
-def _sm2(crypto: CryptoWrapper) -> Json:
+def _verifies_sm2(crypto: CryptoWrapper) -> bool:
     try:
-        return crypto.load_sm2_point(choosing.KNOWN_POINT, choosing.KNOWN_USER_ID).library
+        crypto.load_sm2_point(choosing.KNOWN_POINT, choosing.KNOWN_USER_ID)
     except RatsTlsError:
         return False
+    return True
 
 
 def _verifications_per_second(crypto: CryptoWrapper) -> int:

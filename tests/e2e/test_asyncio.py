@@ -277,7 +277,8 @@ def test_cancelling_while_connecting_leaves_nothing(loop: str) -> None:
     refused: list[RatsTlsError] = []
 
     async def main() -> None:
-        slow = context(Slow(5), SGX)
+        slow = context(SGX, SGX, confirm=lambda *_: time.sleep(2))
+        slow.prepare()
         async with serving(context(SGX, SGX), refused=refused) as port:
             connecting = asyncio.create_task(aio.open_connection("127.0.0.1", port, context=slow))
             await asyncio.sleep(0.2)
@@ -291,6 +292,24 @@ def test_cancelling_while_connecting_leaves_nothing(loop: str) -> None:
 
     assert run(loop, main()) == []
     assert len(refused) == 1
+
+
+@loops
+def test_cancelling_while_evidence_is_collected_dials_nobody(loop: str) -> None:
+    refused: list[RatsTlsError] = []
+
+    async def main() -> None:
+        async with serving(context(SGX, SGX), refused=refused) as port:
+            slow = context(Slow(1), SGX)
+            connecting = asyncio.create_task(aio.open_connection("127.0.0.1", port, context=slow))
+            await asyncio.sleep(0.2)
+            connecting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await connecting
+            await asyncio.sleep(1)
+
+    assert run(loop, main()) == []
+    assert not refused
 
 
 @loops

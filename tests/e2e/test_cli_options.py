@@ -54,10 +54,10 @@ def test_a_verifier_accepts_its_type_of_evidence_alone(files: CommandFiles) -> N
     [
         (["--verifier", "sev_snp"], 1, "no entry for sev_snp; its entries are for sgx_ecdsa, tdx_ecdsa"),
         (["--verifier", "nullverifier"], 1, "no entry for null; "),
-        (["--verifier", "nope"], 6, "verifiers instance 'nope' is not known here"),
+        (["--verifier", "nope"], 6, "verifier 'nope' is not known here"),
         (["--log-level", "loud"], 1, "'loud' is not one of 'off', 'fatal', 'error', 'warn', 'info', 'debug'"),
-        (["--tls", "nope"], 6, "tls_wrappers instance 'nope' is not known here"),
-        (["--crypto", "nope"], 6, "crypto_wrappers instance 'nope' is not known here"),
+        (["--tls", "nope"], 6, "TLS wrapper 'nope' is not known here"),
+        (["--crypto", "nope"], 6, "crypto wrapper 'nope' is not known here"),
     ],
 )
 def test_options_that_cannot_be_met(files: CommandFiles, arguments: list[str], code: int, says: str) -> None:

@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from rats_tls.appraisers import make_appraiser
 from rats_tls.combinations import Needs, require_combination
+from rats_tls.context import Context
 from rats_tls.core.algorithms import KeyAlgorithm
+from rats_tls.core.binding import Binding
 from rats_tls.core.errors import ConfigurationError
 from rats_tls.core.tls import TlsCapabilities, TlsConfig, TlsContext
 from rats_tls.crypto_wrappers.null import NullCryptoWrapper
@@ -18,7 +21,7 @@ from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
 from support.instances import UNAVAILABLE
 from support.machine import lacking
 from support.policies import null_policy
-from support.sides import CSV, SGX, TDX, context
+from support.sides import CSV, SGX, TDX, context, policy_for
 
 P256 = KeyAlgorithm.EC_P256
 
@@ -184,3 +187,28 @@ def test_caution_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     context(CSV, SGX, tls="tlslite")
     (line,) = (record.getMessage() for record in caplog.records if record.name == "rats_tls.context")
     assert line.startswith("TLS wrapper tlslite: not for production")
+
+
+def test_what_is_without_protection_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    unbound = policy_for(SGX, bindings=(Binding.NONE,))
+    context(SGX, unbound, tls="nulltls")
+    Context(policy=null_policy(bindings=(Binding.NONE,)), tls="null", crypto="nullcrypto")
+    lines = [record.getMessage() for record in caplog.records if record.name == "rats_tls.context"]
+    said = "TLS wrapper null: nothing is encrypted, and no peer proves to hold a key"
+    assert lines == [said, said, "crypto wrapper null: it makes no keys and verifies nothing"]
+
+
+def test_a_server_by_rustls_is_warned_of_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """What it lacks are clients, which are refused."""
+    if ("tls_wrappers", "rustls") in UNAVAILABLE:
+        lacking(UNAVAILABLE["tls_wrappers", "rustls"], install="what .ci/run installs")
+    context(SGX, tls="rustls").channel(server_side=True)
+    assert not [record for record in caplog.records if record.name == "rats_tls.context"]
+
+
+@pytest.mark.parametrize("crypto", ["null", NullCryptoWrapper()], ids=["by name", "made"])
+def test_who_judges_outside_a_connection_verifies(crypto: str | NullCryptoWrapper) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"^crypto wrapper null verifies nothing; the nearest that does: crypto='openssl'$"
+    ):
+        make_appraiser(policy_for(SGX), crypto=crypto)

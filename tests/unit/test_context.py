@@ -15,6 +15,7 @@ from rats_tls.core.algorithms import HashAlgorithm
 from rats_tls.core.binding import Binding
 from rats_tls.core.errors import AppraisalError, ConfigurationError
 from rats_tls.core.tls import TlsFacts
+from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.endorsements.service import EndorsementService
 from rats_tls.policy import Policy
 from support.appraisals import claims_of
@@ -53,6 +54,28 @@ def test_an_entry_that_lets_the_preamble_out_does_so_for_its_own_peers_alone() -
 def test_tls12_is_refused_when_the_wrapper_cannot_do_it_safely() -> None:
     with pytest.raises(ConfigurationError, match=r"TLS 1\.2"):
         context(SGX, allow_tls12=True)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("key_algorithm", "bogus", "got 'bogus', expected one of ec-p256, ec-p384, rsa-3072, ed25519, sm2$"),
+        ("key_algorithm", "rsa", "got 'rsa', expected one of"),
+        ("key_algorithm", None, "got 'None', expected one of"),
+        ("tls", None, "got NoneType, expected a TlsWrapper, or the name of one: openssl, gnutls, "),
+        ("tls", OpensslCryptoWrapper(), "got OpensslCryptoWrapper, expected a TlsWrapper"),
+        ("crypto", 3, "got int, expected a CryptoWrapper, or the name of one: openssl, awslc, "),
+    ],
+)
+def test_instances_and_algorithms_of_no_kind(setting: str, value: object, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{setting}: {said}"):
+        Context(attester="null", **{setting: value})
+
+
+def test_key_algorithms_by_name() -> None:
+    Context(attester="null", key_algorithm="ec-p384").prepare(server_side=True)
+    with pytest.raises(ConfigurationError, match="no sm2 keys"):
+        Context(attester="null", key_algorithm="sm2")
 
 
 def test_the_first_read_and_the_first_write_do_the_handshake() -> None:

@@ -18,6 +18,7 @@ from rats_tls.core.evidence import TeeType
 from rats_tls.core.interfaces import Attester, CryptoWrapper, Verifier
 from rats_tls.core.tls import TlsWrapper
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
+from rats_tls.tls_wrappers import tongsuo_library
 from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
 
 FINDERS: dict[str, Callable[[str], object]] = {
@@ -119,10 +120,45 @@ def test_verifiers_share_no_cache() -> None:
 
 @pytest.mark.parametrize("kind", FINDERS)
 def test_an_unknown_name_lists_what_there_is(kind: str, offered: Offered) -> None:
-    with pytest.raises(NoInstanceError, match="'missing' is not known here; there are ") as caught:
+    noun = {"tls_wrappers": "TLS wrapper", "crypto_wrappers": "crypto wrapper"}.get(kind, kind.removesuffix("s"))
+    with pytest.raises(NoInstanceError, match=f"^{noun} 'missing' is not known here; there are ") as caught:
         FINDERS[kind]("missing")
     assert all(name in str(caught.value) for name in registry.BUILT_IN[kind])
     assert offered.loaded == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "meant"),
+    [
+        ("tls_wrappers", "gnutsl", "gnutls"),
+        ("tls_wrappers", "nultls", "nulltls"),
+        ("crypto_wrappers", "opensl", "openssl"),
+        ("verifiers", "sev-snp", "sev_snp"),
+        ("attesters", "simulated-tdx", "simulated_tdx_ecdsa"),
+    ],
+)
+def test_a_name_that_is_nearly_one(kind: str, name: str, meant: str) -> None:
+    with pytest.raises(NoInstanceError, match=f"'{name}' is not known here, did you mean '{meant}'\\? There are "):
+        FINDERS[kind](name)
+
+
+@pytest.mark.parametrize(("kind", "name"), registry.EXTRAS)
+def test_what_installs_a_missing_library(kind: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one form, whether a wrapper says so or its module does not load."""
+    packages = {"tongsuo": "tongsuopy", "rustls": "rtls", "awslc": "awscrt", "pycryptodome": "Crypto"}
+    advice = rf"rapper {name}: .*; pip install 'rats-tls\[{registry.EXTRAS[kind, name]}\]'$"
+    if name not in {"wolfcrypt", "gm"}:  # their libraries are not Python's
+        package = packages.get(name, name)
+        for module in [package, *(each for each in sys.modules if each.startswith(f"{package}."))]:
+            monkeypatch.setitem(sys.modules, module, None)
+        if name == "tongsuo":
+            monkeypatch.setattr("rats_tls.native.tongsuo.find_spec", lambda _: None)
+            monkeypatch.setattr("rats_tls.tls_wrappers.tongsuo.load", tongsuo_library.load.__wrapped__)
+        with pytest.raises(NoInstanceError, match=advice):
+            FINDERS[kind](name)
+    monkeypatch.setitem(sys.modules, registry.BUILT_IN[kind][name].partition(":")[0], None)
+    with pytest.raises(NoInstanceError, match=advice):
+        FINDERS[kind](name)
 
 
 def test_no_tee_is_never_the_null_attester(offered: Offered) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 
 import pytest
 
 from rats_tls import registry
-from rats_tls.core.errors import NoInstanceError, UnsupportedError
+from rats_tls.core.errors import ConfigurationError, NoInstanceError, UnsupportedError
+from rats_tls.crypto_wrappers import certificate_building
 from rats_tls.crypto_wrappers.sm2 import choosing
 from rats_tls.survey import KINDS, Instance, Origin, State, fastest_crypto, sm2_libraries, survey
 from rats_tls.survey_wrappers import SPEED
-from support.instances import CRYPTO_WRAPPERS, TLS_WRAPPERS
+from support.instances import CRYPTO_WRAPPERS, TLS_WRAPPERS, UNAVAILABLE
+from support.machine import lacking
+from support.sides import SGX, context
 
 
 class Unloadable(EntryPoint):
@@ -71,7 +75,7 @@ def test_libraries_for_sm2(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (last.name, last.state, last.used, last.note) == ("gmalg", State.USABLE, True, "")
     assert last.version.startswith("gmalg ")
     (openssl,), (null,) = found("crypto_wrappers", "openssl"), found("crypto_wrappers", "null")
-    assert openssl.capabilities["SM2 signatures"] == f"gmalg ({last.version})"
+    assert openssl.capabilities["SM2 signatures"] is True
     assert null.capabilities["SM2 signatures"] is False
 
 
@@ -104,6 +108,25 @@ def test_names_that_no_package_can_offer(monkeypatch: pytest.MonkeyPatch, kind: 
     (theirs,) = [instance for instance in found(kind, name) if instance.origin is Origin.PACKAGE]
     assert theirs.state is State.NOT_USABLE
     assert "the name is built in" in theirs.note
+
+
+@pytest.mark.parametrize("name", ["awslc", "wolfcrypt", "pycryptodome", "gm"])
+def test_what_makes_no_certificates_says_so_and_is_not_recommended(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if ("crypto_wrappers", name) in UNAVAILABLE:
+        lacking(UNAVAILABLE["crypto_wrappers", name], install="what .ci/run installs")
+    monkeypatch.setattr(certificate_building, "find_spec", lambda _: None)
+    (default,), (made,) = found("crypto_wrappers", "openssl"), found("crypto_wrappers", name)
+    assert made.state is State.USABLE
+    assert made.note.endswith(f" keys: pip install 'rats-tls[{name}]'")
+    assert made.capabilities["certificates"] is (name == "gm")  # whose other keys are openssl's
+    if name != "gm":
+        assert not registry.crypto_wrapper(name).capabilities.certificates
+        fast = replace(made, capabilities={**made.capabilities, SPEED: 100_000_000})
+        assert fastest_crypto((default, fast)) is None
+        with pytest.raises(
+            ConfigurationError, match=rf"no certificates for ec-p256 keys: pip .*\[{name}\]'; .*openssl'"
+        ):
+            context(SGX, crypto=name)
 
 
 def test_the_fastest_crypto_wrapper_is_named_where_it_is_worth_it() -> None:

@@ -89,7 +89,7 @@ def init(
         context.channel(server_side=configuration.server)  # for its complaints, which would come at `negotiate`
         if configuration.attests:
             with as_call_errors(UnsupportedError, CryptoWrapperCode.UNSUPPORTED_ALGO):
-                context.collect_credentials()
+                context.prepare(server_side=configuration.server)
     if configuration.log_level is not None:
         logging.getLogger("rats_tls").setLevel(_LEVELS[configuration.log_level])
     return Handle(context, confirmation if judged_by is not None else None, server=configuration.server)

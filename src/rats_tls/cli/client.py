@@ -43,12 +43,13 @@ def client(ip: str, port: int, as_json: bool, message: str | None, **options: An
     """
     if options["policy_file"] is None:
         raise click.UsageError("give --policy FILE: a client judges its server, or does not talk to it")
-    context = make_context(SideOptions.taken_from(options), default_attester=None)
     reporter = Reporter(as_json=as_json)
-    title = f"server {address_text((ip, port))}"
+    address = address_text((ip, port))
+    title = f"server {address}"
+    with reporter.preparing(address):
+        context = make_context(SideOptions.taken_from(options), default_attester=None)
+        context.prepare()  # what cannot work is said before anybody is dialed
     try:
-        if options["attester"] is not None:
-            context.collect_credentials()  # without them no server that asks for Evidence is worth dialing
         with _connect(context, ip, port) as connection:
             connection.handshake()
             reporter.accepted(connection.peer, title=title)

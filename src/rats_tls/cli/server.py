@@ -39,9 +39,10 @@ def server(ip: str, port: int, as_json: bool, count: int | None, **options: Any)
     With --policy, clients are judged too (mutual attestation); without, they are not asked for Evidence. A bad client
     never ends the server; Ctrl-C (exit code 130) and SIGTERM (143) do.
     """
-    context = make_context(SideOptions.taken_from(options), default_attester="auto")
     reporter = Reporter(as_json=as_json)
-    with context.listen((ip, port)) as listener:
+    with reporter.preparing(address_text((ip, port))):
+        listener = make_context(SideOptions.taken_from(options), default_attester="auto").listen((ip, port))
+    with listener:
         text = address_text(listener.address)
         reporter.event("listening", f"listening on {text}", address=text)
         reporter.serving = True

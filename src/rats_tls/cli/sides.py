@@ -212,15 +212,24 @@ class Reporter:
             else:
                 show_result(self._screen, result, title=title)
 
+    @contextmanager
+    def preparing(self, address: str) -> Iterator[None]:
+        """Within it, an error that is raised is told to programs, as a failed connection is; people see it anyway."""
+        try:
+            yield
+        except RatsTlsError as error:
+            if self._as_json:
+                self._screen.document(_failure_document(error, address))
+            raise
+
     def ended(self, error: RatsTlsError, *, title: str) -> None:
         """Tell that a connection was refused, by either side, or failed."""
         failed = error.refusal in _FAILURES
         with self._telling():
-            if self._as_json:
-                document = {"event": "refused", "address": address_of(title), **refusal_document(error)}
-                if failed:
-                    document |= {"event": "failed", "verdict": "failed"}
-                self._screen.document(document)
+            if self._as_json and failed:
+                self._screen.document(_failure_document(error, address_of(title)))
+            elif self._as_json:
+                self._screen.document({"event": "refused", "address": address_of(title), **refusal_document(error)})
             elif not failed:
                 show_refusal(self._screen, error, title=title)
             elif self.serving:
@@ -238,6 +247,10 @@ class Reporter:
                 if not self.serving:
                     raise
                 Screen(stderr=True).line(Styled("warning", "yellow"), f": {error}; going on without output")
+
+
+def _failure_document(error: RatsTlsError, address: str) -> dict[str, Json]:
+    return {"event": "failed", "address": address, **refusal_document(error), "verdict": "failed"}
 
 
 def address_text(address: object) -> str:

@@ -272,6 +272,7 @@ class TlsError(ConnectionFailedError):
     Attributes:
         peer_alert: name of the fatal alert that the peer sent (RFC 8446 B.2), or None when the failure is local.
         truncated: whether the transport closed without the peer's close_notify.
+        too_large: whether the peer sent a larger handshake message, as its certificate is one, than the library takes.
     """
 
     default_refusal = Refusal.TLS
@@ -282,11 +283,13 @@ class TlsError(ConnectionFailedError):
         *,
         peer_alert: str | None = None,
         truncated: bool = False,
+        too_large: bool = False,
         refusal: Refusal | None = None,
     ) -> None:
         super().__init__(message, refusal=refusal)
         self.peer_alert = peer_alert
         self.truncated = truncated
+        self.too_large = too_large
 
     @property
     def refuses_certificate(self) -> bool:

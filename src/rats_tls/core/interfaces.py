@@ -118,12 +118,14 @@ class CryptoCapabilities:
         verifies: keys whose signatures it verifies; with RSA other sizes than 3072 are `KeyAlgorithm.RSA`.
         certificates: keys it makes self-signed certificates for.
         caution: what whoever names it must know, as a clause, or "".
+        more_certificates: what to do to have certificates made for more of its keys, or "".
     """
 
     generates: frozenset[KeyAlgorithm]
     verifies: frozenset[KeyAlgorithm]
     certificates: frozenset[KeyAlgorithm]
     caution: str = ""
+    more_certificates: str = ""
 
 
 @runtime_checkable

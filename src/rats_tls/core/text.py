@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
+_LONGEST_NAME = 64
+
 
 def printable(text: str) -> str:
     r"""Give `text` in one line that a terminal only displays.
@@ -15,3 +20,9 @@ def printable(text: str) -> str:
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
     )
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Give ", did you mean 'x'?" with the known name nearest to one that is not; "" where none is near."""
+    close = difflib.get_close_matches(name[:_LONGEST_NAME], list(known), n=1)
+    return f", did you mean {close[0]!r}?" if close else ""

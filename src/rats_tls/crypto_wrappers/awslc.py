@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+from dataclasses import replace
 from typing import Any, Protocol
 
 from rats_tls.core.algorithms import KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.errors import ConfigurationError, DecodeError, NoInstanceError, SignatureError, UnsupportedError
+from rats_tls.core.extras import pip_install
 from rats_tls.core.interfaces import CryptoCapabilities, PublicKey
 from rats_tls.crypto_wrappers.byte_strings import as_bytes
+from rats_tls.crypto_wrappers.certificate_building import why_none_are_built
 from rats_tls.crypto_wrappers.ecdsa_signatures import encode_signature
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper, OpensslPrivateKey
 from rats_tls.crypto_wrappers.partial import PartialCryptoWrapper
 from rats_tls.crypto_wrappers.public_keys import ec_spki, split_ec
 
+_INSTALL = pip_install("crypto_wrappers", "awslc")
 _EC = (KeyAlgorithm.EC_P256, KeyAlgorithm.EC_P384)
 _RSA = (KeyAlgorithm.RSA_3072, KeyAlgorithm.RSA)
 _MADE = frozenset({*_EC, KeyAlgorithm.RSA_3072, KeyAlgorithm.ED25519})
@@ -197,9 +201,11 @@ class AwslcCryptoWrapper(PartialCryptoWrapper):
             self._library: _Library = importlib.import_module("awscrt.crypto")
             version = importlib.import_module("awscrt").__version__
         except ImportError as error:
-            raise NoInstanceError(
-                f"crypto wrapper awslc: awscrt does not load: {error}; pip install 'rats-tls[awslc]'"
-            ) from error
+            raise NoInstanceError(f"crypto wrapper awslc: awscrt does not load: {error}; {_INSTALL}") from error
+        advice = why_none_are_built(self.name)
+        self.capabilities = replace(
+            type(self).capabilities, certificates=frozenset() if advice else _MADE, more_certificates=advice
+        )
         self._other = OpensslCryptoWrapper()
         self._version = f"awscrt {version}; Ed25519 and what it lacks of RSA: {self._other.version}"
 

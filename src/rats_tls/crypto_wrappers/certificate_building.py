@@ -9,10 +9,12 @@ import hashlib
 import importlib
 from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from typing import Any
 
 from rats_tls.core.algorithms import KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.errors import UnsupportedError
+from rats_tls.core.extras import pip_install
 from rats_tls.core.interfaces import CertificateRequest
 
 USUAL_SIGNATURES = {
@@ -35,11 +37,18 @@ _BASIC_CONSTRAINTS, _SUBJECT_KEY_IDENTIFIER, _AUTHORITY_KEY_IDENTIFIER = "2.5.29
 _FIRST_GENERALIZED_YEAR = 2050  # RFC 5280 4.1.2.5: until 2049 UTCTime, then GeneralizedTime
 
 
+def why_none_are_built(wrapper: str) -> str:
+    """Give what a crypto wrapper has to be installed with before certificates are made here; "" where they are."""
+    return "" if find_spec("asn1crypto") is not None else pip_install("crypto_wrappers", wrapper)
+
+
 def build_certificate(
     request: CertificateRequest,
     spki: bytes,
     algorithm: KeyAlgorithm,
     sign: Callable[[SignatureAlgorithm, bytes], bytes],
+    *,
+    wrapper: str,
 ) -> bytes:
     """Make a self-signed certificate.
 
@@ -48,6 +57,7 @@ def build_certificate(
         spki: DER SubjectPublicKeyInfo of the key.
         algorithm: of the key.
         sign: signs bytes with the key; gives the signature in X.509 form.
+        wrapper: name of the crypto wrapper that it is made for.
 
     Returns:
         Its DER.
@@ -62,7 +72,8 @@ def build_certificate(
         core, x509 = importlib.import_module("asn1crypto.core"), importlib.import_module("asn1crypto.x509")
     except ImportError as error:
         raise UnsupportedError(
-            f"certificates for {algorithm.value} keys need asn1crypto: pip install 'rats-tls[asn1crypto]'"
+            f"crypto wrapper {wrapper} makes no certificates for {algorithm.value} keys without asn1crypto: "
+            f"{pip_install('crypto_wrappers', wrapper)}"
         ) from error
     identifier: dict[str, Any] = {"algorithm": _OIDS[signature_algorithm]}
     if signature_algorithm is SignatureAlgorithm.RSA_PKCS1_SHA256:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.util import find_spec
 
 from rats_tls.core.algorithms import HashAlgorithm, KeyAlgorithm
 from rats_tls.core.errors import ConfigurationError, UnsupportedError
 from rats_tls.core.interfaces import CertificateRequest, CryptoCapabilities, PrivateKey, PublicKey
-from rats_tls.crypto_wrappers.certificate_building import build_certificate
+from rats_tls.crypto_wrappers.certificate_building import build_certificate, why_none_are_built
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper, OpensslPrivateKey
 from rats_tls.crypto_wrappers.sm2.choosing import choose, key_maker
 from rats_tls.crypto_wrappers.sm2.keys import Sm2PublicKey
@@ -45,11 +44,13 @@ class GmCryptoWrapper:
             made: frozenset[KeyAlgorithm] = frozenset()
         else:
             made = _SM2
+        advice = why_none_are_built(self.name)
         return replace(
             able,
             generates=able.generates | made,
             verifies=able.verifies | (_SM2 if choose().back_end is not None else frozenset()),
-            certificates=able.certificates | (made if find_spec("asn1crypto") is not None else frozenset()),
+            certificates=able.certificates | (frozenset() if advice else made),
+            more_certificates=advice if made else "",
         )
 
     def digest(self, algorithm: HashAlgorithm, data: bytes) -> bytes:
@@ -84,7 +85,7 @@ class GmCryptoWrapper:
             UnsupportedError: for SM2, `asn1crypto` is not installed.
         """
         if isinstance(key, Sm2PrivateKey):
-            return build_certificate(request, key.public_key.spki, KeyAlgorithm.SM2, key.sign)
+            return build_certificate(request, key.public_key.spki, KeyAlgorithm.SM2, key.sign, wrapper=self.name)
         if not isinstance(key, OpensslPrivateKey):
             raise ConfigurationError("crypto wrapper gm: the key was made by another crypto wrapper")
         return self._other.self_signed_certificate(key, request)

@@ -15,7 +15,12 @@ class NullCryptoWrapper:
 
     name = "null"
     version = "none"
-    capabilities = CryptoCapabilities(generates=frozenset(), verifies=frozenset(), certificates=frozenset())
+    capabilities = CryptoCapabilities(
+        generates=frozenset(),
+        verifies=frozenset(),
+        certificates=frozenset(),
+        caution="it makes no keys and verifies nothing",
+    )
 
     def digest(self, algorithm: HashAlgorithm, data: bytes) -> bytes:
         """Hash `data`. Raises UnsupportedError for SM3 where `cryptography` was built without it."""

@@ -44,4 +44,4 @@ class PartialCryptoWrapper:
         """
         if not isinstance(key, self.own_keys):
             raise ConfigurationError(f"crypto wrapper {self.name}: the key was made by another crypto wrapper")
-        return build_certificate(request, key.public_key.spki, key.algorithm, key.sign)
+        return build_certificate(request, key.public_key.spki, key.algorithm, key.sign, wrapper=self.name)

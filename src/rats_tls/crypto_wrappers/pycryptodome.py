@@ -9,14 +9,17 @@ from typing import Any
 
 from rats_tls.core.algorithms import KeyAlgorithm, SignatureAlgorithm
 from rats_tls.core.errors import ConfigurationError, DecodeError, NoInstanceError, SignatureError, UnsupportedError
+from rats_tls.core.extras import pip_install
 from rats_tls.core.interfaces import CryptoCapabilities
 from rats_tls.crypto_wrappers.byte_strings import as_bytes
+from rats_tls.crypto_wrappers.certificate_building import why_none_are_built
 from rats_tls.crypto_wrappers.ecdsa_signatures import check_range, decode_signature, encode_signature
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.crypto_wrappers.partial import PartialCryptoWrapper
 from rats_tls.crypto_wrappers.public_keys import ec_spki, split_ec, split_ed25519
 from rats_tls.crypto_wrappers.sm2.keys import Sm2PublicKey
 
+_INSTALL = pip_install("crypto_wrappers", "pycryptodome")
 _CURVES = {KeyAlgorithm.EC_P256: "P-256", KeyAlgorithm.EC_P384: "P-384"}
 _MADE = frozenset({*_CURVES, KeyAlgorithm.RSA_3072, KeyAlgorithm.ED25519})
 _RSA_FAMILIES = ("rsa-pkcs1", "rsa-pss")
@@ -187,14 +190,14 @@ class PycryptodomeCryptoWrapper(PartialCryptoWrapper):
             self._version = f"pycryptodome {importlib.import_module('Crypto').__version__}"
             arithmetic = importlib.import_module("Crypto.Math.Numbers").Integer.__name__
         except ImportError as error:
-            raise NoInstanceError(
-                f"crypto wrapper pycryptodome: it does not load: {error}; pip install 'rats-tls[pycryptodome]'"
-            ) from error
+            raise NoInstanceError(f"crypto wrapper pycryptodome: Crypto does not load: {error}; {_INSTALL}") from error
         self._forms = OpensslCryptoWrapper()
+        advice = why_none_are_built(self.name)
         self._capabilities = CryptoCapabilities(
             generates=_MADE,
             verifies=_MADE | {KeyAlgorithm.RSA},
-            certificates=_MADE,
+            certificates=frozenset() if advice else _MADE,
+            more_certificates=advice,
             caution=_NOT_CONSTANT_TIME if arithmetic == _PURE_PYTHON else "",
         )
 

@@ -6,6 +6,7 @@ from rats_tls.core.algorithms import HashAlgorithm, KeyAlgorithm
 from rats_tls.core.errors import UnsupportedError
 from rats_tls.core.interfaces import CryptoCapabilities, PublicKey
 from rats_tls.crypto_wrappers.byte_strings import as_bytes
+from rats_tls.crypto_wrappers.certificate_building import why_none_are_built
 from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
 from rats_tls.crypto_wrappers.partial import PartialCryptoWrapper
 from rats_tls.crypto_wrappers.public_keys import split_ec, split_ed25519
@@ -37,8 +38,12 @@ class WolfcryptCryptoWrapper(PartialCryptoWrapper):
             made.add(KeyAlgorithm.RSA_3072)
         if "ed25519" in self._library.has:
             made.add(KeyAlgorithm.ED25519)
+        advice = why_none_are_built(self.name)
         self._capabilities = CryptoCapabilities(
-            generates=frozenset(made), verifies=self._others.capabilities.verifies, certificates=frozenset(made)
+            generates=frozenset(made),
+            verifies=self._others.capabilities.verifies,
+            certificates=frozenset() if advice else frozenset(made),
+            more_certificates=advice,
         )
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import tomllib
 from collections import Counter
@@ -10,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from enum import Enum
 
+from rats_tls.core.text import did_you_mean
 from rats_tls.policy.entry import Entry
 from rats_tls.policy.problems import EntryError, FileProblem, PolicyFileError
 from rats_tls.policy.rules import default_of, is_required, rule_of
@@ -119,10 +119,8 @@ def _of_entry(label: str, text: str, known: Sequence[str]) -> FileProblem:
 
 
 def _unknown(key: str, known: tuple[str, ...], label: str = "") -> FileProblem:
-    close = difflib.get_close_matches(key[:_LONGEST_KEY], known, n=1)
     name = key if key.isidentifier() and len(key) <= _LONGEST_KEY else shown(key)
-    hint = f", did you mean {close[0]!r}?" if close else ""
-    return FileProblem(entry=label, field=name, problem=f"unknown key{hint}")
+    return FileProblem(entry=label, field=name, problem=f"unknown key{did_you_mean(key, known)}")
 
 
 def repeated_names(names: Iterable[str]) -> list[str]:

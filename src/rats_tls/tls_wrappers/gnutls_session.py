@@ -13,14 +13,12 @@ from rats_tls.core.tls import TlsFacts
 from rats_tls.tls_wrappers import gnutls_library as gnutls
 from rats_tls.tls_wrappers.alerts import ALERT_NUMBERS, alert_name
 from rats_tls.tls_wrappers.callbacks import callback_error
-from rats_tls.tls_wrappers.sessions import SessionState
+from rats_tls.tls_wrappers.sessions import SessionState, speaks_tls
 
 _VERSIONS = {gnutls.TLS1_3: "TLSv1.3", gnutls.TLS1_2: "TLSv1.2"}
 _TLS12_EXCHANGES = {gnutls.KX_ECDHE_ECDSA: "ECDHE_ECDSA_WITH_", gnutls.KX_ECDHE_RSA: "ECDHE_RSA_WITH_"}
 _HASHES = {gnutls.DIG_SHA256: HashAlgorithm.SHA256, gnutls.DIG_SHA384: HashAlgorithm.SHA384}
 _NOT_NOW = frozenset({gnutls.E_AGAIN, gnutls.E_INTERRUPTED})
-_FIRST_BYTES = frozenset({0x15, 0x16})
-"""What TLS begins with: an alert or a handshake record (RFC 8446 5.1)."""
 _ALERT_RECORD = re.compile(rb"\x15\x03[\x00-\x04]\x00\x02[\x01\x02](.)", re.DOTALL)
 
 
@@ -282,7 +280,7 @@ class GnutlsTlsSession(SessionState):
         else:
             self._send_alert(self._lib.gnutls_error_to_alert(code, self._library.ffi.new("int *")))
             said = self._library.reason(code)
-            if self._first is not None and self._first not in _FIRST_BYTES:
+            if not speaks_tls(self._first):
                 said = f"the peer does not speak TLS ({said})"
             error = TlsError(f"TLS {doing}: {said}")
         self._error = error

@@ -114,6 +114,7 @@ class NullTlsWrapper:
         tls12=False,
         largest_certificate=DEFAULT_LIMITS.certificate_made,
         key_algorithms=frozenset({KeyAlgorithm.EC_P256, KeyAlgorithm.EC_P384, KeyAlgorithm.RSA_3072}),
+        caution="nothing is encrypted, and no peer proves to hold a key",
     )
 
     def context(self, config: TlsConfig) -> NullTlsContext:  # noqa: ARG002  # the Protocol's argument

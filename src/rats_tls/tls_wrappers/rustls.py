@@ -22,12 +22,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.core.errors import ConfigurationError, NoInstanceError
+from rats_tls.core.extras import pip_install
 from rats_tls.core.limits import DEFAULT_LIMITS
 from rats_tls.core.tls import TlsCapabilities, TlsConfig
 from rats_tls.tls_wrappers.own_certificate import OwnCertificate, own_certificate
 from rats_tls.tls_wrappers.rustls_session import RustlsTlsSession
 
-_INSTALL = "pip install 'rats-tls[rustls]'"
+_INSTALL = pip_install("tls_wrappers", "rustls")
 _TLS13 = 0x0304  # RFC 8446 4.1.2
 _NEEDED = {
     "RustlsConfigBuilder": (
@@ -85,7 +86,6 @@ class RustlsTlsWrapper:
         key_algorithms=frozenset(
             {KeyAlgorithm.EC_P256, KeyAlgorithm.EC_P384, KeyAlgorithm.RSA_3072, KeyAlgorithm.ED25519}
         ),
-        caution="a server only: its clients would not check that a server holds its key",
     )
 
     def __init__(self) -> None:
@@ -93,7 +93,7 @@ class RustlsTlsWrapper:
             self._rtls = importlib.import_module("rtls")
             self._rustls = importlib.import_module("rtls._rustls")
         except ImportError as error:
-            raise NoInstanceError(f"TLS wrapper rustls needs rtls: {_INSTALL}") from error
+            raise NoInstanceError(f"TLS wrapper rustls: rtls does not load: {error}; {_INSTALL}") from error
         for name, calls in _NEEDED.items():
             found = getattr(self._rustls, name, None)
             lacking = [call for call in calls if not hasattr(found, call)]

@@ -8,6 +8,12 @@ from rats_tls.core.errors import ConnectionFailedError, TlsError
 from rats_tls.tls_wrappers.buffers import require_writable
 
 _RECORD = 16_384  # largest plaintext of one record, RFC 8446 5.1
+_FIRST_BYTES = frozenset({0x15, 0x16})  # types of records that a peer can begin with: alert and handshake, 5.1
+
+
+def speaks_tls(first: int | None) -> bool:
+    """Whether the first byte of a peer's can be one of TLS; also where none came."""
+    return first is None or first in _FIRST_BYTES
 
 
 class SessionState:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.core.errors import ConfigurationError, NoInstanceError
+from rats_tls.core.extras import pip_install
 from rats_tls.core.limits import DEFAULT_LIMITS
 from rats_tls.core.tls import TlsCapabilities, TlsConfig
 from rats_tls.tls_wrappers.hostnames import server_name
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from rats_tls.tls_wrappers.tlslite_session import TlsliteTlsSession
 
 _WANTED = "0.9.0b2"
-_INSTALL = f"pip install --pre 'tlslite-ng>={_WANTED}'"
+_INSTALL = pip_install("tls_wrappers", "tlslite")
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:(a|b|rc)(\d+))?")
 _TLS13 = (3, 4)
 
@@ -96,10 +97,10 @@ class TlsliteTlsWrapper:
                 warnings.simplefilter("ignore", DeprecationWarning)
                 self._version = str(importlib.import_module("tlslite").__version__)
         except ImportError as error:
-            raise NoInstanceError(f"TLS wrapper tlslite needs tlslite-ng {_WANTED} or later: {_INSTALL}") from error
+            raise NoInstanceError(f"TLS wrapper tlslite: tlslite-ng does not load: {error}; {_INSTALL}") from error
         if _order(self._version) < _order(_WANTED):
             raise NoInstanceError(
-                f"TLS wrapper tlslite needs tlslite-ng {_WANTED} or later, here is {self._version}: {_INSTALL}"
+                f"TLS wrapper tlslite: got tlslite-ng {self._version}, expected at least {_WANTED}; {_INSTALL}"
             )
         try:
             connections = importlib.import_module("rats_tls.tls_wrappers.tlslite_connection")

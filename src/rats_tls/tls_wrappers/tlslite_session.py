@@ -23,7 +23,7 @@ from rats_tls.core.errors import TlsError, UnsupportedError
 from rats_tls.core.interrupts import interrupts
 from rats_tls.core.tls import TlsConfig, TlsFacts
 from rats_tls.tls_wrappers.alerts import ALERT_NUMBERS, alert_name
-from rats_tls.tls_wrappers.sessions import PlainBytesSession
+from rats_tls.tls_wrappers.sessions import PlainBytesSession, speaks_tls
 from rats_tls.tls_wrappers.tlslite_connection import Connection, Memory
 
 _SMALLEST_RSA = 2048
@@ -72,7 +72,18 @@ class TlsliteTlsSession(PlainBytesSession):
     """
 
     __slots__ = (
-        *("_alpn", "_config", "_connection", "_memory", "_peer", "_peer_closed", "_plain", "_reading", "_steps"),
+        *(
+            "_alpn",
+            "_config",
+            "_connection",
+            "_first",
+            "_memory",
+            "_peer",
+            "_peer_closed",
+            "_plain",
+            "_reading",
+            "_steps",
+        ),
     )
 
     def __init__(self, config: TlsConfig, settings: Any, chain: Any, key: Any, hostname: str | None) -> None:  # noqa: ANN401  # it has no types
@@ -80,6 +91,7 @@ class TlsliteTlsSession(PlainBytesSession):
         protocols = tuple(protocol.encode("ascii") for protocol in config.alpn)
         self._config = config
         self._memory = Memory()
+        self._first: int | None = None  # byte of the peer's
         self._connection = Connection(self._memory, protocols)
         self._peer_closed = False
         self._peer: bytes | None = None
@@ -139,6 +151,8 @@ class TlsliteTlsSession(PlainBytesSession):
 
     def receive_from_wire(self, data: bytes | bytearray) -> None:
         """Take bytes from the peer."""
+        if self._first is None and data:
+            self._first = data[0]
         self._memory.incoming += data
 
     def receive_eof(self) -> None:
@@ -232,13 +246,16 @@ class TlsliteTlsSession(PlainBytesSession):
             self._error = TlsError(f"TLS {doing}: the peer sent alert {name}", peer_alert=name)
         elif isinstance(error, TLSAbruptCloseError):
             self._error = TlsError(f"TLS {doing}: the peer closed the connection without close_notify", truncated=True)
-        elif isinstance(error, TLSLocalAlert):  # sent by tlslite-ng
-            said = f" ({error.message})" if error.message else ""
-            self._error = TlsError(f"TLS {doing}: {alert_name(error.description)}{said}")
         else:
-            alert = _alert_for(error)
-            kind = "" if isinstance(error, BaseTLSException | _RefusedError) else f"{type(error).__name__}: "
-            self._error = TlsError(f"TLS {doing}: {kind}{error}")
+            if isinstance(error, TLSLocalAlert):  # sent by tlslite-ng
+                said = f"{alert_name(error.description)}{f' ({error.message})' if error.message else ''}"
+            else:
+                alert = _alert_for(error)
+                kind = "" if isinstance(error, BaseTLSException | _RefusedError) else f"{type(error).__name__}: "
+                said = f"{kind}{error}"
+            if not speaks_tls(self._first):
+                said = f"the peer does not speak TLS ({said})"
+            self._error = TlsError(f"TLS {doing}: {said}")
         if alert:
             self._connection.send_fatal(alert)
         return self._error

@@ -15,12 +15,13 @@ from typing import Any
 from cffi import FFI
 
 from rats_tls.core.errors import NoInstanceError
+from rats_tls.core.extras import pip_install
 from rats_tls.native.tongsuo import library_path, opened, package_version
 from rats_tls.tls_wrappers.callbacks import Raised
 
 _SERIES = 0x10101
 """OpenSSL 1.1.1, of OPENSSL_VERSION_NUMBER without fix and patch (openssl/opensslv.h)."""
-_INSTALL = "pip install 'rats-tls[tongsuo]'"
+_INSTALL = pip_install("tls_wrappers", "tongsuo")
 
 # openssl/crypto.h: no openssl.cnf, neither the system's nor one that the environment names, changes what is set here.
 INIT_NO_LOAD_CONFIG = 0x00000080

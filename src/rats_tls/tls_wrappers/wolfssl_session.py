@@ -10,12 +10,13 @@ from rats_tls.core.interrupts import interrupts
 from rats_tls.core.tls import TlsFacts
 from rats_tls.tls_wrappers.alerts import alert_name
 from rats_tls.tls_wrappers.callbacks import callback_error
-from rats_tls.tls_wrappers.sessions import SessionState
+from rats_tls.tls_wrappers.sessions import SessionState, speaks_tls
 from rats_tls.tls_wrappers.wolfssl_library import (
     ALERT_FATAL,
     ERROR_WANT_READ,
     ERROR_ZERO_RETURN,
     FATAL_ERROR,
+    HANDSHAKE_SIZE_ERROR,
     SUCCESS,
     Library,
 )
@@ -243,8 +244,12 @@ class WolfsslTlsSession(SessionState):
         if error == FATAL_ERROR and received.level == ALERT_FATAL:
             name = alert_name(received.code)
             self._error = TlsError(f"TLS {doing}: the peer sent alert {name}", peer_alert=name)
+        elif not speaks_tls(self._wire.first):
+            said = self._library.text(self._lib.wolfSSL_state(self._ssl))
+            self._error = TlsError(f"TLS {doing}: the peer does not speak TLS ({said})")
         elif self._wire.ended:
             self._error = TlsError(f"TLS {doing}: the peer closed the connection without close_notify", truncated=True)
         else:
-            self._error = TlsError(f"TLS {doing}: {self._library.text(self._lib.wolfSSL_state(self._ssl))}")
+            code = self._lib.wolfSSL_state(self._ssl)
+            self._error = TlsError(f"TLS {doing}: {self._library.text(code)}", too_large=code == HANDSHAKE_SIZE_ERROR)
         return self._error

@@ -9,20 +9,24 @@ class Wire:
     Attributes:
         out: pieces due to the peer.
         ended: whether the transport is closed.
+        first: the peer's first byte, once it came.
         certificate: DER of the peer's leaf certificate, once it came; its key is proved when the handshake completes.
     """
 
-    __slots__ = ("_at", "_in", "certificate", "ended", "out")
+    __slots__ = ("_at", "_in", "certificate", "ended", "first", "out")
 
     def __init__(self) -> None:
         self._in = bytearray()
         self._at = 0
         self.out: list[bytes] = []
         self.ended = False
+        self.first: int | None = None
         self.certificate: bytes | None = None
 
     def feed(self, data: bytes | bytearray) -> None:
         """Take bytes from the peer."""
+        if self.first is None and data:
+            self.first = data[0]
         if self._at:
             del self._in[: self._at]
             self._at = 0

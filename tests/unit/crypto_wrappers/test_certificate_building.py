@@ -64,7 +64,7 @@ def key(algorithm: KeyAlgorithm):
 @pytest.mark.parametrize("what", REQUESTS)
 def test_byte_for_byte_the_other_ones(algorithm: KeyAlgorithm, key, what: str) -> None:
     request = REQUESTS[what]
-    built_der = build_certificate(request, key.public_key.spki, algorithm, key.sign)
+    built_der = build_certificate(request, key.public_key.spki, algorithm, key.sign, wrapper="awslc")
     built = x509.load_der_x509_certificate(built_der)
     other_der = OPENSSL.self_signed_certificate(key, request)
     other = x509.load_der_x509_certificate(other_der)
@@ -86,7 +86,7 @@ def test_sm2() -> None:
         return b"signature"
 
     spki = curve.spki_of(choosing.KNOWN_POINT)
-    der = build_certificate(request_for(), spki, KeyAlgorithm.SM2, sign)
+    der = build_certificate(request_for(), spki, KeyAlgorithm.SM2, sign, wrapper="gm")
     read = asn1_x509.Certificate.load(der, strict=True)
     tbs = read["tbs_certificate"]
     assert asked == [(SignatureAlgorithm.SM2_SM3, tbs.dump())]
@@ -98,7 +98,7 @@ def test_sm2() -> None:
 
 def test_keys_that_no_certificates_are_made_for() -> None:
     with pytest.raises(UnsupportedError, match="no certificates are made for rsa keys"):
-        build_certificate(request_for(), b"", KeyAlgorithm.RSA, lambda *_: b"")
+        build_certificate(request_for(), b"", KeyAlgorithm.RSA, lambda *_: b"", wrapper="awslc")
 
 
 def test_without_asn1crypto(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,5 +106,5 @@ def test_without_asn1crypto(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ModuleNotFoundError(name)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(UnsupportedError, match=r"pip install 'rats-tls\[asn1crypto\]'"):
-        build_certificate(request_for(), b"", KeyAlgorithm.EC_P256, lambda *_: b"")
+    with pytest.raises(UnsupportedError, match=r"awslc makes no certificates .* pip install 'rats-tls\[awslc\]'"):
+        build_certificate(request_for(), b"", KeyAlgorithm.EC_P256, lambda *_: b"", wrapper="awslc")

@@ -24,7 +24,7 @@ from rats_tls.core.errors import (
     UnsupportedError,
 )
 from rats_tls.core.interfaces import CertificateRequest, CryptoWrapper
-from rats_tls.crypto_wrappers import gm
+from rats_tls.crypto_wrappers import certificate_building
 from rats_tls.crypto_wrappers.certificate_building import build_certificate
 from rats_tls.crypto_wrappers.ecdsa_signatures import encode_signature
 from rats_tls.crypto_wrappers.gm import GmCryptoWrapper
@@ -36,6 +36,7 @@ from rats_tls.crypto_wrappers.sm2.private_keys import Sm2PrivateKey
 from rats_tls.formats.x509 import Certificate
 from support.channels import NOW
 from support.gm import GM, sm2_certificate, sm2_key
+from support.sides import context
 from support.sm2 import BACK_ENDS
 
 SM2_SM3 = SignatureAlgorithm.SM2_SM3
@@ -185,10 +186,14 @@ class TestCertificates:
             OpensslCryptoWrapper().self_signed_certificate(sm2_key(), None)  # type: ignore[arg-type]
 
     def test_without_asn1crypto(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(gm, "find_spec", lambda _: None)
+        monkeypatch.setattr(certificate_building, "find_spec", lambda _: None)
         able = GmCryptoWrapper().capabilities
         assert KeyAlgorithm.SM2 in able.generates
         assert KeyAlgorithm.SM2 not in able.certificates
+        with pytest.raises(
+            ConfigurationError, match=r"gm makes no certificates for sm2 keys: pip install 'rats-tls\[gm\]';"
+        ):
+            context("null", tls="tongsuo", crypto="gm", key_algorithm=KeyAlgorithm.SM2)
 
     @both
     def test_a_peer_is_judged_by_its_own_signature(self, crypto: CryptoWrapper) -> None:
@@ -222,4 +227,4 @@ def _signed_as(user_id: bytes) -> bytes:
 
     day = timedelta(days=1)
     request = CertificateRequest(organization="O", common_name="N", serial=1, not_before=NOW - day, not_after=NOW + day)
-    return build_certificate(request, spki_of(maker.public_point(private)), KeyAlgorithm.SM2, sign)
+    return build_certificate(request, spki_of(maker.public_point(private)), KeyAlgorithm.SM2, sign, wrapper="gm")
