@@ -8,6 +8,8 @@ file with a module-level `NEEDS_VECTORS = True` are not collected, all others ru
 from __future__ import annotations
 
 import ast
+import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,10 @@ from hypothesis import HealthCheck, settings
 
 from support.pages import CHROMIUM
 from support.paths import TESTS, VECTORS, vectors_available, vectors_required
+
+# What is started in the background, as by a shell's `&`, ignores Ctrl-C, and so would all that tests start.
+if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Machines are shared and slow at times: no deadlines.
 settings.register_profile("local", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
