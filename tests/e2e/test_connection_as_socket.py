@@ -19,7 +19,7 @@ from rats_tls.core.errors import (
     PeerRefusedError,
 )
 from rats_tls.core.limits import Limits
-from support.sides import SGX, SNP, attester, connected_pair, context, echo, policy_for, served
+from support.sides import SGX, SNP, connected_pair, context, echo, policy_for, served
 
 
 class TestSelect:
@@ -199,16 +199,10 @@ class TestSeveralThreads:
         client_end.close()
 
     def test_what_a_plug_in_says_too_late_does_not_count(self) -> None:
-        class Late:
-            def __init__(self) -> None:
-                inner = attester(SGX)
-                self.name, self.tee_type, self._inner = inner.name, inner.tee_type, inner
+        def late(_result: object, _needed: object) -> None:
+            time.sleep(0.6)
 
-            def collect(self, report_data: bytes) -> object:
-                time.sleep(0.6)
-                return self._inner.collect(report_data)
-
-        client = context(Late(), SGX, limits=Limits(handshake_seconds=0.3))  # type: ignore[arg-type]  # an Attester
+        client = context(SGX, SGX, confirm=late, limits=Limits(handshake_seconds=0.3))
         with served(context(SGX, SGX), echo) as (address, _), pytest.raises(HandshakeTimeoutError):
             client.connect(address, timeout=20)
 

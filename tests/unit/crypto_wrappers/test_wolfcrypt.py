@@ -291,9 +291,12 @@ def test_nothing_is_kept(crypto: WolfcryptCryptoWrapper) -> None:
             thread.join()
 
     end_threads(5)
-    before = resident_bytes()
-    end_threads(20)
-    assert resident_bytes() - before < 8_000_000  # wolfCrypt's tables of 20 threads have more than 30 MB
+    grown = [0]
+    while grown[-1] >= 8_000_000 or len(grown) == 1:  # wolfCrypt's tables of 20 threads have more than 30 MB
+        assert len(grown) < 5, grown  # the allocator settles, a leak does not
+        before = resident_bytes()
+        end_threads(20)
+        grown.append(resident_bytes() - before)
 
 
 # --- the library -------------------------------------------------------------------------------------------------
