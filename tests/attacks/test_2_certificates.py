@@ -21,7 +21,7 @@ from asn1crypto import core as asn1
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,7 +44,7 @@ from rats_tls.core.errors import (
 from rats_tls.core.evidence import Evidence
 from rats_tls.core.limits import DEFAULT_LIMITS, Limits
 from rats_tls.core.reader import Reader
-from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper
+from rats_tls.crypto_wrappers.openssl import OpensslCryptoWrapper, OpensslPublicKey
 from rats_tls.formats.intel import report
 from rats_tls.formats.intel.tcb_info import TcbInfo
 from rats_tls.formats.json_document import split_response
@@ -178,6 +178,18 @@ def test_2_5_a_short_rsa_key_is_refused_by_its_modulus(monkeypatch: pytest.Monke
     plain = rsa.generate_private_key(65537, 1024)
     with monkeypatch.context() as patch:
         refused(with_key(patch, plain), UnsupportedError, "RSA key: got 1024 bits")
+
+
+def test_2_5_a_short_rsa_key_is_refused_whatever_a_crypto_wrapper_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lax(OpensslCryptoWrapper):
+        def load_public_key(self, spki: bytes) -> OpensslPublicKey:
+            return OpensslPublicKey(load_der_public_key(spki))  # type: ignore[arg-type]  # an RSA key
+
+    for made in (weak_key(), rsa.generate_private_key(65537, 1024)):
+        with monkeypatch.context() as patch:
+            certificate = Certificate.from_der(with_key(patch, made))
+        with pytest.raises(UnsupportedError, match="got 1024 RSA bits, expected at least 2048"):
+            verify_peer_certificate(certificate, Lax(), now=NOW, clock_skew_seconds=0)
 
 
 def test_2_5_only_version_3() -> None:

@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 
 from rats_tls.certificates.attested import AttestedCertificate
 from rats_tls.certificates.interoperable import ENDORSEMENTS_OID, EVENT_LOG_OID, EVIDENCE_OID
+from rats_tls.core.algorithms import KeyAlgorithm
 from rats_tls.core.binding import certificate_report_data, equal_report_data
 from rats_tls.core.checks import Check, Stage, shorten, time_text
-from rats_tls.core.errors import BindingError, CertificateChainError, FreshnessError, SignatureError
+from rats_tls.core.errors import BindingError, CertificateChainError, FreshnessError, SignatureError, UnsupportedError
 from rats_tls.core.interfaces import CryptoWrapper
 from rats_tls.formats.der import OBJECT_IDENTIFIER, read_elements, read_sequence
+from rats_tls.formats.rsa import rsa_modulus_bits
 from rats_tls.formats.x509 import Certificate, require_signature_algorithm
 
 # basicConstraints, keyUsage, extKeyUsage, subjectAltName and the two key identifiers: none of them widens what a
@@ -29,6 +31,7 @@ _KNOWN_EXTENSIONS = frozenset(
         "2.5.29.37",
     }
 )
+_SMALLEST_RSA = 2048
 _EXTENDED_KEY_USAGE = "2.5.29.37"
 # Content of the object identifiers id-kp-serverAuth, id-kp-clientAuth and anyExtendedKeyUsage.
 _TLS_PURPOSES = frozenset(
@@ -62,7 +65,12 @@ def verify_peer_certificate(
             f"peer certificate issuer: got {certificate.issuer}, expected the subject {certificate.subject}"
         )
     # (2) Signed by its own key. TLS proves possession; this catches certificates that were put together.
+    #     Its size is looked at here too, whatever a crypto wrapper of another package takes.
     key = crypto.load_public_key(certificate.spki)
+    if key.algorithm is KeyAlgorithm.RSA:
+        bits = rsa_modulus_bits(certificate.spki)
+        if bits < _SMALLEST_RSA:
+            raise UnsupportedError(f"peer certificate key: got {bits} RSA bits, expected at least {_SMALLEST_RSA}")
     try:
         key.verify(require_signature_algorithm(certificate), certificate.signature, certificate.tbs)
     except SignatureError as error:
