@@ -19,7 +19,7 @@ from typing import Self, TypeVar
 
 from rats_tls.aio_transport import AttestedTransport
 from rats_tls.aio_wire import Wire
-from rats_tls.context import Context
+from rats_tls.context import Context, collected_too_late
 from rats_tls.core.errors import ConfigurationError, ConnectionFailedError, RatsTlsError
 
 __all__ = [
@@ -70,7 +70,11 @@ async def create_connection(
     loop = asyncio.get_running_loop()
     channel = context.channel(server_hostname=server_hostname)
     if sock is None and not context.is_prepared:
-        await loop.run_in_executor(context.collector, context.prepare)
+        seconds = context.limits.handshake_seconds
+        try:
+            await asyncio.wait_for(loop.run_in_executor(context.collector, context.prepare), seconds)
+        except TimeoutError as error:
+            raise collected_too_late(seconds) from error
     done: asyncio.Future[_P] = loop.create_future()
 
     def opened(wire: Wire) -> None:

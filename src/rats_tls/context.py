@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -25,6 +27,7 @@ from rats_tls.core.binding import Binding
 from rats_tls.core.endorsements import Endorsements
 from rats_tls.core.errors import (
     ConfigurationError,
+    HandshakeTimeoutError,
     InternalError,
     RatsTlsError,
 )
@@ -206,8 +209,8 @@ class Context:
 
         Args:
             address: (host, port), or the path of a Unix socket.
-            timeout: seconds for connecting, the handshake, and later each read and write; None for no limit but the
-                handshake's own.
+            timeout: seconds for collecting Evidence, for connecting, the handshake, and later each read and write;
+                None for no limit but the handshake's own, which is that of collecting too.
             server_hostname: sent as SNI; not a proof of identity.
 
         Returns:
@@ -219,7 +222,11 @@ class Context:
         make_channel = self._channels(server_side=False, server_hostname=server_hostname)
         if timeout is not None and timeout <= 0:
             raise ConfigurationError(f"timeout: got {timeout}, expected a positive number of seconds or None")
+        begun = time.monotonic()
         self.prepare()
+        allowed = min(self._limits.handshake_seconds, timeout if timeout is not None else math.inf)
+        if time.monotonic() - begun > allowed:
+            raise collected_too_late(allowed)
         with addressing("connect to", address):
             sock = connected(address, timeout)
         try:
@@ -432,6 +439,11 @@ class Context:
             insecure_report_only=self._opens_refused,
             limits=self._limits,
         )
+
+
+def collected_too_late(seconds: float) -> HandshakeTimeoutError:
+    """Give the error for Evidence of this side that took longer than a handshake may."""
+    return HandshakeTimeoutError(f"Evidence of this side was not collected within {seconds:g} s; nobody was dialed")
 
 
 _HOSTNAMES = 100

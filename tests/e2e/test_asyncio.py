@@ -313,6 +313,23 @@ def test_cancelling_while_evidence_is_collected_dials_nobody(loop: str) -> None:
 
 
 @loops
+def test_evidence_that_comes_too_late_does_not_count(loop: str) -> None:
+    refused: list[RatsTlsError] = []
+
+    async def main() -> None:
+        async with serving(context(SGX, SGX), refused=refused) as port:
+            slow = context(Slow(1), SGX, limits=Limits(handshake_seconds=0.3))
+            begun = time.monotonic()
+            with pytest.raises(HandshakeTimeoutError, match=r"not collected within 0\.3 s; nobody was dialed"):
+                await aio.open_connection("127.0.0.1", port, context=slow)
+            assert time.monotonic() - begun < 0.9
+            await asyncio.sleep(1)
+
+    assert run(loop, main()) == []
+    assert not refused
+
+
+@loops
 def test_a_silent_peer_ends_at_the_time_limit(loop: str) -> None:
     limits = Limits(handshake_seconds=0.4)
 

@@ -19,7 +19,7 @@ from rats_tls.core.errors import (
     PeerRefusedError,
 )
 from rats_tls.core.limits import Limits
-from support.sides import SGX, SNP, connected_pair, context, echo, policy_for, served
+from support.sides import SGX, SNP, attester, connected_pair, context, echo, policy_for, served
 
 
 class TestSelect:
@@ -197,6 +197,25 @@ class TestSeveralThreads:
         assert received == [b"at last"]
         server_end.close()
         client_end.close()
+
+    @pytest.mark.parametrize(("limit", "timeout"), [(0.3, 20), (30, 0.3)])
+    def test_evidence_that_comes_too_late_does_not_count(self, limit: float, timeout: float) -> None:
+        class Late:
+            def __init__(self) -> None:
+                inner = attester(SGX)
+                self.name, self.tee_type, self._inner = inner.name, inner.tee_type, inner
+
+            def collect(self, report_data: bytes) -> object:
+                time.sleep(0.6)
+                return self._inner.collect(report_data)
+
+        client = context(Late(), SGX, limits=Limits(handshake_seconds=limit))  # type: ignore[arg-type]  # an Attester
+        with context(SGX, SGX).listen(("127.0.0.1", 0)) as listener:
+            listener.settimeout(0.2)
+            with pytest.raises(HandshakeTimeoutError, match=r"not collected within 0\.3 s; nobody was dialed"):
+                client.connect(listener.address, timeout=timeout)  # type: ignore[arg-type]  # a pair
+            with pytest.raises(TimeoutError):
+                listener.accept()
 
     def test_what_a_plug_in_says_too_late_does_not_count(self) -> None:
         def late(_result: object, _needed: object) -> None:
