@@ -15,11 +15,25 @@ SIDES = [
 ]
 
 
+@pytest.mark.parametrize("mutual", [False, True])
 @pytest.mark.parametrize("ended", [False, True])
-@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"SSH-2.0-OpenSSH_9.9\r\n"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"CONNECT a:1 HTTP/1.1\r\n\r\n",
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.9\r\n",
+        b"SSH-2.0-x\r\n",
+        bytes(99),
+    ],
+    ids=["request", "short request", "proxy", "response", "ssh", "short ssh", "zeros"],
+)
 @pytest.mark.parametrize(("tls", "role"), SIDES, ids=lambda value: getattr(value, "name", value))
-def test_a_peer_that_does_not_speak_tls(tls: TlsWrapper, role: str, data: bytes, ended: bool) -> None:
-    session = tls.context(config(role, mutual=False)).session()
+def test_a_peer_that_does_not_speak_tls(tls: TlsWrapper, role: str, data: bytes, ended: bool, mutual: bool) -> None:
+    demands = mutual and tls.capabilities.mutual_server
+    session = tls.context(config(role, mutual=demands)).session()
     if role == "client":
         session.handshake()
     session.receive_from_wire(data)
@@ -31,10 +45,11 @@ def test_a_peer_that_does_not_speak_tls(tls: TlsWrapper, role: str, data: bytes,
         assert caught.value.peer_alert is None
 
 
+@pytest.mark.parametrize("ours", ["client", "server"])
 @pytest.mark.parametrize("tls", WRAPPERS, ids=lambda tls: tls.name)
-def test_a_broken_record_later_is_no_other_protocol(tls: TlsWrapper) -> None:
-    _, server = connected(tls)
-    server.receive_from_wire(b"GET / HTTP/1.1\r\n\r\n")
+def test_a_broken_record_later_is_no_other_protocol(tls: TlsWrapper, ours: str) -> None:
+    session = connected(tls)[ours == "server"]
+    session.receive_from_wire(b"GET / HTTP/1.1\r\n\r\n")
     with pytest.raises(TlsError) as caught:
-        server.read(10)
+        session.read(10)
     assert "does not speak TLS" not in str(caught.value)

@@ -37,7 +37,7 @@ HELLO_REQUEST = bytes(4)
 Rewrite = Callable[[int, bytes], bytes]
 
 
-class _Wire:
+class MemorySocket:
     """What tlslite-ng takes for a non-blocking socket."""
 
     def __init__(self) -> None:
@@ -60,6 +60,12 @@ class _Wire:
     def close(self) -> None:
         pass
 
+    def output(self) -> bytes:
+        """Give and forget what was sent."""
+        data = bytes(self.outgoing)
+        self.outgoing.clear()
+        return data
+
 
 class _Connection(TLSConnection):
     """A connection that tells some of the lies.
@@ -71,7 +77,7 @@ class _Connection(TLSConnection):
         rewrite: see `HostilePeer`.
     """
 
-    def __init__(self, wire: _Wire, scheme: str | None, early_data: bool, rewrite: Rewrite | None) -> None:
+    def __init__(self, wire: MemorySocket, scheme: str | None, early_data: bool, rewrite: Rewrite | None) -> None:
         super().__init__(wire)
         self._scheme = scheme
         self._early_data = early_data
@@ -141,7 +147,7 @@ class HostilePeer:
         request: bool = True,
         rewrite: Rewrite | None = None,
     ) -> None:
-        self._wire = _Wire()
+        self._wire = MemorySocket()
         self.tls = _Connection(self._wire, scheme, early_data, rewrite)
         x509 = X509()
         x509.parseBinary(bytearray(certificate(algorithm, serial=serial)))
@@ -180,9 +186,7 @@ class HostilePeer:
         return True
 
     def output(self) -> bytes:
-        data = bytes(self._wire.outgoing)
-        self._wire.outgoing.clear()
-        return data
+        return self._wire.output()
 
     def read(self) -> bytes | None:
         """Data of one record, b"" at the end, None where there is none yet. Raises tlslite-ng's alerts."""

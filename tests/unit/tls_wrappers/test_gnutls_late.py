@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import ssl
 import warnings
@@ -20,6 +19,7 @@ from rats_tls.tls_wrappers.gnutls_session import GnutlsTlsSession
 from support.channels import certificate, key
 from support.instances import tls_wrapper_of_a_module
 from support.tls import config, handshake, sessions
+from support.tlslite_peer import MemorySocket
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # tlslite imports asyncore
@@ -29,35 +29,6 @@ with warnings.catch_warnings():
     from tlslite.messages import ApplicationData
 
 TLS = tls_wrapper_of_a_module("gnutls")
-
-
-class MemorySocket:
-    """What tlslite takes for a socket that does not block."""
-
-    def __init__(self) -> None:
-        self.incoming, self.outgoing = bytearray(), bytearray()
-
-    def recv(self, size: int) -> bytes:
-        if not self.incoming:
-            raise OSError(errno.EWOULDBLOCK, "nothing")
-        data = bytes(self.incoming[:size])
-        del self.incoming[:size]
-        return data
-
-    def send(self, data: bytes) -> int:
-        self.outgoing += data
-        return len(data)
-
-    def sendall(self, data: bytes) -> None:
-        self.outgoing += data
-
-    def close(self) -> None:
-        pass
-
-    def output(self) -> bytes:
-        data = bytes(self.outgoing)
-        self.outgoing.clear()
-        return data
 
 
 class TlslitePeer:

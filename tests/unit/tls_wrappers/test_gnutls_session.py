@@ -82,26 +82,6 @@ def test_a_warning_ends_no_handshake() -> None:
     assert client.handshake()
 
 
-@pytest.mark.parametrize("role", ["client", "server"])
-@pytest.mark.parametrize(
-    "data", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"SSH-2.0-x\r\n", bytes(99)]
-)
-def test_a_peer_that_does_not_speak_tls(role: str, data: bytes) -> None:
-    session = TLS.context(config(role)).session()
-    session.handshake()
-    session.receive_from_wire(data)
-    with pytest.raises(TlsError, match=r"handshake: the peer does not speak TLS \("):
-        session.handshake()
-
-
-def test_a_broken_record_later_is_no_other_protocol() -> None:
-    client, _ = connected(TLS)
-    client.receive_from_wire(b"GET / HTTP/1.1\r\n\r\n")
-    with pytest.raises(TlsError) as caught:
-        client.read(10)
-    assert "does not speak TLS" not in str(caught.value)
-
-
 def test_nothing_is_kept_behind_the_end_or_a_failure() -> None:
     client, server = connected(TLS)
     server.close()

@@ -8,7 +8,7 @@ from rats_tls.tls_wrappers.openssl import OpensslTlsWrapper
 from rats_tls.tls_wrappers.openssl_binding import BindingCalls
 from rats_tls.tls_wrappers.openssl_calls import Calls, PublicCalls
 from rats_tls.tls_wrappers.openssl_session import OpensslTlsSession
-from support.tls import StdlibPeer, config, connected, sessions
+from support.tls import StdlibPeer, config, sessions
 
 TLS = OpensslTlsWrapper()
 
@@ -50,34 +50,6 @@ def test_alerts_of_the_peer_are_told_by_name(number: int, name: str) -> None:
     assert caught.value.peer_alert == name
     assert name in str(caught.value)
     assert not caught.value.truncated
-
-
-@pytest.mark.parametrize("role", ["client", "server"])
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"HTTP/1.1 400 Bad Request\r\n\r\n",
-        b"GET / HTTP/1.1\r\n\r\n",
-        b"CONNECT a:1 HTTP/1.1\r\n\r\n",
-        b"SSH-2.0-x\r\n",
-        bytes(99),
-    ],
-    ids=["response", "request", "proxy", "ssh", "zeros"],
-)
-def test_a_peer_that_does_not_speak_tls(role: str, data: bytes) -> None:
-    session = TLS.context(config(role)).session()
-    session.handshake()
-    session.receive_from_wire(data)
-    with pytest.raises(TlsError, match=r"handshake: the peer does not speak TLS \("):
-        session.handshake()
-
-
-def test_a_broken_record_later_is_no_other_protocol() -> None:
-    client, _ = connected(TLS)
-    client.receive_from_wire(b"GET / HTTP/1.1\r\n\r\n")
-    with pytest.raises(TlsError) as caught:
-        client.read(10)
-    assert "does not speak TLS" not in str(caught.value)
 
 
 def test_a_failed_handshake_has_an_alert_for_the_peer() -> None:
